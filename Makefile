@@ -1,0 +1,68 @@
+# Everything a newcomer needs is `make serve` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV      = $(BIN)/uv
+# The tool that installs from the lock file; itself installed by pip into the same environment.
+UV_VERSION := 0.13.9
+STAMP  := $(VENV)/.installed
+# Installed from wheels and from nothing else, into this very environment.
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python 3.11 or later is needed, this is %d.%d. Name another with: make PYTHON=python3.12" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) sync --frozen --quiet --inexact
+	@touch $@
+
+install: $(STAMP) ## Install everything from the lock file into .venv
+
+serve: $(STAMP) ## Start the server with the sample lake on http://127.0.0.1:8000/graphql
+	@exec $(BIN)/stratigraph serve
+
+test: $(STAMP) lint servers ## Check and test everything (without Java: says loudly which suites did not run)
+	$(BIN)/pytest -q --durations=15
+
+test-fast: $(STAMP) ## The tests that need neither Java nor much time
+	$(BIN)/pytest -q -m "not spark and not rest_catalog and not slow"
+
+test-spark: $(STAMP) servers ## Spark and the REST catalog as judges of what we write (needs Java 17 and Maven)
+	$(BIN)/pytest -q -m "spark or rest_catalog"
+
+servers: $(STAMP) ## Fetch and build the Java servers that the tests start
+	@if command -v java >/dev/null && command -v javac >/dev/null && command -v mvn >/dev/null; then \
+		deploy/dev/iceberg-rest/build.sh && deploy/dev/spark/build.sh && $(UV) sync --frozen --quiet --inexact --group spark; \
+	elif [ -n "$$CI" ]; then \
+		echo "CI needs a JDK (java, javac) and mvn for the Spark and REST catalog suites"; exit 1; \
+	else \
+		echo "##  No JDK or Maven here: the Spark and REST catalog suites will NOT run."; \
+	fi
+
+lint: $(STAMP) ## Formatting, style, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(STAMP) ## Write schema.graphql anew
+	$(BIN)/stratigraph schema print > schema.graphql
+
+bench: $(STAMP) ## Run the benchmarks; one JSON line a case
+	$(BIN)/python -m benchmarks.versioning
+
+clean: ## Remove what was installed and built (not your data)
+	rm -rf $(VENV) deploy/dev/*/target dist build .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help install serve test test-fast test-spark servers lint format schema bench clean

@@ -1,0 +1,1 @@
+"""Stratigraph: lineage-aware versioning of a lakehouse."""

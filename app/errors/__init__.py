@@ -1,0 +1,133 @@
+"""Every error that a user can meet.
+
+Each has a heading of its code in ``docs/errors.md``; `concrete_errors` lists them all.
+"""
+
+from __future__ import annotations
+
+from app.errors.base import (
+    DOCS_PAGE,
+    HANDLING,
+    AlreadyExists,
+    AppError,
+    Category,
+    Conflict,
+    Expired,
+    Forbidden,
+    Handling,
+    Invalid,
+    JsonValue,
+    NotFound,
+    Protected,
+    StateUnknown,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
+from app.errors.conflicts import (
+    BranchExistsError,
+    CommitConflictError,
+    HeadMovedError,
+    IdempotencyKeyInUseError,
+    IdempotencyKeyReusedError,
+    LockTimeoutError,
+    ProtectedBranchError,
+    ProtectedTagError,
+    TagExistsError,
+)
+from app.errors.limits import (
+    BackendUnavailableError,
+    CommitStateUnknownError,
+    HomeInUseError,
+    MigrationError,
+    NoSnapshotError,
+    ReadBudgetError,
+    UnreadableTableError,
+    UnsupportedTableError,
+)
+from app.errors.lookup import (
+    BranchNotFoundError,
+    ChangeNotFoundError,
+    DatasetNotFoundError,
+    NamespaceNotFoundError,
+    SnapshotExpiredError,
+    TagNotFoundError,
+    VersionNotFoundError,
+)
+from app.errors.malformed import (
+    AlreadyCurrentError,
+    AmbiguousReferenceError,
+    InvalidArgumentError,
+    InvalidFilterError,
+    InvalidNameError,
+    InvalidPageError,
+    InvalidReferenceError,
+    InvalidSettingError,
+    UnknownColumnError,
+)
+
+__all__ = [
+    "DOCS_PAGE",
+    "HANDLING",
+    "AlreadyCurrentError",
+    "AlreadyExists",
+    "AmbiguousReferenceError",
+    "AppError",
+    "BackendUnavailableError",
+    "BranchExistsError",
+    "BranchNotFoundError",
+    "Category",
+    "ChangeNotFoundError",
+    "CommitConflictError",
+    "CommitStateUnknownError",
+    "Conflict",
+    "DatasetNotFoundError",
+    "Expired",
+    "Forbidden",
+    "Handling",
+    "HeadMovedError",
+    "HomeInUseError",
+    "IdempotencyKeyInUseError",
+    "IdempotencyKeyReusedError",
+    "Invalid",
+    "InvalidArgumentError",
+    "InvalidFilterError",
+    "InvalidNameError",
+    "InvalidPageError",
+    "InvalidReferenceError",
+    "InvalidSettingError",
+    "JsonValue",
+    "LockTimeoutError",
+    "MigrationError",
+    "NamespaceNotFoundError",
+    "NoSnapshotError",
+    "NotFound",
+    "Protected",
+    "ProtectedBranchError",
+    "ProtectedTagError",
+    "ReadBudgetError",
+    "SnapshotExpiredError",
+    "StateUnknown",
+    "TagExistsError",
+    "TagNotFoundError",
+    "TooLarge",
+    "Unavailable",
+    "UnknownColumnError",
+    "UnreadableTableError",
+    "Unsupported",
+    "UnsupportedTableError",
+    "VersionNotFoundError",
+    "concrete_errors",
+]
+
+
+def concrete_errors() -> dict[str, type[AppError]]:
+    """All errors with a code of their own, by code."""
+    found: dict[str, type[AppError]] = {}
+    families = list(AppError.__subclasses__())
+    while families:
+        cls = families.pop()
+        families.extend(cls.__subclasses__())
+        if "code" in cls.__dict__:
+            found[cls.code] = cls
+    return dict(sorted(found.items()))

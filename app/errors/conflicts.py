@@ -1,0 +1,122 @@
+"""What stands in the way: names taken, heads moved, things protected."""
+
+from __future__ import annotations
+
+from app.errors.base import AlreadyExists, Conflict, Invalid, Protected
+
+
+class TagExistsError(AlreadyExists):
+    """The tag name is taken, and points to another snapshot."""
+
+    code = "TAG_EXISTS"
+
+    def __init__(self, dataset: str, tag: str, snapshot_id: int) -> None:
+        super().__init__(
+            f"{dataset} has a tag {tag!r} already, at snapshot {snapshot_id}; move it with moveTag if that is meant.",
+            dataset=dataset,
+            ref=tag,
+            existing=str(snapshot_id),
+        )
+
+
+class BranchExistsError(AlreadyExists):
+    """The name is taken by a branch."""
+
+    code = "BRANCH_EXISTS"
+
+    def __init__(self, dataset: str, branch: str, snapshot_id: int) -> None:
+        super().__init__(
+            f"{dataset} has a branch {branch!r} already, at snapshot {snapshot_id}.",
+            dataset=dataset,
+            ref=branch,
+            existing=str(snapshot_id),
+        )
+
+
+class HeadMovedError(Conflict):
+    """A ref is not where the caller last saw it; nothing was changed."""
+
+    code = "HEAD_MOVED"
+
+    def __init__(self, dataset: str, ref: str, expected: int | None, actual: int | None) -> None:
+        def shown(snapshot_id: int | None) -> str:
+            return "absent" if snapshot_id is None else f"at {snapshot_id}"
+
+        super().__init__(
+            f"{ref!r} of {dataset} was expected {shown(expected)} but is {shown(actual)}; nothing was changed.",
+            dataset=dataset,
+            ref=ref,
+            expected=None if expected is None else str(expected),
+            actual=None if actual is None else str(actual),
+        )
+
+
+class CommitConflictError(Conflict):
+    """Other writers kept winning the race for this table; nothing was changed."""
+
+    code = "COMMIT_CONFLICT"
+
+    def __init__(self, dataset: str, attempts: int) -> None:
+        super().__init__(
+            f"Other writers changed {dataset} during each of {attempts} attempts; nothing was changed.",
+            dataset=dataset,
+            attempts=attempts,
+        )
+
+
+class LockTimeoutError(Conflict):
+    """Another change of the same table is still under way."""
+
+    code = "LOCK_TIMEOUT"
+
+    def __init__(self, key: str, timeout_s: float) -> None:
+        super().__init__(
+            f"Another change of {key} was still under way after {timeout_s:g} s; nothing was changed.",
+            key=key,
+            timeoutS=timeout_s,
+        )
+
+
+class IdempotencyKeyInUseError(Conflict):
+    """The request with this idempotency key is still under way."""
+
+    code = "IDEMPOTENCY_KEY_IN_USE"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The request with idempotency key {key!r} is still under way.", idempotencyKey=key)
+
+
+class IdempotencyKeyReusedError(Invalid):
+    """The idempotency key was used before, with another request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"Idempotency key {key!r} was used before with a different request; use a new one.", idempotencyKey=key
+        )
+
+
+class ProtectedTagError(Protected):
+    """The tag is protected by its convention or by request."""
+
+    code = "PROTECTED_TAG"
+
+    def __init__(self, dataset: str, tag: str, why: str) -> None:
+        super().__init__(
+            f"Tag {tag!r} of {dataset} is protected ({why}); use force to change it anyway.",
+            dataset=dataset,
+            ref=tag,
+            why=why,
+        )
+
+
+class ProtectedBranchError(Protected):
+    """The branch may not be deleted."""
+
+    code = "PROTECTED_BRANCH"
+
+    def __init__(self, dataset: str, branch: str) -> None:
+        super().__init__(
+            f"Branch {branch!r} of {dataset} cannot be deleted; a table always has it.", dataset=dataset, ref=branch
+        )

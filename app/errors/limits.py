@@ -1,0 +1,95 @@
+"""What cannot be done here, or not now."""
+
+from __future__ import annotations
+
+from app.errors.base import Conflict, StateUnknown, TooLarge, Unavailable, Unsupported
+
+
+class UnsupportedTableError(Unsupported):
+    """The table uses a feature that this operation cannot handle without risk."""
+
+    code = "UNSUPPORTED_TABLE"
+
+    def __init__(self, dataset: str, feature: str, reason: str) -> None:
+        super().__init__(f"{dataset}: {feature}: {reason}.", dataset=dataset, feature=feature, reason=reason)
+
+
+class NoSnapshotError(Unsupported):
+    """The table has no snapshot yet, so there is nothing to name or read."""
+
+    code = "NO_SNAPSHOT"
+
+    def __init__(self, dataset: str) -> None:
+        super().__init__(f"{dataset} has no snapshot yet.", dataset=dataset)
+
+
+class ReadBudgetError(TooLarge):
+    """The rows asked for would take more memory or bytes than is allowed at once."""
+
+    code = "READ_BUDGET"
+
+    def __init__(self, dataset: str, limit_bytes: int) -> None:
+        super().__init__(
+            f"Reading this of {dataset} would go over the limit of {limit_bytes} bytes; ask for fewer columns or rows.",
+            dataset=dataset,
+            limitBytes=str(limit_bytes),
+        )
+
+
+class BackendUnavailableError(Unavailable):
+    """Postgres, the catalog or the object store does not answer."""
+
+    code = "BACKEND_UNAVAILABLE"
+
+    def __init__(self, backend: str, reason: str) -> None:
+        super().__init__(f"{backend} is not available: {reason}", backend=backend, reason=reason)
+
+
+class UnreadableTableError(Unavailable):
+    """The catalog knows the table, but its metadata or manifests cannot be read."""
+
+    code = "UNREADABLE_TABLE"
+
+    def __init__(self, dataset: str, reason: str) -> None:
+        super().__init__(f"{dataset} cannot be read: {reason}", dataset=dataset, reason=reason)
+
+
+class HomeInUseError(Conflict):
+    """Another server runs on the same STRATIGRAPH_HOME."""
+
+    code = "HOME_IN_USE"
+
+    def __init__(self, home: str, pid: int | None, url: str | None) -> None:
+        who = f"process {pid}" if pid else "another process"
+        where = f", at {url}" if url else ""
+        super().__init__(
+            f"A server runs on {home} already ({who}{where}). "
+            "Stop it, or give this one another STRATIGRAPH_HOME and STRATIGRAPH_PORT.",
+            home=home,
+            pid=pid,
+            url=url,
+        )
+
+
+class MigrationError(Unavailable):
+    """The database's schema does not fit this program."""
+
+    code = "MIGRATION_FAILED"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The database schema does not fit this program: {reason}", reason=reason)
+
+
+class CommitStateUnknownError(StateUnknown):
+    """The catalog did not say whether the change was made, and it could not be found out."""
+
+    code = "COMMIT_STATE_UNKNOWN"
+
+    def __init__(self, dataset: str, change_id: str, reason: str) -> None:
+        super().__init__(
+            f"It is not known whether the change of {dataset} took place ({reason}). It is recorded as {change_id} "
+            "and will be settled; look at the dataset's changes before trying again.",
+            dataset=dataset,
+            changeId=change_id,
+            reason=reason,
+        )

@@ -1,0 +1,97 @@
+"""What was looked up and is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.errors.base import Expired, NotFound, did_you_mean
+
+
+class NamespaceNotFoundError(NotFound):
+    """No namespace of this name in the catalog."""
+
+    code = "NAMESPACE_NOT_FOUND"
+
+    def __init__(self, namespace: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"There is no namespace {namespace!r}.{did_you_mean(suggestions)}",
+            namespace=namespace,
+            suggestions=list(suggestions),
+        )
+
+
+class DatasetNotFoundError(NotFound):
+    """No Iceberg table of this name in the catalog."""
+
+    code = "DATASET_NOT_FOUND"
+
+    def __init__(self, dataset: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"There is no dataset {dataset!r}.{did_you_mean(suggestions)}",
+            dataset=dataset,
+            suggestions=list(suggestions),
+        )
+
+
+class VersionNotFoundError(NotFound):
+    """A well-formed version reference that this dataset has no snapshot for."""
+
+    code = "VERSION_NOT_FOUND"
+
+    def __init__(self, dataset: str, ref: str, reason: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"{dataset} has no version {ref!r}: {reason}.{did_you_mean(suggestions)}",
+            dataset=dataset,
+            ref=ref,
+            suggestions=list(suggestions),
+        )
+
+
+class TagNotFoundError(NotFound):
+    """The dataset has no tag of this name."""
+
+    code = "TAG_NOT_FOUND"
+
+    def __init__(self, dataset: str, tag: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"{dataset} has no tag {tag!r}.{did_you_mean(suggestions)}",
+            dataset=dataset,
+            ref=tag,
+            suggestions=list(suggestions),
+        )
+
+
+class BranchNotFoundError(NotFound):
+    """The dataset has no branch of this name."""
+
+    code = "BRANCH_NOT_FOUND"
+
+    def __init__(self, dataset: str, branch: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"{dataset} has no branch {branch!r}.{did_you_mean(suggestions)}",
+            dataset=dataset,
+            ref=branch,
+            suggestions=list(suggestions),
+        )
+
+
+class SnapshotExpiredError(Expired):
+    """The snapshot was part of the table and has been expired."""
+
+    code = "SNAPSHOT_EXPIRED"
+
+    def __init__(self, dataset: str, snapshot_id: int) -> None:
+        super().__init__(
+            f"Snapshot {snapshot_id} of {dataset} has been expired; its data can no longer be reached.",
+            dataset=dataset,
+            ref=str(snapshot_id),
+        )
+
+
+class ChangeNotFoundError(NotFound):
+    """No recorded change has this id."""
+
+    code = "CHANGE_NOT_FOUND"
+
+    def __init__(self, change_id: str) -> None:
+        super().__init__(f"There is no recorded change {change_id}.", changeId=change_id)

@@ -1,0 +1,146 @@
+"""The settings of every process, read once from the environment and frozen."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import InvalidSettingError
+
+PREFIX = "STRATIGRAPH_"
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:  # which pydantic would let through
+        raise ValueError(f"there is no such user's home: {path}") from error
+
+
+class Settings(BaseModel):
+    """What can be set, with defaults. The environment variable is `STRATIGRAPH_` and the field's name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(
+        default=Path("~/.stratigraph"),
+        validate_default=True,
+        description="The one data directory of the embedded parts: Postgres, the warehouse, locks.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    database_url: str | None = Field(
+        default=None,
+        pattern=r"^postgres(ql)?://",
+        repr=False,  # it may hold a password
+        description="Postgres to use instead of the embedded one: `postgresql://user:password@host:port/database`.",
+    )
+    catalog: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of a catalog of pyiceberg's own configuration (`.pyiceberg.yaml` or "
+        "`PYICEBERG_CATALOG__<NAME>__…`) to use instead of the embedded one.",
+    )
+    production_namespaces: tuple[str, ...] = Field(
+        default=("gold", "platinum"),
+        description="Namespaces whose datasets count as production, separated by commas. The table property "
+        "`stratigraph.production` (true or false) decides for one table.",
+    )
+    rollback_keep_days: int = Field(
+        default=90, ge=1, le=36500, description="Days for which the tag that a rollback leaves behind is kept."
+    )
+    lake_threads: int = Field(
+        default=8, ge=1, le=64, description="Threads that talk to the catalog and read files; more requests wait."
+    )
+    metadata_cache_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=0,
+        description="Size of the cache of parsed table metadata, counted in bytes of the metadata files.",
+    )
+    lock_timeout_s: float = Field(
+        default=10.0, gt=0, le=600, description="How long a change waits for another change of the same table."
+    )
+    lease_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="After this long an unfinished change counts as abandoned, and any process settles it.",
+    )
+    read_budget_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Most bytes of decoded rows that one GraphQL `rows` field may hold at once.",
+    )
+    query_max_depth: int = Field(default=15, ge=1, description="Deepest nesting of a GraphQL query.")
+    query_max_tokens: int = Field(default=5000, ge=100, description="Longest GraphQL query, in tokens.")
+    query_max_aliases: int = Field(default=50, ge=1, description="Most aliases in one GraphQL query.")
+    demo_on_serve: bool = Field(
+        default=True, description="Whether `serve` builds the sample lake when the embedded catalog is empty."
+    )
+    log_level: str = Field(
+        default="info",
+        pattern=r"^(debug|info|warning|error)$",
+        description="Least level that is logged: debug, info, warning or error.",
+    )
+
+    @property
+    def is_database_embedded(self) -> bool:
+        """Whether this process is to start its own Postgres."""
+        return self.database_url is None
+
+    @property
+    def is_catalog_embedded(self) -> bool:
+        """Whether the catalog lives in our Postgres and the warehouse in `home`."""
+        return self.catalog is None
+
+    @property
+    def warehouse(self) -> Path:
+        """Folder of the embedded warehouse."""
+        return self.home / "warehouse"
+
+
+def env_name(field: str) -> str:
+    """The environment variable that sets a field."""
+    return PREFIX + field.upper()
+
+
+def load_settings(env: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from the environment, `overrides` on top.
+
+    Raises:
+        InvalidSettingError: a variable with our prefix that is no setting, or a value that does not fit.
+    """
+    env = os.environ if env is None else env
+    known = {env_name(name): name for name in Settings.model_fields}
+    values: dict[str, Any] = {}
+    for variable, text in env.items():
+        if not variable.startswith(PREFIX):
+            continue
+        if variable not in known:
+            # Without the prefix, which would make any two of them look alike.
+            close = difflib.get_close_matches(variable.removeprefix(PREFIX).lower(), known.values(), n=1)
+            hint = f"; did you mean {env_name(close[0])}?" if close else "; see docs/settings.md."
+            raise InvalidSettingError(variable, f"there is no such setting{hint}")
+        name = known[variable]
+        if not text.strip() and name != "production_namespaces":
+            # An empty home would be the working directory, an empty host every network.
+            raise InvalidSettingError(variable, "it is empty; unset it to have the default.")
+        values[name] = _split(text) if name == "production_namespaces" else text
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "?"
+        # A URL may hold a password, which must reach no log.
+        given = "" if field == "database_url" else f" (given: {first['input']!r})"
+        raise InvalidSettingError(env_name(field), f"{first['msg']}{given}.") from None
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
