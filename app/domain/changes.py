@@ -1,0 +1,110 @@
+"""Who did what, when and why: the record that every mutation leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from app.domain.names import DatasetName
+from app.errors import InvalidArgumentError, JsonValue
+
+MAX_ACTOR_CHARS = 200
+MAX_REASON_CHARS = 2000
+MAX_IDEMPOTENCY_KEY_CHARS = 200
+
+
+class ChangeKind(StrEnum):
+    """What was done."""
+
+    TAG_CREATED = "TAG_CREATED"
+    TAG_MOVED = "TAG_MOVED"
+    TAG_DELETED = "TAG_DELETED"
+    BRANCH_CREATED = "BRANCH_CREATED"
+    BRANCH_DELETED = "BRANCH_DELETED"
+    ROLLED_BACK = "ROLLED_BACK"
+    ROLLBACK_UNDONE = "ROLLBACK_UNDONE"
+
+
+class ChangeState(StrEnum):
+    """Where a change stands: written down first as INTENDED, then settled as one of the others."""
+
+    INTENDED = "INTENDED"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts: a subject that some face vouches for."""
+
+    subject: str
+
+    @classmethod
+    def checked(cls, subject: str) -> Actor:
+        """The actor of that name.
+
+        Raises:
+            InvalidArgumentError: empty, too long or unprintable.
+        """
+        subject = subject.strip()
+        if not subject or len(subject) > MAX_ACTOR_CHARS or not subject.isprintable():
+            raise InvalidArgumentError("actor", f"a name of 1 to {MAX_ACTOR_CHARS} printable characters is needed")
+        return cls(subject=subject)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What every mutation carries beside its own arguments."""
+
+    actor: Actor
+    reason: str | None = None
+    idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.reason is not None and len(self.reason) > MAX_REASON_CHARS:
+            raise InvalidArgumentError("reason", f"it has more than {MAX_REASON_CHARS} characters")
+        # Postgres' texts hold neither NUL nor lone surrogates, which JSON can spell.
+        if self.reason is not None and any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in self.reason):
+            raise InvalidArgumentError("reason", "it has a character that cannot be kept: NUL or a lone surrogate")
+        key = self.idempotency_key
+        if key is not None and (not key or len(key) > MAX_IDEMPOTENCY_KEY_CHARS or not key.isprintable()):
+            raise InvalidArgumentError(
+                "idempotencyKey", f"a key of 1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable characters is needed"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One recorded change of a dataset."""
+
+    change_id: UUID
+    kind: ChangeKind
+    state: ChangeState
+    dataset: DatasetName
+    table_uuid: UUID
+    actor: Actor
+    reason: str | None
+    intended_at: datetime
+    settled_at: datetime | None
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def at(self) -> datetime:
+        """When it was done; when it was begun while that is open."""
+        return self.settled_at or self.intended_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagRecord:
+    """What our record says about a tag: nothing of this is in Iceberg."""
+
+    name: str
+    snapshot_id: int
+    set_at: datetime
+    set_by: Actor
+    reason: str | None
+    is_protection_requested: bool
