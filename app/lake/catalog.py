@@ -1,0 +1,113 @@
+"""Opening a catalog, and its errors in this project's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import requests
+from pydantic import ValidationError
+from pyiceberg.catalog import (
+    Catalog,
+    CatalogType,
+    _check_required_catalog_properties,
+    infer_catalog_type,
+    load_catalog,
+)
+from pyiceberg.exceptions import (
+    NoSuchNamespaceError,
+    NoSuchPropertyException,
+    NoSuchTableError,
+    RESTError,
+)
+from pyiceberg.utils.config import Config
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.domain.names import DatasetName
+from app.errors import (
+    BackendUnavailableError,
+    DatasetNotFoundError,
+    InvalidSettingError,
+    NamespaceNotFoundError,
+    UnreadableTableError,
+)
+from app.lake.internals import CachingSqlCatalog
+from app.lake.metadata_cache import MetadataCache
+
+EMBEDDED_CATALOG = "stratigraph"
+
+
+def open_embedded_catalog(database_url: str, warehouse: str, cache: MetadataCache) -> Catalog:
+    """The SQL catalog in our own Postgres, with data under `warehouse` (a URI)."""
+    with translated_errors():
+        return CachingSqlCatalog(
+            EMBEDDED_CATALOG, cache, uri=_sqlalchemy_url(database_url), warehouse=warehouse, pool_pre_ping="true"
+        )
+
+
+def open_configured_catalog(name: str, cache: MetadataCache) -> Catalog:
+    """The catalog of that name in pyiceberg's own configuration.
+
+    A catalog of type sql gets our caching subclass, on the same properties; any other is pyiceberg's own.
+
+    Raises:
+        InvalidSettingError: no such catalog is configured, or its properties do not fit.
+        BackendUnavailableError: it does not answer.
+    """
+    conf = Config().get_catalog_config(name)
+    if not conf:
+        known = ", ".join(Config().get_known_catalogs()) or "none"
+        raise InvalidSettingError(
+            "STRATIGRAPH_CATALOG",
+            f"pyiceberg's configuration has no catalog {name!r} (it has: {known}); set it in .pyiceberg.yaml or by "
+            f"PYICEBERG_CATALOG__{name.upper()}__URI.",
+        )
+    properties = {key: str(value) for key, value in conf.items() if not isinstance(value, dict)}
+    try:
+        declared = properties.get("type")
+        kind = CatalogType(declared.lower()) if declared else infer_catalog_type(name, conf)
+        if kind is CatalogType.SQL and "py-catalog-impl" not in properties:
+            _check_required_catalog_properties(name, kind, conf)
+            with translated_errors():
+                return CachingSqlCatalog(name, cache, **{"pool_pre_ping": "true", **properties})
+        with translated_errors():
+            return load_catalog(name)
+    except (ValueError, NoSuchPropertyException) as error:
+        raise InvalidSettingError("STRATIGRAPH_CATALOG", f"catalog {name!r}: {error}") from error
+
+
+def _sqlalchemy_url(database_url: str) -> str:
+    scheme, separator, rest = database_url.partition("://")
+    if scheme in ("postgres", "postgresql"):
+        scheme = "postgresql+psycopg2"
+    return scheme + separator + rest
+
+
+@contextmanager
+def translated_errors(dataset: DatasetName | None = None, namespace: str | None = None) -> Iterator[None]:
+    """Turn what catalogs, file systems and parsers raise into this project's errors.
+
+    `dataset` is the table that the block is about: what cannot be read then is that table, not the catalog.
+    """
+    try:
+        yield
+    except NoSuchTableError as error:
+        raise DatasetNotFoundError(str(dataset or "?")) from error
+    except NoSuchNamespaceError as error:
+        if dataset is not None:
+            raise DatasetNotFoundError(str(dataset)) from error
+        raise NamespaceNotFoundError(namespace or "?") from error
+    except SQLAlchemyError as error:
+        raise BackendUnavailableError("catalog", _first_line(getattr(error, "orig", None) or error)) from error
+    except (RESTError, requests.RequestException) as error:
+        raise BackendUnavailableError("catalog", _first_line(error)) from error
+    except (OSError, ValidationError, pa.ArrowException, UnicodeDecodeError, EOFError) as error:
+        if dataset is None:
+            raise BackendUnavailableError("catalog", _first_line(error)) from error
+        raise UnreadableTableError(str(dataset), _first_line(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]

@@ -1,0 +1,125 @@
+"""Committing a plan of ref changes: one catalog commit, with every expectation as an explicit requirement.
+
+Not through pyiceberg's Transaction or ManageSnapshots, which keep one requirement per type: of a tag and a head that
+are set together only one would be checked.
+"""
+
+from __future__ import annotations
+
+import requests
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import (
+    BadRequestError,
+    CommitFailedException,
+    CommitStateUnknownException,
+    NoSuchTableError,
+    RESTError,
+)
+from pyiceberg.table.refs import SnapshotRefType
+from pyiceberg.table.update import (
+    AssertCurrentSchemaId,
+    AssertRefSnapshotId,
+    AssertTableUUID,
+    RemoveSnapshotRefUpdate,
+    SetCurrentSchemaUpdate,
+    SetSnapshotRefUpdate,
+    TableRequirement,
+    TableUpdate,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.domain.history import RefKind
+from app.domain.ref_plans import RefPlan, RefUpdate
+from app.errors import UnsupportedTableError
+from app.lake.internals import CachingSqlCatalog, delete_superseded_metadata
+from app.lake.metadata_cache import MetadataCache
+from app.lake.table import LakeTable, to_state
+
+WRITABLE_FORMAT_VERSION = 2
+
+
+class CommitRefusedError(Exception):
+    """The catalog said no, and nothing was changed: an expectation did not hold, or another writer came first."""
+
+
+class CommitOutcomeUnknownError(Exception):
+    """The catalog did not say whether the commit took place."""
+
+
+def commit_plan(catalog: Catalog, table: LakeTable, plan: RefPlan, cache: MetadataCache) -> LakeTable:
+    """Commit a plan; answers the table as it is afterwards.
+
+    Costs one metadata file written and one catalog update; nothing of the table's data is touched.
+
+    Raises:
+        CommitRefusedError: nothing was changed; load again and decide again.
+        CommitOutcomeUnknownError: look at the table before anything else is done.
+        UnsupportedTableError: this catalog cannot write metadata of the table's format version.
+    """
+    check_writable(catalog, table)
+    updates, requirements = _to_updates(plan), _to_requirements(table, plan)
+    try:
+        response = catalog.commit_table(table.handle, requirements, updates)
+    except (CommitFailedException, NoSuchTableError, BadRequestError) as error:
+        raise CommitRefusedError(str(error)) from error
+    except ValueError as error:
+        # Raised while the new metadata is built, before anything is written: a snapshot expired meanwhile.
+        raise CommitRefusedError(str(error)) from error
+    except (CommitStateUnknownException, SQLAlchemyError, RESTError, requests.RequestException, OSError) as error:
+        raise CommitOutcomeUnknownError(f"{type(error).__name__}: {error}"[:300]) from error
+    delete_superseded_metadata(table.io, table.metadata, response.metadata)
+    handle = table.handle
+    handle.metadata, handle.metadata_location = response.metadata, response.metadata_location
+    if isinstance(catalog, CachingSqlCatalog):
+        cache.put(response.metadata_location, response.metadata)
+    state = to_state(response.metadata, response.metadata_location, table.state.name)
+    cache.put_state(state)
+    return LakeTable(state=state, handle=handle)
+
+
+def check_writable(catalog: Catalog, table: LakeTable) -> None:
+    """That this catalog can commit to the table.
+
+    Raises:
+        UnsupportedTableError: format version 3 or later, whose metadata only a REST server writes for us.
+    """
+    version = table.state.format_version
+    if version > WRITABLE_FORMAT_VERSION and not isinstance(catalog, RestCatalog):
+        raise UnsupportedTableError(
+            str(table.state.name),
+            f"format version {version}",
+            f"metadata of this version can be changed through a REST catalog only, and {catalog.name!r} is none",
+        )
+
+
+def _to_updates(plan: RefPlan) -> tuple[TableUpdate, ...]:
+    updates: list[TableUpdate] = [_to_update(update) for update in plan.updates if not _is_assertion(update)]
+    if plan.schema is not None:
+        updates.append(SetCurrentSchemaUpdate(schema_id=plan.schema.after))
+    return tuple(updates)
+
+
+def _to_update(update: RefUpdate) -> TableUpdate:
+    if update.after is None:
+        return RemoveSnapshotRefUpdate(ref_name=update.name)
+    return SetSnapshotRefUpdate(
+        ref_name=update.name,
+        type=SnapshotRefType.TAG if update.after.kind is RefKind.TAG else SnapshotRefType.BRANCH,
+        snapshot_id=update.after.snapshot_id,
+        min_snapshots_to_keep=update.after.min_snapshots_to_keep,
+        max_snapshot_age_ms=update.after.max_snapshot_age_ms,
+        max_ref_age_ms=update.after.max_ref_age_ms,
+    )
+
+
+def _is_assertion(update: RefUpdate) -> bool:
+    return update.after is not None and update.before == update.after.snapshot_id
+
+
+def _to_requirements(table: LakeTable, plan: RefPlan) -> tuple[TableRequirement, ...]:
+    requirements: list[TableRequirement] = [AssertTableUUID(uuid=table.state.table_uuid)]
+    requirements += [AssertRefSnapshotId(ref=update.name, snapshot_id=update.before) for update in plan.updates]
+    if plan.schema is not None:
+        requirements.append(AssertCurrentSchemaId(current_schema_id=plan.schema.before))
+    return tuple(requirements)

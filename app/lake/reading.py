@@ -1,0 +1,203 @@
+"""Reading rows of one version, file by file and batch by batch, so that memory does not grow with the table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression
+from pyiceberg.expressions.visitors import bind, extract_field_ids
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFileContent, FileFormat, ManifestContent
+from pyiceberg.schema import Schema
+from pyiceberg.table import FileScanTask, ManifestGroupPlanner
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
+
+from app.domain.versions import ResolvedVersion
+from app.errors import InvalidArgumentError, UnsupportedTableError
+from app.lake.catalog import translated_errors
+from app.lake.filters import parse_filter, project
+from app.lake.internals import stream_task
+from app.lake.table import LakeTable
+from app.lake.threads import LakeThreads
+
+READABLE_FORMATS = frozenset({FileFormat.PARQUET, FileFormat.ORC})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRequest:
+    """Which rows: `columns` None means all, `limit` None means no limit."""
+
+    columns: tuple[str, ...] | None = None
+    row_filter: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise InvalidArgumentError("limit", f"{self.limit} is not 1 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What is to be read: the files with their deletes, and how their rows are to look."""
+
+    table: LakeTable
+    metadata: TableMetadata
+    projected: Schema
+    bound_filter: BooleanExpression
+    tasks: tuple[FileScanTask, ...]
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """Schema of the answer."""
+        return schema_to_pyarrow(self.projected, include_field_ids=False)
+
+
+def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -> Scan:
+    """Find the files of a version that may hold rows asked for. Costs reading its manifests.
+
+    The filter and the columns are those of the *version's* schema: a column that was renamed since is meant by its name
+    of then.
+
+    Raises:
+        InvalidFilterError, UnknownColumnError: the request does not fit that schema.
+        UnsupportedTableError: equality deletes, or a file format that cannot be read.
+        UnreadableTableError: a manifest is missing or broken.
+    """
+    dataset = str(table.state.name)
+    metadata = _as_of_schema(table, version)
+    schema = metadata.schema()
+    row_filter = parse_filter(request.row_filter, schema)
+    projected = project(request.columns, schema, dataset)
+    snapshot = metadata.snapshot_by_id(version.snapshot_id)
+    if snapshot is None:  # resolved against this very metadata
+        raise LookupError(f"snapshot {version.snapshot_id} is not in the metadata it was resolved in")
+    with translated_errors(table.state.name):
+        _refuse_equality_deletes(table, snapshot)
+        planner = ManifestGroupPlanner(metadata, table.io, row_filter)
+        tasks = tuple(planner.plan_files(snapshot.manifests(table.io)))
+    for task in tasks:
+        if task.file.file_format not in READABLE_FORMATS:
+            kind = task.file.file_format.value
+            raise UnsupportedTableError(dataset, f"{kind} data files", "only Parquet and ORC files can be read")
+    return Scan(
+        table=table,
+        metadata=metadata,
+        projected=projected,
+        bound_filter=row_filter if isinstance(row_filter, AlwaysTrue) else bind(schema, row_filter, True),
+        tasks=tasks,
+    )
+
+
+class RowStream:
+    """The rows of a scan as Arrow batches, for one reader; `async for` over it, then `aclose`.
+
+    Each batch is made in a lake thread when it is asked for, so a slow reader holds one batch, not the table.
+    `truncated` (whether `limit` cut rows off) and `bytes_read` are final once the iteration has ended. Bytes are those
+    of the column chunks of the files opened, as their manifests tell, and of their delete files whole.
+    """
+
+    def __init__(self, scan: Scan, limit: int | None, threads: LakeThreads) -> None:
+        self.schema: pa.Schema = scan.arrow_schema
+        self.columns: tuple[str, ...] = tuple(field.name for field in scan.projected.fields)
+        self.truncated = False
+        self.bytes_read = 0
+        self._scan = scan
+        self._left = limit
+        self._threads = threads
+        self._batches = self._iterate()
+        self._lock = asyncio.Lock()
+
+    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
+        return self
+
+    async def __anext__(self) -> pa.RecordBatch:
+        async with self._lock:
+            batch = await self._threads.run(self._next)
+        if batch is None:
+            raise StopAsyncIteration
+        return batch
+
+    async def aclose(self) -> None:
+        """Stop reading and close the open file; safe to call at any time, more than once."""
+        async with self._lock:
+            await self._threads.run(self._batches.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def _next(self) -> pa.RecordBatch | None:
+        with translated_errors(self._scan.table.state.name):
+            return next(self._batches, None)
+
+    def _iterate(self) -> Generator[pa.RecordBatch, None, None]:
+        scan = self._scan
+        filter_ids = set() if isinstance(scan.bound_filter, AlwaysTrue) else extract_field_ids(scan.bound_filter)
+        counted = {*scan.projected.field_ids, *filter_ids}
+        for task in scan.tasks:
+            self.bytes_read += _bytes_of(task, counted)
+            batches = stream_task(
+                scan.table.io,
+                task,
+                bound_filter=scan.bound_filter,
+                projected=scan.projected,
+                metadata=scan.metadata,
+                filter_field_ids=filter_ids,
+            )
+            for batch in batches:
+                if self._left is None:
+                    yield _conform(batch, self.schema)
+                    continue
+                if self._left == 0:
+                    self.truncated = True
+                    return
+                taken = batch.slice(0, self._left)
+                self._left -= taken.num_rows
+                yield _conform(taken, self.schema)
+                if taken.num_rows < batch.num_rows:
+                    self.truncated = True
+                    return
+
+
+def _as_of_schema(table: LakeTable, version: ResolvedVersion) -> TableMetadata:
+    schema = table.state.schema_of(version)
+    return table.metadata.model_copy(update={"current_schema_id": schema.schema_id})
+
+
+def _refuse_equality_deletes(table: LakeTable, snapshot: Snapshot) -> None:
+    # The summary's total is optional; only where it is missing, or not zero, do the delete manifests tell.
+    summary = snapshot.summary.additional_properties if snapshot.summary else {}
+    if summary.get("total-equality-deletes") == "0":
+        return
+    for manifest in snapshot.manifests(table.io):
+        if manifest.content is not ManifestContent.DELETES:
+            continue
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+            if entry.data_file.content is DataFileContent.EQUALITY_DELETES:
+                raise UnsupportedTableError(
+                    str(table.state.name),
+                    "equality deletes",
+                    f"snapshot {snapshot.snapshot_id} has rows deleted by value, which this reader cannot apply; "
+                    "compact the table with the engine that wrote them, then read again",
+                )
+
+
+def _bytes_of(task: FileScanTask, field_ids: set[int]) -> int:
+    sizes = task.file.column_sizes
+    own = sum(size for field_id, size in sizes.items() if field_id in field_ids) if sizes else None
+    deletes = sum(file.file_size_in_bytes for file in task.delete_files)
+    return (task.file.file_size_in_bytes if own is None else own) + deletes
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    # Files differ in what Arrow makes of them (string or large_string, dictionary or not); an answer has one schema.
+    if batch.schema.equals(schema):
+        return batch
+    return pa.Table.from_batches([batch]).cast(schema).combine_chunks().to_batches()[0]

@@ -1,0 +1,150 @@
+"""Column statistics of a snapshot, summed up from its manifests without reading data."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from pyiceberg.conversions import from_bytes
+from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent
+from pyiceberg.schema import Schema
+from pyiceberg.types import (
+    BinaryType,
+    DateType,
+    FixedType,
+    PrimitiveType,
+    TimestampNanoType,
+    TimestampType,
+    TimestamptzNanoType,
+    TimestamptzType,
+    TimeType,
+)
+from pyiceberg.utils.datetime import days_to_date, micros_to_time, micros_to_timestamp, micros_to_timestamptz
+
+from app.domain.versions import ResolvedVersion
+from app.errors import JsonValue
+from app.lake.catalog import translated_errors
+from app.lake.filters import project
+from app.lake.table import LakeTable
+
+_MAX_SAFE_INTEGER = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnStats:
+    """What the manifests say of one leaf column.
+
+    A count or bound is None where some file lacks it. Counts are of the data files as written: rows that delete files
+    take away are still in them. Bounds hold for every row but need not be rows' values: writers may shorten text
+    (Iceberg spec, "Scan Planning").
+    """
+
+    field_id: int
+    path: str
+    null_count: int | None
+    value_count: int | None
+    size_bytes: int | None
+    lower: JsonValue
+    upper: JsonValue
+
+
+def column_stats(table: LakeTable, snapshot_id: int, names: Sequence[str] | None) -> list[ColumnStats]:
+    """Statistics of the named columns (None: all leaves) of a snapshot, in the order of its schema.
+
+    Costs reading the snapshot's data manifests.
+
+    Raises:
+        UnknownColumnError: a name that the snapshot's schema lacks.
+        UnreadableTableError: a manifest is missing or broken.
+    """
+    state = table.state
+    version = ResolvedVersion(snapshot_id=snapshot_id, uses_current_schema=False)
+    schema_id = state.schema_of(version).schema_id
+    schema = next(schema for schema in table.metadata.schemas if schema.schema_id == schema_id)
+    wanted = project(names, schema, str(state.name))
+    snapshot = table.metadata.snapshot_by_id(snapshot_id)
+    if snapshot is None:
+        raise LookupError(f"snapshot {snapshot_id} is not in the metadata it was resolved in")
+    with translated_errors(state.name):
+        files = [
+            entry.data_file
+            for manifest in snapshot.manifests(table.io)
+            if manifest.content is ManifestContent.DATA
+            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+            if entry.data_file.content is DataFileContent.DATA
+        ]
+        return [
+            _summed(files, wanted, field_id, field_type)
+            for field_id in wanted.field_ids
+            if isinstance(field_type := wanted.find_type(field_id), PrimitiveType)
+        ]
+
+
+def _summed(files: list[DataFile], schema: Schema, field_id: int, field_type: PrimitiveType) -> ColumnStats:
+    lowers = _bounds(files, field_id, field_type, is_lower=True)
+    uppers = _bounds(files, field_id, field_type, is_lower=False)
+    return ColumnStats(
+        field_id=field_id,
+        path=schema.find_column_name(field_id) or str(field_id),
+        null_count=_total([_get(file.null_value_counts, field_id) for file in files]),
+        value_count=_total([_get(file.value_counts, field_id) for file in files]),
+        size_bytes=_total([_get(file.column_sizes, field_id) for file in files]),
+        lower=to_json(min(lowers), field_type) if lowers else None,
+        upper=to_json(max(uppers), field_type) if uppers else None,
+    )
+
+
+def _get(counts: dict[int, int] | None, field_id: int) -> int | None:
+    return counts.get(field_id) if counts else None
+
+
+def _total(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _bounds(files: list[DataFile], field_id: int, field_type: PrimitiveType, *, is_lower: bool) -> list[Any]:
+    """The bound of each file with values, as Python values; empty where one of them does not say."""
+    found = []
+    for file in files:
+        bounds = file.lower_bounds if is_lower else file.upper_bounds
+        raw = bounds.get(field_id) if bounds else None
+        if raw is not None:
+            found.append(from_bytes(field_type, raw))
+            continue
+        values, nulls = _get(file.value_counts, field_id), _get(file.null_value_counts, field_id)
+        if values is None or values != nulls:  # a file of nulls alone has no bounds, and needs none
+            return []
+    return found
+
+
+def to_json(value: Any, field_type: PrimitiveType) -> JsonValue:
+    """A bound as JSON, in the forms of `app.lake.json_rows`."""
+    if isinstance(field_type, DateType):
+        value = days_to_date(value)
+    elif isinstance(field_type, TimeType):
+        value = micros_to_time(value)
+    elif isinstance(field_type, TimestampType):
+        value = micros_to_timestamp(value)
+    elif isinstance(field_type, TimestamptzType):
+        value = micros_to_timestamptz(value)
+    elif isinstance(field_type, (TimestampNanoType, TimestamptzNanoType)):
+        return str(value)
+    elif isinstance(field_type, (BinaryType, FixedType)):
+        return base64.b64encode(bytes(value)).decode()
+    if isinstance(value, (date, datetime, time)):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, (Decimal, UUID)):
+        return str(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _MAX_SAFE_INTEGER:
+        return str(value)
+    if isinstance(value, (bool, int, str)):
+        return value
+    raise TypeError(f"no JSON form for {type(value).__name__}")

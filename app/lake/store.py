@@ -1,0 +1,175 @@
+"""The lake as the services see it: asynchronous, in this project's words, a span at its border."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyiceberg.catalog import Catalog
+
+from app.domain.names import DatasetName
+from app.domain.ref_plans import RefPlan
+from app.domain.versions import ResolvedVersion
+from app.lake import recovery, statistics
+from app.lake.catalog import open_configured_catalog, open_embedded_catalog, translated_errors
+from app.lake.commits import check_writable, commit_plan
+from app.lake.internals import CachingSqlCatalog
+from app.lake.metadata_cache import MetadataCache
+from app.lake.reading import RowRequest, RowStream, plan_scan
+from app.lake.statistics import ColumnStats
+from app.lake.table import LakeTable, to_state
+from app.lake.threads import LakeThreads
+from app.settings import Settings
+from app.telemetry.tracing import span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.lake.sample.load import SampleReport, SampleStep
+    from app.lake.sample.tags import SampleTag
+
+
+class Lake:
+    """All Iceberg tables of one catalog."""
+
+    def __init__(self, catalog: Catalog, cache: MetadataCache, threads: LakeThreads) -> None:
+        self._catalog = catalog
+        self._cache = cache
+        self._threads = threads
+
+    @classmethod
+    async def open(cls, settings: Settings, database_url: str) -> Lake:
+        """Connect to the catalog that the settings name.
+
+        Raises:
+            InvalidSettingError: it is not configured rightly.
+            BackendUnavailableError: it does not answer.
+        """
+        threads = LakeThreads(settings.lake_threads)
+        cache = MetadataCache(settings.metadata_cache_bytes)
+        try:
+            if settings.catalog is None:
+                warehouse = f"file://{settings.warehouse}"  # pyiceberg takes paths unescaped
+                catalog = await threads.run(open_embedded_catalog, database_url, warehouse, cache)
+            else:
+                catalog = await threads.run(open_configured_catalog, settings.catalog, cache)
+        except BaseException:
+            threads.close()
+            raise
+        return cls(catalog, cache, threads)
+
+    async def close(self) -> None:
+        """Give back threads and connections."""
+        self._threads.close()
+        self._catalog.close()
+
+    @property
+    def catalog_name(self) -> str:
+        """The catalog's name in pyiceberg's configuration."""
+        return str(self._catalog.name)
+
+    async def list_names(self, namespace: str | None = None) -> list[DatasetName]:
+        """The names of all tables, or of those in one namespace (not in those below it), sorted.
+
+        Costs one statement on SQL catalogs, elsewhere one call for each namespace.
+
+        Raises:
+            NamespaceNotFoundError: no such namespace.
+            BackendUnavailableError: the catalog does not answer.
+        """
+        with span("catalog.list_tables", namespace=namespace or ""):
+            return await self._threads.run(self._list_names, namespace)
+
+    async def load(self, name: DatasetName) -> LakeTable:
+        """The table as it is now.
+
+        Costs one catalog call, and reading the metadata file where its location is new to us.
+
+        Raises:
+            DatasetNotFoundError: no such table.
+            UnreadableTableError: its metadata is missing or broken.
+            BackendUnavailableError: the catalog does not answer.
+        """
+        with span("catalog.load_table", dataset=str(name)):
+            return await self._threads.run(self._load, name)
+
+    async def commit(self, table: LakeTable, plan: RefPlan) -> LakeTable:
+        """Commit a plan; raises as `app.lake.commits.commit_plan`."""
+        with span("catalog.commit_table", dataset=str(table.state.name)):
+            return await self._threads.run(commit_plan, self._catalog, table, plan, self._cache)
+
+    def check_writable(self, table: LakeTable) -> None:
+        """That refs of this table can be changed here. Raises UnsupportedTableError."""
+        check_writable(self._catalog, table)
+
+    async def find_commit(
+        self, table: LakeTable, plan: RefPlan, base_location: str
+    ) -> tuple[recovery.Finding, str | None]:
+        """Whether a plan decided on `base_location` was committed; see `app.lake.recovery.find_commit`."""
+        with span("lake.find_commit", dataset=str(table.state.name)):
+            return await self._threads.run(self._find_commit, table, plan, base_location)
+
+    async def stream_rows(self, table: LakeTable, version: ResolvedVersion, request: RowRequest) -> RowStream:
+        """Plan a read; the rows come as the stream is read. Raises as `app.lake.reading.plan_scan`."""
+        with span("lake.plan_scan", dataset=str(table.state.name)):
+            scan = await self._threads.run(plan_scan, table, version, request)
+        return RowStream(scan, request.limit, self._threads)
+
+    async def column_stats(self, table: LakeTable, snapshot_id: int, names: Sequence[str] | None) -> list[ColumnStats]:
+        """Statistics from manifests; raises as `app.lake.statistics.column_stats`."""
+        with span("lake.column_stats", dataset=str(table.state.name)):
+            return await self._threads.run(statistics.column_stats, table, snapshot_id, names)
+
+    async def load_sample(
+        self, work_dir: Path, scale: float, progress: Callable[[SampleStep], None]
+    ) -> tuple[SampleReport, list[tuple[SampleTag, int]]]:
+        """Build the sample lake; answers what was built and which tags belong on which snapshots."""
+        from app.lake.sample.load import load_sample_lake
+        from app.lake.sample.tags import find_sample_targets
+
+        with translated_errors():
+            report = await self._threads.run(
+                lambda: load_sample_lake(self._catalog, work_dir, scale=scale, progress=progress)
+            )
+            return report, await self._threads.run(find_sample_targets, self._catalog)
+
+    def _list_names(self, namespace: str | None) -> list[DatasetName]:
+        with translated_errors(namespace=namespace):
+            if isinstance(self._catalog, CachingSqlCatalog):
+                found = self._catalog.list_all_tables()
+                if namespace is not None:
+                    found = [pair for pair in found if pair[0] == namespace]
+                    if not found and not self._catalog.namespace_exists(namespace):
+                        self._catalog.list_tables(namespace)  # raises NoSuchNamespaceError
+            elif namespace is not None:
+                found = self._tables_of(tuple(namespace.split(".")))
+            else:
+                found = [pair for levels in self._all_namespaces(()) for pair in self._tables_of(levels)]
+        return sorted(DatasetName(namespace=space, name=name) for space, name in found)
+
+    def _tables_of(self, levels: tuple[str, ...]) -> list[tuple[str, str]]:
+        return [(".".join(identifier[:-1]), identifier[-1]) for identifier in self._catalog.list_tables(levels)]
+
+    def _all_namespaces(self, parent: tuple[str, ...]) -> list[tuple[str, ...]]:
+        found: list[tuple[str, ...]] = []
+        for levels in self._catalog.list_namespaces(parent):
+            # Some REST servers answer the whole path, some only what is below the parent.
+            full = levels if levels[: len(parent)] == parent else (*parent, *levels)
+            if full != parent:
+                found += [full, *self._all_namespaces(full)]
+        return found
+
+    def _load(self, name: DatasetName) -> LakeTable:
+        with translated_errors(name):
+            handle = self._catalog.load_table((*name.namespace.split("."), name.name))
+            location = handle.metadata_location
+            state = self._cache.find_state(location, str(name))
+            if state is None:
+                state = to_state(handle.metadata, location, name)
+                self._cache.put_state(state)
+        return LakeTable(state=state, handle=handle)
+
+    def _find_commit(self, table: LakeTable, plan: RefPlan, base: str) -> tuple[recovery.Finding, str | None]:
+        with translated_errors(table.state.name):
+            return recovery.find_commit(table, plan, base, self._cache)

@@ -1,0 +1,1 @@
+"""The registry: what only Postgres knows. Records of changes, and hints where tables are."""

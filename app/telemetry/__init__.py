@@ -1,0 +1,1 @@
+"""OpenTelemetry: spans at store borders and operations."""
