@@ -1,0 +1,100 @@
+"""From settings to open stores to services: the one place where things are wired together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from app.domain.changes import Actor, Command
+from app.domain.names import DatasetName
+from app.domain.versions import VersionSelector
+from app.errors import TagExistsError
+from app.lake.store import Lake
+from app.postgres.embedded import EmbeddedPostgres
+from app.postgres.migrate import migrate
+from app.postgres.pool import open_advisory_locks, open_pool
+from app.registry.changes import ChangeLog
+from app.registry.datasets import DatasetNames
+from app.services.datasets import Datasets
+from app.services.executing import Executor
+from app.services.health import Health
+from app.services.repair import Repair
+from app.services.versioning import Versioning
+from app.settings import Settings
+from app.telemetry.tracing import start_export
+
+if TYPE_CHECKING:
+    from app.lake.sample.load import SampleReport, SampleStep
+
+SAMPLE_ACTOR = Actor(subject="stratigraph demo")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """All services, open."""
+
+    settings: Settings
+    lake: Lake
+    datasets: Datasets
+    versioning: Versioning
+    repair: Repair
+    health: Health
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Start what is embedded, connect to the rest, bring the database up to date; all is closed at the end.
+
+    Raises:
+        InvalidSettingError, BackendUnavailableError, MigrationError: what is wrong or away.
+    """
+    start_export()
+    async with AsyncExitStack() as stack:
+        url = settings.database_url or await _start_embedded(stack, settings)
+        await migrate(url)
+        pool = await open_pool(url)
+        stack.push_async_callback(pool.close)
+        locks = await open_advisory_locks(url)
+        stack.push_async_callback(locks.close)
+        # Several processes may open an empty database at once, and pyiceberg's table creation is no match for that.
+        async with locks.held("open catalog", timeout_s=120):
+            lake = await Lake.open(settings, url)
+        stack.push_async_callback(lake.close)
+        changes = ChangeLog(pool, locks)
+        datasets = Datasets(lake, changes, DatasetNames(pool), settings)
+        repair = Repair(lake, datasets, changes, settings)
+        executor = Executor(lake, datasets, changes, repair, settings)
+        yield Services(
+            settings=settings,
+            lake=lake,
+            datasets=datasets,
+            versioning=Versioning(datasets, changes, executor, settings),
+            repair=repair,
+            health=Health(lake, changes, settings),
+        )
+
+
+async def build_sample_lake(services: Services, scale: float, progress: Callable[[SampleStep], None]) -> SampleReport:
+    """Build what is missing of the sample lake, and set its tags through the service, so that they are recorded."""
+    report, tags = await services.lake.load_sample(services.settings.home / "tmp", scale, progress)
+    for tag, snapshot_id in tags:
+        command = Command(actor=SAMPLE_ACTOR, reason=tag.reason)
+        try:
+            await services.versioning.create_tag(
+                DatasetName.parse(tag.dataset), tag.tag, VersionSelector(snapshot_id=snapshot_id), command
+            )
+        except TagExistsError:
+            # Somebody has moved it since: it is theirs now.
+            continue
+    return report
+
+
+async def _start_embedded(stack: AsyncExitStack, settings: Settings) -> str:
+    postgres = EmbeddedPostgres(settings.home)
+    url = await anyio.to_thread.run_sync(postgres.start)
+    stack.push_async_callback(anyio.to_thread.run_sync, postgres.stop)
+    return url

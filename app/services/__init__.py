@@ -1,0 +1,1 @@
+"""The verbs: one use case a method. They decide with the domain and act through the stores."""

@@ -1,0 +1,253 @@
+"""Looking at datasets: finding, listing, reading, and what is recorded about them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.domain.changes import Change, ChangeKind, TagRecord
+from app.domain.datasets import Layer, is_production, layer_of
+from app.domain.names import DatasetName, check_namespace
+from app.domain.pages import MAX_PAGE, Page, PageRequest, cut_page
+from app.domain.versions import ResolvedVersion, VersionSelector, closest, resolve, resolve_text
+from app.errors import (
+    AppError,
+    BackendUnavailableError,
+    ChangeNotFoundError,
+    DatasetNotFoundError,
+    InvalidArgumentError,
+    JsonValue,
+    NamespaceNotFoundError,
+    ReadBudgetError,
+    SnapshotExpiredError,
+    Unavailable,
+    VersionNotFoundError,
+)
+from app.lake.json_rows import to_json_rows
+from app.lake.reading import RowRequest, RowStream
+from app.lake.statistics import ColumnStats
+from app.lake.store import Lake
+from app.lake.table import LakeTable
+from app.registry.changes import ChangeLog
+from app.registry.datasets import DatasetNames
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CURSOR_KIND = "datasets"
+# Tables that a listing by tag looks into at once; each is a catalog call.
+TAG_SEARCH_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPreview:
+    """The first rows of a version as JSON values; `truncated` says that there are more."""
+
+    columns: tuple[str, ...]
+    rows: list[dict[str, JsonValue]]
+    truncated: bool
+    bytes_read: int
+
+
+class Datasets:
+    """The datasets of the lake, and what the registry knows of them."""
+
+    def __init__(self, lake: Lake, changes: ChangeLog, names: DatasetNames, settings: Settings) -> None:
+        self._lake = lake
+        self._changes = changes
+        self._names = names
+        self._settings = settings
+
+    async def list_names(self, *, namespace: str | None = None, name_prefix: str | None = None) -> list[DatasetName]:
+        """Names of all datasets, or of those in a namespace, whose table name begins so; sorted.
+
+        Raises:
+            InvalidNameError, NamespaceNotFoundError: the namespace; with the closest names.
+            BackendUnavailableError: the catalog does not answer.
+        """
+        if namespace is not None:
+            check_namespace(namespace)
+        try:
+            names = await self._lake.list_names(namespace)
+        except NamespaceNotFoundError as error:
+            known = {name.namespace for name in await self._lake.list_names()}
+            raise NamespaceNotFoundError(namespace or "", closest(namespace or "", sorted(known))) from error
+        return names if name_prefix is None else [name for name in names if name.name.startswith(name_prefix)]
+
+    async def list_page(
+        self,
+        request: PageRequest,
+        *,
+        namespace: str | None = None,
+        name_prefix: str | None = None,
+        tag: str | None = None,
+    ) -> Page[DatasetName]:
+        """A page of `list_names`.
+
+        With `tag`, only datasets that have it: costs loading every dataset of the listing (from the metadata cache
+        where nothing changed). One that cannot be read then is left out and logged.
+
+        Raises:
+            InvalidPageError: a cursor of another list.
+            As `list_names`.
+        """
+        names = await self.list_names(namespace=namespace, name_prefix=name_prefix)
+        if tag is not None:
+            tagged = await self._having_tag(names, tag)
+            names = [name for name in names if name in tagged]
+        return cut_page(names, request, kind=CURSOR_KIND, key=lambda name: (name.namespace, name.name))
+
+    async def load(self, name: DatasetName) -> LakeTable:
+        """The dataset as it is now; one catalog call.
+
+        Raises:
+            DatasetNotFoundError: no such table, with the closest names.
+            UnreadableTableError: its metadata is missing or broken.
+            BackendUnavailableError: the catalog does not answer.
+        """
+        try:
+            table = await self._lake.load(name)
+        except DatasetNotFoundError as error:
+            known = [str(other) for other in await self._lake.list_names()]
+            raise DatasetNotFoundError(str(name), closest(str(name), known)) from error
+        try:
+            await self._names.remember([(table.state.table_uuid, name)])
+        except BackendUnavailableError as error:
+            # A hint less; what was asked for is here.
+            logger.warning("the name of %s is not noted: %s", name, error.message)
+        return table
+
+    async def find_name(self, table_uuid: UUID) -> DatasetName | None:
+        """The present name of a table, None where it cannot be found.
+
+        Costs one statement; where the table was renamed by someone else since, loading tables until it is found.
+        """
+        hint = await self._names.find_name(table_uuid)
+        if hint is not None and await self._is_at(hint, table_uuid):
+            return hint
+        for name in await self._lake.list_names():
+            if await self._is_at(name, table_uuid):
+                await self._names.remember([(table_uuid, name)])
+                return name
+        return None
+
+    async def find_uuid(self, name: DatasetName) -> UUID | None:
+        """The id that a name was last seen with, for a table that cannot be read now."""
+        return await self._names.find_uuid(name)
+
+    def resolve(self, table: LakeTable, version: VersionSelector | str | None) -> ResolvedVersion:
+        """The snapshot that a selector, or the text form of the contract, names; None is `latest`.
+
+        Raises: as `app.domain.versions.resolve` and `resolve_text`.
+        """
+        dataset = str(table.state.name)
+        if version is None or isinstance(version, str):
+            return resolve_text(version, table.state.history, dataset)
+        return resolve(version, table.state.history, dataset)
+
+    async def resolve_with_record(self, table: LakeTable, version: VersionSelector | str | None) -> ResolvedVersion:
+        """As `resolve`, but an id that only our own record remembers is EXPIRED, not unknown."""
+        try:
+            return self.resolve(table, version)
+        except VersionNotFoundError as error:
+            snapshot_id = _asked_id(version)
+            if snapshot_id is not None and await self._changes.mentions_snapshot(table.state.table_uuid, snapshot_id):
+                raise SnapshotExpiredError(str(table.state.name), snapshot_id) from error
+            raise
+
+    async def column_stats(self, table: LakeTable, snapshot_id: int, names: Sequence[str] | None) -> list[ColumnStats]:
+        """Statistics of a snapshot's columns, from its manifests."""
+        return await self._lake.column_stats(table, snapshot_id, names)
+
+    async def stream_rows(
+        self, table: LakeTable, version: VersionSelector | str | None, request: RowRequest
+    ) -> RowStream:
+        """The rows of a version, streamed in bounded memory.
+
+        Raises: as `resolve_with_record` and `app.lake.reading.plan_scan`.
+        """
+        resolved = await self.resolve_with_record(table, version)
+        return await self._lake.stream_rows(table, resolved, request)
+
+    async def preview_rows(
+        self, table: LakeTable, version: VersionSelector | str | None, request: RowRequest
+    ) -> RowPreview:
+        """The first rows of a version, at most 100, as JSON values.
+
+        Raises:
+            InvalidArgumentError: no limit, or more than 100.
+            ReadBudgetError: the rows are larger than `read_budget_bytes`.
+            As `stream_rows`.
+        """
+        if request.limit is None or request.limit > MAX_PAGE:
+            raise InvalidArgumentError("first", f"{request.limit} is not between 1 and {MAX_PAGE}")
+        stream = await self.stream_rows(table, version, request)
+        rows: list[dict[str, JsonValue]] = []
+        held_bytes = 0
+        async with stream:
+            async for batch in stream:
+                held_bytes += batch.nbytes
+                if held_bytes > self._settings.read_budget_bytes:
+                    raise ReadBudgetError(str(table.state.name), self._settings.read_budget_bytes)
+                rows += await asyncio.to_thread(to_json_rows, batch)
+        return RowPreview(columns=stream.columns, rows=rows, truncated=stream.truncated, bytes_read=stream.bytes_read)
+
+    def is_production(self, name: DatasetName, table: LakeTable | None) -> bool:
+        """Whether the dataset counts as production, by its property where it can be read, else by its name."""
+        return is_production(name, table.state.properties if table else {}, self._settings.production_namespaces)
+
+    def layer(self, name: DatasetName, table: LakeTable | None) -> Layer | None:
+        """The dataset's layer, by its properties where they can be read, else by its name."""
+        return layer_of(name, table.state.properties if table else {})
+
+    async def tag_records(self, keys: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], TagRecord]:
+        """What is recorded of these tags, in one statement."""
+        return await self._changes.tag_records(keys)
+
+    async def get_change(self, change_id: UUID) -> Change:
+        """A recorded change. Raises ChangeNotFoundError."""
+        change = await self._changes.find(change_id)
+        if change is None:
+            raise ChangeNotFoundError(str(change_id))
+        return change
+
+    async def changes_page(
+        self, request: PageRequest, *, table_uuid: UUID | None = None, kind: ChangeKind | None = None
+    ) -> Page[Change]:
+        """Recorded changes, newest first, of one table or of all."""
+        return await self._changes.page(request, table_uuid=table_uuid, kind=kind)
+
+    async def _is_at(self, name: DatasetName, table_uuid: UUID) -> bool:
+        try:
+            return (await self._lake.load(name)).state.table_uuid == table_uuid
+        except DatasetNotFoundError:
+            return False
+        except Unavailable as error:
+            logger.warning("%s is passed over in the search for a table id: %s", name, error.message)
+            return False
+
+    async def _having_tag(self, names: Sequence[DatasetName], tag: str) -> set[DatasetName]:
+        found: set[DatasetName] = set()
+        for start in range(0, len(names), TAG_SEARCH_BATCH):
+            batch = names[start : start + TAG_SEARCH_BATCH]
+            answers = await asyncio.gather(*(self._lake.load(name) for name in batch), return_exceptions=True)
+            for name, answer in zip(batch, answers, strict=True):
+                if isinstance(answer, AppError):
+                    logger.warning("%s is left out of a listing by tag: %s", name, answer.message)
+                elif isinstance(answer, BaseException):
+                    raise answer
+                elif any(ref.name == tag for ref in answer.state.history.tags):
+                    found.add(name)
+        return found
+
+
+def _asked_id(version: VersionSelector | str | None) -> int | None:
+    if isinstance(version, VersionSelector):
+        if version.snapshot_id is not None:
+            return version.snapshot_id
+        version = version.ref
+    text = (version or "").removeprefix("snapshot:").strip()
+    return int(text) if text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() else None
