@@ -1,0 +1,47 @@
+"""What one operation loads, each thing once, however many fields ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from app.domain.changes import TagRecord
+from app.domain.names import DatasetName
+from app.lake.table import LakeTable
+from app.services.datasets import Datasets
+
+TagKey = tuple[UUID, str]
+
+
+class Loaders:
+    """The dataloaders of one operation."""
+
+    def __init__(self, datasets: Datasets) -> None:
+        self._datasets = datasets
+        self.tables: DataLoader[DatasetName, LakeTable] = DataLoader(self._load_tables)
+        self.names: DataLoader[UUID, DatasetName | None] = DataLoader(self._find_names)
+        self.tag_records: DataLoader[TagKey, TagRecord | None] = DataLoader(self._find_tag_records)
+
+    def renew(self, table: LakeTable) -> None:
+        """Let later fields see this state of a table, and what is recorded of its tags now."""
+        self.tables.prime(table.state.name, table, force=True)
+        self.tag_records.clear_all()
+
+    def forget(self, name: DatasetName) -> None:
+        """Let later fields load a table again: someone else changed it."""
+        if self.tables.cache_map.get(name) is not None:  # `clear` fails on what was never loaded
+            self.tables.clear(name)
+        self.tag_records.clear_all()
+
+    async def _load_tables(self, names: list[DatasetName]) -> Sequence[LakeTable | BaseException]:
+        return await asyncio.gather(*map(self._datasets.load, names), return_exceptions=True)
+
+    async def _find_names(self, uuids: list[UUID]) -> Sequence[DatasetName | BaseException | None]:
+        return await asyncio.gather(*map(self._datasets.find_name, uuids), return_exceptions=True)
+
+    async def _find_tag_records(self, keys: list[TagKey]) -> Sequence[TagRecord | None]:
+        records = await self._datasets.tag_records(keys)
+        return [records.get(key) for key in keys]

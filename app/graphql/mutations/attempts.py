@@ -1,0 +1,158 @@
+"""What all mutations share: an expected error becomes a `userErrors` entry that names the input field at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.domain import versions
+from app.domain.changes import Command
+from app.domain.datasets import TableState
+from app.domain.names import DatasetName
+from app.errors import (
+    AlreadyCurrentError,
+    AmbiguousReferenceError,
+    AppError,
+    BranchExistsError,
+    BranchNotFoundError,
+    DatasetNotFoundError,
+    HeadMovedError,
+    IdempotencyKeyInUseError,
+    IdempotencyKeyReusedError,
+    InvalidArgumentError,
+    InvalidNameError,
+    InvalidReferenceError,
+    NamespaceNotFoundError,
+    NoSnapshotError,
+    ProtectedBranchError,
+    ProtectedTagError,
+    SnapshotExpiredError,
+    TagExistsError,
+    TagNotFoundError,
+    UnreadableTableError,
+    UnsupportedTableError,
+    VersionNotFoundError,
+)
+from app.graphql.context import Info
+from app.graphql.types.inputs import DatasetRef, VersionSelector
+from app.graphql.types.user_errors import UserError, user_error
+
+Payload = TypeVar("Payload")
+
+_OF_DATASET = (DatasetNotFoundError, NamespaceNotFoundError, UnreadableTableError, UnsupportedTableError)
+_OF_NAME = (TagExistsError, BranchExistsError, ProtectedTagError, ProtectedBranchError)
+_OF_VERSION = (
+    AlreadyCurrentError,
+    AmbiguousReferenceError,
+    InvalidReferenceError,
+    NoSnapshotError,
+    SnapshotExpiredError,
+    VersionNotFoundError,
+)
+_OF_KEY = (IdempotencyKeyInUseError, IdempotencyKeyReusedError)
+_DATASET_PARTS = {"namespace": "namespace", "dataset": "name"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFields:
+    """Which field of an input says what, so that an error can be traced to it."""
+
+    dataset: DatasetRef | None
+    dataset_path: tuple[str, ...] = ("dataset",)
+    refs: tuple[tuple[str, str], ...] = ()
+    version: str | None = None
+    selector: VersionSelector | None = None
+    expected: str = "expectedHead"
+
+    @property
+    def on(self) -> DatasetName | None:
+        """The dataset, None where its name is not a good one."""
+        try:
+            return self.dataset.to_name() if self.dataset else None
+        except InvalidNameError:
+            return None
+
+    def path_of(self, error: AppError) -> list[str]:
+        """Path of the field at fault, from the argument on; empty where none is."""
+        found = self._find(error)
+        return ["input", *found] if found else []
+
+    def _find(self, error: AppError) -> tuple[str, ...]:
+        if isinstance(error, InvalidArgumentError):
+            return self._argument(str(error.fields["argument"]))
+        if isinstance(error, InvalidNameError):
+            part = _DATASET_PARTS.get(str(error.fields["kind"]))
+            return (*self.dataset_path, part) if part else self._ref(None)
+        if isinstance(error, HeadMovedError):
+            return (self.expected,)
+        if isinstance(error, _OF_DATASET):
+            return self.dataset_path
+        if isinstance(error, _OF_KEY):
+            return ("idempotencyKey",)
+        if isinstance(error, _OF_NAME):
+            return self._ref(error)
+        if isinstance(error, (TagNotFoundError, BranchNotFoundError)):
+            return self._ref(error) or self._version()
+        return self._version() if isinstance(error, _OF_VERSION) else ()
+
+    def _argument(self, argument: str) -> tuple[str, ...]:
+        if argument == "actor":  # it comes in a header
+            return ()
+        if self.selector and argument in self.selector.given:
+            return (*self._version(),)
+        return (argument,)
+
+    def _ref(self, error: AppError | None) -> tuple[str, ...]:
+        """The field that gave the ref of an error; without one, the field that gives the ref at all."""
+        for field, value in self.refs:
+            if error is None or error.fields.get("ref") == value:
+                return (field,)
+        return ()
+
+    def _version(self) -> tuple[str, ...]:
+        if self.version is None:
+            return ()
+        given = self.selector.given if self.selector else ()
+        return (self.version, *given) if len(given) == 1 else (self.version,)
+
+
+async def attempt(
+    info: Info,
+    act: Callable[[], Awaitable[Payload]],
+    fields: InputFields,
+    refused: Callable[[list[UserError]], Payload],
+) -> Payload:
+    """The payload of a mutation, or the one that says why it did nothing. Unknown errors pass through."""
+    try:
+        return await act()
+    except AppError as error:
+        on = fields.on
+        if on is not None:
+            # Whoever reads on in this operation must see what stood in the way, not what was loaded ahead of it.
+            info.context.loaders.forget(on)
+        return refused([user_error(error, fields.path_of(error), on)])
+
+
+def command_of(info: Info, reason: str | None, idempotency_key: str | None) -> Command:
+    """Who does it, why, and under which key. Raises InvalidArgumentError."""
+    return Command(actor=info.context.actor, reason=reason, idempotency_key=idempotency_key)
+
+
+async def domain_selector(
+    info: Info, name: DatasetName, selector: VersionSelector | None
+) -> versions.VersionSelector | None:
+    """The selector as the services take it; loads the table only to tell whose snapshot a node id is.
+
+    Raises:
+        AmbiguousReferenceError, InvalidArgumentError, VersionNotFoundError: as `VersionSelector.to_domain`.
+        DatasetNotFoundError, UnreadableTableError: the table cannot be read.
+    """
+    if selector is None:
+        return None
+    return selector.to_domain(await table_state(info, name) if selector.id is not None else None)
+
+
+async def table_state(info: Info, name: DatasetName) -> TableState:
+    """State of a table as this operation sees it."""
+    return (await info.context.loaders.tables.load(name)).state

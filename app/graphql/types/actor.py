@@ -1,0 +1,19 @@
+"""Who acts."""
+
+from __future__ import annotations
+
+import strawberry
+
+from app.domain import changes
+
+
+@strawberry.federation.type(shareable=True, description="Who did something.")
+class Actor:
+    """Who did something."""
+
+    subject: str = strawberry.field(description="The name under which the actor is known.")
+
+
+def show_actor(actor: changes.Actor) -> Actor:
+    """The actor as the schema has it."""
+    return Actor(subject=actor.subject)

@@ -1,0 +1,312 @@
+"""Datasets: what the lake holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from app.domain.history import History, Ref
+from app.domain.history import Snapshot as HistorySnapshot
+from app.domain.names import DatasetName
+from app.domain.pages import cut_page
+from app.domain.versions import get_branch
+from app.errors import AppError, DatasetNotFoundError, Invalid, NotFound
+from app.graphql import ids
+from app.graphql.context import Info
+from app.graphql.fields import field
+from app.graphql.pages import (
+    FORWARD_PAGE,
+    PAGE,
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    connect,
+    connect_nothing,
+    page_request,
+)
+from app.graphql.scalars import JSON, BigInt
+from app.graphql.types.branch import Branch
+from app.graphql.types.change import Change
+from app.graphql.types.enums import Availability, Layer, SnapshotOperation
+from app.graphql.types.inputs import TimeRange, VersionSelector
+from app.graphql.types.interfaces import Entity
+from app.graphql.types.rows import RowPage
+from app.graphql.types.schema_version import SchemaVersion, show_schema
+from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of
+from app.graphql.types.tag import Tag
+from app.lake.reading import RowRequest
+from app.lake.table import LakeTable
+
+
+@strawberry.federation.type(
+    keys=["id", "namespace name"],
+    description="One Iceberg table. Where it cannot be read, `availability` says so, what is read from it is null or "
+    "empty, and `errors` has an entry with the path of the dataset.",
+)
+class Dataset(Entity):
+    """One Iceberg table, loaded when a field needs it."""
+
+    dataset_name: strawberry.Private[DatasetName]
+    known_uuid: strawberry.Private[UUID | None] = None
+
+    @field(
+        description="Opaque, and stable: a rename does not change it. Of a table that never could be read it is made "
+        "of the name alone."
+    )
+    async def id(self, info: Info) -> strawberry.ID:
+        """Node id."""
+        uuid = await self._find_uuid(info)
+        return ids.dataset_id(uuid) if uuid else ids.named_dataset_id(self.dataset_name)
+
+    @field(description="The levels of the namespace, joined by dots.")
+    def namespace(self) -> str:
+        """The namespace."""
+        return self.dataset_name.namespace
+
+    @field(description="The table's own name.")
+    def name(self) -> str:
+        """The table's own name."""
+        return self.dataset_name.name
+
+    @field(description="Whether it can be reached: EXPIRED once the table was dropped.")
+    async def availability(self, info: Info) -> Availability:
+        """Whether it can be reached."""
+        try:
+            await self.get_table(info)
+        except AppError as error:
+            info.context.report(error, info.path.prev)
+            return Availability.EXPIRED if isinstance(error, NotFound) else Availability.UNREACHABLE
+        return Availability.AVAILABLE
+
+    @field(description="Iceberg's id of the table.")
+    async def table_uuid(self, info: Info) -> strawberry.ID | None:
+        """Iceberg's id of the table."""
+        table = await self.find_table(info)
+        return strawberry.ID(str(table.state.table_uuid)) if table else None
+
+    @field(description="Where its files are.")
+    async def location(self, info: Info) -> str | None:
+        """Where its files are."""
+        table = await self.find_table(info)
+        return table.state.location if table else None
+
+    @field(description="Version of Iceberg's table format.")
+    async def format_version(self, info: Info) -> int | None:
+        """Version of Iceberg's table format."""
+        table = await self.find_table(info)
+        return table.state.format_version if table else None
+
+    @field(description="The table's properties, as an object of texts.")
+    async def properties(self, info: Info) -> JSON | None:
+        """The table's properties."""
+        table = await self.find_table(info)
+        return JSON(dict(table.state.properties)) if table else None
+
+    @field(description="The layer that its property `stratigraph.layer` or its namespace names.")
+    async def layer(self, info: Info) -> Layer | None:
+        """Layer of the medallion architecture."""
+        return info.context.datasets.layer(self.dataset_name, await self.find_table(info))
+
+    @field(description="Whether it counts as production, by its property `stratigraph.production` or its namespace.")
+    async def is_production(self, info: Info) -> bool:
+        """Whether it counts as production; by the namespace alone where the table cannot be read."""
+        return info.context.datasets.is_production(self.dataset_name, await self.find_table(info))
+
+    @field(description="Head of `main`; null where there is no snapshot yet.")
+    async def current(self, info: Info) -> Snapshot | None:
+        """Head of main."""
+        table = await self.find_table(info)
+        return find_snapshot(table, table.state.history.head_id) if table else None
+
+    @field(description="One version.")
+    async def version(self, info: Info, at: VersionSelector) -> Snapshot | None:
+        """One version."""
+        at.check()
+        table = await self.find_table(info)
+        if table is None:
+            return None
+        found = await info.context.datasets.resolve_with_record(table, at.to_domain(table.state))
+        return snapshot_of(table, found.snapshot_id)
+
+    @field(description="All its versions, newest first.", directives=[PAGE])
+    async def snapshots(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        branch: Annotated[
+            str | None, strawberry.argument(description="Only the head of this branch and what it was made from.")
+        ] = None,
+        operation: Annotated[
+            SnapshotOperation | None, strawberry.argument(description="Only commits of this kind.")
+        ] = None,
+        committed: Annotated[
+            TimeRange | None, strawberry.argument(description="Only what was committed in this span.")
+        ] = None,
+    ) -> Connection[Snapshot]:
+        """All its versions, newest first."""
+        request = page_request(first, after, last, before)
+        table = await self.find_table(info)
+        if table is None:
+            return connect_nothing()
+        try:
+            snapshots = _snapshots_of(table, branch)
+        except AppError as error:  # an unknown branch of one dataset must not cost the listing of the others
+            info.context.report(error, info.path)
+            return connect_nothing()
+        chosen = [
+            snapshot
+            for snapshot in snapshots
+            if (operation is None or snapshot.operation is operation)
+            and (committed is None or committed.contains_ms(snapshot.timestamp_ms))
+        ]
+        page = cut_page(chosen, request, kind="snapshots", key=_newest_first)
+        return connect(page, lambda snapshot: Snapshot(table=table, snapshot=snapshot))
+
+    @field(description="Its tags, by name.", directives=[PAGE])
+    async def tags(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        prefix: Annotated[str | None, strawberry.argument(description="Only names that begin so.")] = None,
+    ) -> Connection[Tag]:
+        """Its tags, by name."""
+        request = page_request(first, after, last, before)
+        table = await self.find_table(info)
+        if table is None:
+            return connect_nothing()
+        refs = [ref for ref in table.state.history.tags if ref.name.startswith(prefix or "")]
+        return connect(cut_page(refs, request, kind="tags", key=_by_name), lambda ref: Tag(table=table, ref=ref))
+
+    @field(description="Its branches: `main` first, the others by name.")
+    async def branches(self, info: Info) -> list[Branch]:
+        """Its branches."""
+        table = await self.find_table(info)
+        return [Branch(table=table, ref=ref) for ref in table.state.history.branches] if table else []
+
+    @field(
+        description="The schema of a version; without `at` the current one. A schema change makes no snapshot: "
+        "`latest` and branches have the table's current schema, every other version has its own."
+    )
+    async def schema(self, info: Info, at: VersionSelector | None = None) -> SchemaVersion | None:
+        """The schema of a version."""
+        if at is not None:
+            at.check()
+        table = await self.find_table(info)
+        if table is None:
+            return None
+        if at is None:
+            return show_schema(table.state.current_schema)
+        found = await info.context.datasets.resolve_with_record(table, at.to_domain(table.state))
+        return show_schema(table.state.schema_of(found))
+
+    @field(description="The first rows of a version.")
+    async def rows(
+        self,
+        info: Info,
+        at: Annotated[VersionSelector | None, strawberry.argument(description="The version; else the latest.")] = None,
+        columns: Annotated[
+            list[str] | None, strawberry.argument(description="Paths of the columns; all where left out.")
+        ] = None,
+        filter: Annotated[  # noqa: A002  (the schema's name)
+            str | None,
+            strawberry.argument(description="An SQL-like predicate: `amount > 10 and region in ('eu', 'us')`."),
+        ] = None,
+        first: Annotated[int | None, strawberry.argument(description="At most so many rows, 1 to 100.")] = 20,
+    ) -> RowPage | None:
+        """The first rows of a version."""
+        request = RowRequest(
+            columns=None if columns is None else tuple(columns), row_filter=filter, limit=page_request(first, None).size
+        )
+        if at is not None:
+            at.check()
+        table = await self.find_table(info)
+        if table is None:
+            return None
+        version = None if at is None else at.to_domain(table.state)
+        preview = await info.context.datasets.preview_rows(table, version, request)
+        return RowPage(
+            columns=list(preview.columns),
+            rows=[JSON(row) for row in preview.rows],
+            truncated=preview.truncated,
+            bytes_read=BigInt(preview.bytes_read),
+        )
+
+    @field(description="What was done to it, newest first.", directives=[FORWARD_PAGE])
+    async def changes(self, info: Info, first: First = None, after: After = None) -> Connection[Change]:
+        """What was done to it, newest first."""
+        request = page_request(first, after)
+        uuid = await self._find_uuid(info)
+        if uuid is None:
+            return connect_nothing()
+        try:
+            page = await info.context.datasets.changes_page(request, table_uuid=uuid)
+        except Invalid:
+            raise
+        except AppError as error:  # the record's backend is away: that costs this field alone
+            info.context.report(error, info.path)
+            return connect_nothing()
+        return connect(page, lambda change: Change(change=change))
+
+    async def _find_uuid(self, info: Info) -> UUID | None:
+        if self.known_uuid is not None:
+            return self.known_uuid
+        table = await self.find_table(info)
+        if table is not None:
+            return table.state.table_uuid
+        try:
+            return await info.context.datasets.find_uuid(self.dataset_name)
+        except AppError as error:
+            info.context.report(error, info.path)
+            return None
+
+    async def get_table(self, info: Info) -> LakeTable:
+        """The table, loaded once an operation.
+
+        Raises:
+            DatasetNotFoundError: there is none, or another one has taken its name.
+            UnreadableTableError, BackendUnavailableError: it cannot be read.
+        """
+        table = await info.context.loaders.tables.load(self.dataset_name)
+        if self.known_uuid is not None and table.state.table_uuid != self.known_uuid:
+            raise DatasetNotFoundError(str(self.dataset_name))
+        return table
+
+    async def find_table(self, info: Info) -> LakeTable | None:
+        """The table; None, and an error beside the answer, where it cannot be read. For resolvers of this type."""
+        try:
+            return await self.get_table(info)
+        except AppError as error:
+            info.context.report(error, info.path.prev)
+            return None
+
+
+def dataset_of(table: LakeTable) -> Dataset:
+    """The dataset of a table that is loaded already."""
+    return Dataset(dataset_name=table.state.name, known_uuid=table.state.table_uuid)
+
+
+def _snapshots_of(table: LakeTable, branch: str | None) -> list[HistorySnapshot]:
+    history: History = table.state.history
+    if branch is None:
+        return list(history.newest_first)
+    head = get_branch(branch, history, str(table.state.name))
+    return sorted(history.ancestors(head.snapshot_id), key=_newest_first)
+
+
+def _newest_first(snapshot: HistorySnapshot) -> tuple[int, int, int]:
+    timestamp_ms, sequence_number, snapshot_id = snapshot.order
+    return (-timestamp_ms, -sequence_number, -snapshot_id)
+
+
+def _by_name(ref: Ref) -> tuple[str]:
+    return (ref.name,)

@@ -1,0 +1,59 @@
+"""What nodes, entities and versions have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from app.graphql.fields import field
+from app.graphql.types.enums import Availability
+
+if TYPE_CHECKING:
+    from app.graphql.types.tag import Tag
+
+
+@strawberry.interface(description="Anything that has an id of its own.")
+class Node:
+    """Anything that has an id of its own."""
+
+    @field(description="Opaque, and stable as long as the thing exists.")
+    def id(self) -> strawberry.ID:
+        """Node id; each type has its own."""
+        raise NotImplementedError
+
+
+@strawberry.interface(description="A thing that has versions.")
+class Entity(Node):
+    """A thing that has versions."""
+
+    @field(description="Its name.")
+    def name(self) -> str:
+        """Its name; each type has its own."""
+        raise NotImplementedError
+
+
+@strawberry.interface(description="An immutable state of an entity.")
+class Version(Node):
+    """An immutable state of an entity."""
+
+    @field(description="A short text that names the version within its entity.")
+    def label(self) -> str:
+        """Label; each type has its own."""
+        raise NotImplementedError
+
+    @field(description="When it came to be.")
+    def created_at(self) -> datetime:
+        """Instant; each type has its own."""
+        raise NotImplementedError
+
+    @field(description="Its tags, by name.")
+    def tags(self) -> list[Annotated[Tag, strawberry.lazy("app.graphql.types.tag")]]:
+        """Tags; each type has its own."""
+        raise NotImplementedError
+
+    @field(description="Whether it can be reached.")
+    def availability(self) -> Availability:
+        """Availability; each type has its own."""
+        raise NotImplementedError

@@ -1,0 +1,137 @@
+"""Snapshots: the versions of a dataset."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from app.domain import history
+from app.errors import SnapshotExpiredError
+from app.graphql import ids
+from app.graphql.context import Info
+from app.graphql.fields import field
+from app.graphql.scalars import BigInt, SnapshotId
+from app.graphql.types.enums import Availability, SnapshotOperation
+from app.graphql.types.interfaces import Version
+from app.graphql.types.schema_version import ColumnStats, SchemaVersion, show_column_stats, show_schema
+from app.graphql.types.summary import SnapshotSummary, show_summary
+from app.graphql.types.tag import Tag
+from app.lake.table import LakeTable
+
+if TYPE_CHECKING:
+    from app.graphql.types.dataset import Dataset
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@strawberry.federation.type(
+    keys=["id", "dataset { id } snapshotId"], description="One immutable state of a dataset: an Iceberg snapshot."
+)
+class Snapshot(Version):
+    """One immutable state of a dataset."""
+
+    table: strawberry.Private[LakeTable]
+    snapshot: strawberry.Private[history.Snapshot]
+
+    @field(description="Opaque, and stable as long as the snapshot exists.")
+    def id(self) -> strawberry.ID:
+        """Node id."""
+        return ids.snapshot_id(self.table.state.table_uuid, self.snapshot.snapshot_id)
+
+    @field(description="Iceberg's id of the snapshot.")
+    def snapshot_id(self) -> SnapshotId:
+        """Iceberg's id."""
+        return SnapshotId(self.snapshot.snapshot_id)
+
+    @field(description="The snapshot id as text; it is a version reference.")
+    def label(self) -> str:
+        """The snapshot id as text."""
+        return str(self.snapshot.snapshot_id)
+
+    @field(description="The dataset that this is a version of.")
+    def dataset(self) -> Annotated[Dataset, strawberry.lazy("app.graphql.types.dataset")]:
+        """The dataset that this is a version of."""
+        # Datasets have snapshots, and snapshots a dataset: one of the two modules has to wait for the other.
+        from app.graphql.types.dataset import dataset_of
+
+        return dataset_of(self.table)
+
+    @field(description="The snapshot it was made from; null for a first one, or where that has expired.")
+    def parent(self) -> Snapshot | None:
+        """The snapshot it was made from."""
+        return find_snapshot(self.table, self.snapshot.parent_id)
+
+    @field(description="Iceberg's sequence number of the commit; null in format version 1.")
+    def sequence_number(self) -> BigInt | None:
+        """Iceberg's sequence number."""
+        number = self.snapshot.sequence_number
+        return None if number is None else BigInt(number)
+
+    @field(description="When it was committed.")
+    def created_at(self) -> datetime:
+        """When it was committed."""
+        return _EPOCH + timedelta(milliseconds=self.snapshot.timestamp_ms)
+
+    @field(description="What kind of commit made it.")
+    def operation(self) -> SnapshotOperation:
+        """What kind of commit made it."""
+        return self.snapshot.operation
+
+    @field(description="What the commit said about itself.")
+    def summary(self) -> SnapshotSummary:
+        """What the commit said about itself."""
+        return show_summary(self.snapshot.summary)
+
+    @field(description="The schema in force when it was committed.")
+    def schema(self) -> SchemaVersion | None:
+        """The schema in force when it was committed."""
+        return show_schema(self.table.state.schema_of_snapshot(self.snapshot))
+
+    @field(description="The tags that name it, by name.")
+    def tags(self) -> list[Tag]:
+        """The tags that name it."""
+        refs = self.table.state.history.tags_by_snapshot.get(self.snapshot.snapshot_id, ())
+        return [Tag(table=self.table, ref=ref) for ref in refs]
+
+    @field(description="Whether it is the head of `main`.")
+    def is_current(self) -> bool:
+        """Whether it is the head of main."""
+        return self.table.state.history.head_id == self.snapshot.snapshot_id
+
+    @field(description="Whether it is the head of `main`, or the head was made from it.")
+    def is_ancestor_of_current(self) -> bool:
+        """Whether it is in the lineage of main's head."""
+        return self.snapshot.snapshot_id in self.table.state.history.current_lineage
+
+    @field(description="Whether it can be reached.")
+    def availability(self) -> Availability:
+        """A snapshot in the table's metadata is available."""
+        return Availability.AVAILABLE
+
+    @field(description="What the manifests tell of the columns, without reading data.")
+    async def column_stats(
+        self,
+        info: Info,
+        names: Annotated[
+            list[str] | None, strawberry.argument(description="Paths of the columns; all where left out.")
+        ] = None,
+    ) -> list[ColumnStats] | None:
+        """What the manifests tell of the columns."""
+        stats = await info.context.datasets.column_stats(self.table, self.snapshot.snapshot_id, names)
+        return [show_column_stats(column) for column in stats]
+
+
+def find_snapshot(table: LakeTable, number: int | None) -> Snapshot | None:
+    """The snapshot of that id, None where the table does not hold it."""
+    found = None if number is None else table.state.history.snapshots.get(number)
+    return None if found is None else Snapshot(table=table, snapshot=found)
+
+
+def snapshot_of(table: LakeTable, number: int) -> Snapshot:
+    """The snapshot of that id. Raises SnapshotExpiredError."""
+    found = find_snapshot(table, number)
+    if found is None:
+        raise SnapshotExpiredError(str(table.state.name), number)
+    return found
