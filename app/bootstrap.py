@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from app.lake.sample.load import SampleReport, SampleStep
 
 SAMPLE_ACTOR = Actor(subject="stratigraph demo")
+SAMPLE_ROLLBACK = "gold.daily_revenue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 async def build_sample_lake(services: Services, scale: float, progress: Callable[[SampleStep], None]) -> SampleReport:
-    """Build what is missing of the sample lake, and set its tags through the service, so that they are recorded."""
+    """Build what the sample lake lacks; its tags and a rollback go through the service, so that they are recorded."""
     report, tags = await services.lake.load_sample(services.settings.home / "tmp", scale, progress)
     for tag, snapshot_id in tags:
         command = Command(actor=SAMPLE_ACTOR, reason=tag.reason)
@@ -90,7 +91,23 @@ async def build_sample_lake(services: Services, scale: float, progress: Callable
         except TagExistsError:
             # Somebody has moved it since: it is theirs now.
             continue
+    if SAMPLE_ROLLBACK not in report.foreign:
+        await _show_a_rollback(services.versioning)
     return report
+
+
+async def _show_a_rollback(versioning: Versioning) -> None:
+    """A rollback and its undo, so that the sample has one to look at; by their keys they are done once for ever."""
+    dataset = DatasetName.parse(SAMPLE_ROLLBACK)
+    done = await versioning.roll_back(
+        dataset,
+        "main~1",
+        Command(actor=SAMPLE_ACTOR, reason="The restated totals look too low", idempotency_key="sample: roll back"),
+    )
+    if done.undo_tag is not None:
+        reason = "The ledger was wrong, not the restatement"
+        command = Command(actor=SAMPLE_ACTOR, reason=reason, idempotency_key="sample: undo")
+        await versioning.undo_rollback(dataset, done.undo_tag.name, command)
 
 
 async def _start_embedded(stack: AsyncExitStack, settings: Settings) -> str:

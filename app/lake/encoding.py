@@ -24,7 +24,7 @@ from app.lake.json_rows import is_bytes_like, is_text_like, to_json_rows, to_jso
 SLICE_BYTES = 1024 * 1024
 MAX_SLICE_ROWS = 8192
 # Decoded bytes of one Parquet row group, which has to be whole before it is written.
-ROW_GROUP_BYTES = 16 * 1024 * 1024
+ROW_GROUP_BYTES = 8 * 1024 * 1024
 
 # What `time_travel` answers; named here so that no module outside the lake imports pyarrow for it.
 ArrowTable: TypeAlias = pa.Table

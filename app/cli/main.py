@@ -1,0 +1,80 @@
+"""The `stratigraph` program: its commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from app.cli import changing, demo, doctor, reading, schema, serving
+from app.cli.output import print_error, print_failure
+from app.errors import AppError
+
+UNEXPECTED = 1
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="stratigraph",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help: the rich one loads a Markdown parser and a syntax highlighter first, which takes as long again twice.
+    rich_markup_mode=None,
+    help="Versions of a lakehouse's tables: see them, tag them, read them, roll them back and undo that.",
+)
+for command in (
+    serving.serve,
+    reading.datasets,
+    reading.snapshots,
+    reading.show,
+    changing.tag,
+    changing.untag,
+    changing.rollback,
+    changing.undo,
+    doctor.doctor,
+):
+    app.command()(command)
+app.add_typer(demo.app, name="demo")
+app.add_typer(schema.app, name="schema")
+
+
+def main() -> None:
+    """Run the program with the arguments of this process and end it with the exit code of docs/cli.md."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; answers the exit code, and has written every error to stderr."""
+    as_json = "--json" in arguments
+    try:
+        code = app(list(arguments), prog_name="stratigraph", standalone_mode=False)
+        sys.stdout.flush()
+    except AppError as error:
+        print_error(error, as_json=as_json)
+        return error.handling.exit_code
+    except typer.TyperException as error:
+        print_failure("USAGE", _usage_message(error), exit_code=error.exit_code, as_json=as_json)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); nothing more can be said, also not by the interpreter's flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNEXPECTED
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the last resort of a program: told, never swallowed
+        if os.environ.get("STRATIGRAPH_LOG_LEVEL", "").lower() == "debug":
+            traceback.print_exc()
+        message = (
+            f"{type(error).__name__}: {error}. This is a fault of the program; STRATIGRAPH_LOG_LEVEL=debug shows where."
+        )
+        print_failure("INTERNAL_ERROR", message, exit_code=UNEXPECTED, as_json=as_json)
+        return UNEXPECTED
+    return code if isinstance(code, int) else 0
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    message = error.format_message()
+    return message if message.startswith("Usage:") else f"{message} `--help` after a command explains it."

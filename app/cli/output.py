@@ -1,0 +1,132 @@
+"""Writing answers and errors: tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from app.errors import AppError, JsonValue
+
+# What to do next, where the message of an error cannot know the words of the command line.
+HINTS: Mapping[str, str] = {
+    "TAG_EXISTS": "Use --move to point the tag to another snapshot.",
+    "HEAD_MOVED": "Run `stratigraph snapshots` to see where it is now, decide again, then retry.",
+    "COMMIT_CONFLICT": "Try again.",
+    "LOCK_TIMEOUT": "Try again in a moment.",
+    "PROTECTED_TAG": "Use --force if that is really meant.",
+    "DATASET_NOT_FOUND": "Run `stratigraph datasets` to see what there is.",
+    "NAMESPACE_NOT_FOUND": "Run `stratigraph datasets` to see what there is.",
+    "VERSION_NOT_FOUND": "Run `stratigraph snapshots NS.TABLE` to see the versions.",
+    "TAG_NOT_FOUND": "Run `stratigraph snapshots NS.TABLE` to see the tags.",
+    "SNAPSHOT_EXPIRED": "Run `stratigraph snapshots NS.TABLE` to see what is left.",
+    "BACKEND_UNAVAILABLE": "Run `stratigraph doctor` to see what is missing.",
+    "INVALID_SETTING": "Run `stratigraph doctor` to see the settings in force; docs/settings.md explains each.",
+    "COMMIT_STATE_UNKNOWN": "Look at the dataset before trying again.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table; an `is_id` column is never wrapped or cut."""
+
+    header: str
+    is_id: bool = False
+    justify: Literal["left", "right"] = "left"
+
+
+def print_json(value: JsonValue | Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    import orjson
+
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def print_line(text: str = "") -> None:
+    """One line on stdout, without anything that a terminal would obey."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def print_note(text: str) -> None:
+    """A warning or a word on progress, on stderr."""
+    sys.stderr.write(printable(text) + "\n")
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout, as wide as the ids need; in a pipe as wide as everything needs, one row a line."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column.header, no_wrap=column.is_id, overflow="fold", justify=column.justify)
+    for row in rows:
+        # As Text, because brackets in data are no markup.
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console = Console()
+    wide = console.options.update(width=1_000_000)
+    measured = Measurement.get(console, wide, table)
+    needed = measured.maximum if not console.is_terminal else measured.minimum
+    console = Console(width=max(needed, console.width) if console.is_terminal else needed)
+    with console.capture() as captured:
+        console.print(table, crop=False)
+    lines = captured.get().splitlines()
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
+
+
+def print_error(error: AppError, *, as_json: bool) -> None:
+    """An expected error on stderr: message, hint, and where it is explained."""
+    hint = HINTS.get(error.code)
+    handling = error.handling
+    if as_json:
+        _print_error_json(
+            {
+                "code": error.code,
+                "category": error.category.value,
+                "message": error.message,
+                "hint": hint,
+                "docs": error.docs,
+                "retryable": handling.is_retryable,
+                "exit_code": handling.exit_code,
+                "fields": error.fields,
+            }
+        )
+        return
+    print_note(f"Error: {error.message}")
+    if hint:
+        print_note(f"Hint: {hint}")
+    print_note(f"See {error.docs}")
+
+
+def print_failure(code: str, message: str, *, exit_code: int, as_json: bool) -> None:
+    """An error that is not one of `app.errors`: wrong usage, or a fault of ours."""
+    if as_json:
+        _print_error_json({"code": code, "message": message, "exit_code": exit_code})
+    elif message.startswith("Usage:"):
+        # A command group that was called without a command: its help, line by line.
+        for line in message.splitlines():
+            print_note(line)
+    else:
+        print_note(f"Error: {message}")
+
+
+def printable(text: str) -> str:
+    """The text with control characters written out, so that data cannot drive the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def utc_text(timestamp_ms: int) -> str:
+    """A moment in UTC to the second, without a space."""
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print_error_json(error: Mapping[str, Any]) -> None:
+    import orjson
+
+    sys.stderr.write(orjson.dumps({"error": error}).decode() + "\n")

@@ -1,0 +1,28 @@
+"""The paths of the REST face."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from app.rest.data import answer_data
+from app.rest.health import answer_alive, answer_ready
+from app.rest.history import answer_snapshots, answer_tags
+from app.rest.problems import Endpoint, Handler, answer_unknown_path
+
+_ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+
+
+def rest_routes() -> list[Route]:
+    """The routes to mount; they take the services from `request.app.state.services`."""
+    dataset = "/api/v1/datasets/{ns}/{table}"
+    handlers: dict[str, Handler] = {
+        f"{dataset}/data": answer_data,
+        f"{dataset}/snapshots": answer_snapshots,
+        f"{dataset}/tags": answer_tags,
+        "/healthz": answer_alive,
+        "/readyz": answer_ready,
+    }
+    routes = [Route(path, Endpoint(handler)) for path, handler in handlers.items()]
+    # Last, because it takes whatever is left under /api.
+    routes += [Route(path, Endpoint(answer_unknown_path, methods=_ANY_METHOD)) for path in ("/api", "/api/{rest:path}")]
+    return routes
