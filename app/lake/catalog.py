@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
 import requests
-from pydantic import ValidationError
+from pydantic import ValidationError as PydanticValidationError
 from pyiceberg.catalog import (
     Catalog,
     CatalogType,
@@ -19,7 +21,10 @@ from pyiceberg.exceptions import (
     NoSuchNamespaceError,
     NoSuchPropertyException,
     NoSuchTableError,
+    ResolveError,
     RESTError,
+    ServerError,
+    ValidationError,
 )
 from pyiceberg.utils.config import Config
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,11 +36,14 @@ from app.errors import (
     InvalidSettingError,
     NamespaceNotFoundError,
     UnreadableTableError,
+    UnsupportedTableError,
 )
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
 
 EMBEDDED_CATALOG = "stratigraph"
+# pyiceberg's ValidationError is of metadata files, pydantic's (a ValueError) of a server's answers.
+_BROKEN_FILES = (OSError, ValidationError, PydanticValidationError, pa.ArrowException, UnicodeDecodeError, EOFError)
 
 
 def open_embedded_catalog(database_url: str, warehouse: str, cache: MetadataCache) -> Catalog:
@@ -72,7 +80,8 @@ def open_configured_catalog(name: str, cache: MetadataCache) -> Catalog:
             with translated_errors():
                 return CachingSqlCatalog(name, cache, **{"pool_pre_ping": "true", **properties})
         with translated_errors():
-            return load_catalog(name)
+            # With the properties: it would look the name up in what the environment was when pyiceberg was imported.
+            return load_catalog(name, **conf)  # type: ignore[arg-type]
     except (ValueError, NoSuchPropertyException) as error:
         raise InvalidSettingError("STRATIGRAPH_CATALOG", f"catalog {name!r}: {error}") from error
 
@@ -100,12 +109,47 @@ def translated_errors(dataset: DatasetName | None = None, namespace: str | None 
         raise NamespaceNotFoundError(namespace or "?") from error
     except SQLAlchemyError as error:
         raise BackendUnavailableError("catalog", _first_line(getattr(error, "orig", None) or error)) from error
+    except ServerError as error:
+        if dataset is None:
+            raise BackendUnavailableError("catalog", _first_line(error)) from error
+        # The server is there and answers, but it could not answer about this table: it reads the metadata file for us.
+        raise UnreadableTableError(str(dataset), f"the catalog answered {_first_line(error)}") from error
     except (RESTError, requests.RequestException) as error:
         raise BackendUnavailableError("catalog", _first_line(error)) from error
-    except (OSError, ValidationError, pa.ArrowException, UnicodeDecodeError, EOFError) as error:
+    except _BROKEN_FILES as error:
         if dataset is None:
             raise BackendUnavailableError("catalog", _first_line(error)) from error
         raise UnreadableTableError(str(dataset), _first_line(error)) from error
+
+
+@contextmanager
+def reading_files(dataset: DatasetName) -> Iterator[None]:
+    """As `translated_errors`, for blocks that do nothing but read files of this table.
+
+    Decoders say of a broken file whatever their next step happens to trip over.
+    """
+    with translated_errors(dataset):
+        try:
+            yield
+        except ResolveError as error:
+            raise UnsupportedTableError(
+                str(dataset), "files of another schema", f"they do not fit the schema of this version ({error})"
+            ) from error
+        except _BROKEN_FILES:
+            raise
+        except (
+            ArithmeticError,
+            AssertionError,
+            LookupError,
+            MemoryError,
+            NotImplementedError,
+            SystemError,
+            TypeError,
+            ValueError,
+            struct.error,
+            zlib.error,
+        ) as error:
+            raise UnreadableTableError(str(dataset), _first_line(error)) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -63,18 +63,23 @@ def commit_plan(catalog: Catalog, table: LakeTable, plan: RefPlan, cache: Metada
         response = catalog.commit_table(table.handle, requirements, updates)
     except (CommitFailedException, NoSuchTableError, BadRequestError) as error:
         raise CommitRefusedError(str(error)) from error
-    except ValueError as error:
-        # Raised while the new metadata is built, before anything is written: a snapshot expired meanwhile.
-        raise CommitRefusedError(str(error)) from error
     except (CommitStateUnknownException, SQLAlchemyError, RESTError, requests.RequestException, OSError) as error:
         raise CommitOutcomeUnknownError(f"{type(error).__name__}: {error}"[:300]) from error
+    except ValueError as error:
+        if isinstance(catalog, RestCatalog):
+            # The server had said yes when its answer could not be parsed.
+            raise CommitOutcomeUnknownError(f"{type(error).__name__}: {error}"[:300]) from error
+        # Raised while the new metadata is built, before anything is written: a snapshot expired meanwhile.
+        raise CommitRefusedError(str(error)) from error
     delete_superseded_metadata(table.io, table.metadata, response.metadata)
+    state = to_state(response.metadata, response.metadata_location, table.state.name, base=table)
     handle = table.handle
     handle.metadata, handle.metadata_location = response.metadata, response.metadata_location
     if isinstance(catalog, CachingSqlCatalog):
         cache.put(response.metadata_location, response.metadata)
-    state = to_state(response.metadata, response.metadata_location, table.state.name)
     cache.put_state(state)
+    if response.metadata_location != table.state.metadata_location:
+        cache.drop(table.state.metadata_location, str(table.state.name))
     return LakeTable(state=state, handle=handle)
 
 

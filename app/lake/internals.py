@@ -1,29 +1,26 @@
-"""The one module that reaches into pyiceberg's private parts, checked against the version they were read in.
+"""The catalog side of pyiceberg's private parts, checked against the version they were read in.
 
-Each use is here because the public way is wrong or an order of magnitude slower for us:
+`app.lake.data_files` is the other side. Each use is here because the public way is wrong or an order of magnitude
+slower for us:
 
 - `SqlCatalog._convert_orm_to_iceberg`: where a metadata file is parsed; overridden to look into our cache first.
+- `SqlCatalog._iceberg_type_filter`: which rows are tables; needed to select them without SQLAlchemy's ORM, which takes
+  longer to build the statement than Postgres to answer it.
 - `SqlCatalog._update_and_stage_table`: deep-copies the whole metadata for each commit; overridden to share what did not
   change (metadata objects are never mutated).
-- `_task_to_record_batches`, `_read_all_delete_files`: stream one data file; the public reader gathers whole files in
-  memory before it gives the first row.
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 from datetime import datetime
 
-import pyarrow as pa
 import pyiceberg
 from pyiceberg.catalog import MetastoreCatalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from pyiceberg.expressions import BooleanExpression
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io import FileIO, load_file_io
-from pyiceberg.io.pyarrow import _read_all_delete_files, _task_to_record_batches
-from pyiceberg.schema import Schema
-from pyiceberg.table import FileScanTask, StagedTable, Table
+from pyiceberg.table import StagedTable, Table
 from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
 from pyiceberg.table.update import (
@@ -34,10 +31,9 @@ from pyiceberg.table.update import (
     _update_table_metadata_log,
 )
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
-from pyiceberg.types import ListType, MapType
 from pyiceberg.utils.datetime import datetime_to_millis
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, create_engine, select
+from sqlalchemy.pool import QueuePool
 
 from app.lake.metadata_cache import MetadataCache
 
@@ -50,6 +46,7 @@ if pyiceberg.__version__ != PYICEBERG_VERSION:
 
 
 MAX_FILE_IOS = 64
+MAX_CONNECTIONS = 64
 
 
 class CachingSqlCatalog(SqlCatalog):
@@ -62,16 +59,37 @@ class CachingSqlCatalog(SqlCatalog):
         self._metadata_cache = cache
         self._file_ios: dict[tuple[frozenset[tuple[str, str]], str], FileIO] = {}
         super().__init__(name, **properties)
+        if isinstance(self.engine.pool, QueuePool):
+            # pyiceberg keeps five connections: busier threads than that would each connect anew for every load.
+            self.engine.dispose()
+            is_checked = self.properties.get("pool_pre_ping", "").lower() == "true"
+            self.engine = create_engine(
+                self.engine.url, echo=self.engine.echo, pool_pre_ping=is_checked, pool_size=MAX_CONNECTIONS
+            )
+        row = IcebergTables.__table__.c
+        self._tables = select(row.table_namespace, row.table_name, row.metadata_location).where(
+            row.catalog_name == self.name
+        )
+        if (type_filter := self._iceberg_type_filter()) is not None:
+            self._tables = self._tables.where(type_filter)
+        self._one_table = self._tables.where(
+            row.table_namespace == bindparam("namespace"), row.table_name == bindparam("name")
+        )
 
     def list_all_tables(self) -> list[tuple[str, str]]:
         """(namespace, name) of every table of the catalog, in one statement."""
-        statement = select(IcebergTables.table_namespace, IcebergTables.table_name).where(
-            IcebergTables.catalog_name == self.name
-        )
-        if (type_filter := self._iceberg_type_filter()) is not None:
-            statement = statement.where(type_filter)
-        with Session(self.engine) as session:
-            return [(str(namespace), str(name)) for namespace, name in session.execute(statement)]
+        with self.engine.connect() as connection:
+            return [(namespace, name) for namespace, name, _ in connection.execute(self._tables)]
+
+    def load_table(self, identifier: str | Identifier) -> Table:
+        """The table as it is now; one statement, and reading its metadata file where that is new to the cache."""
+        namespace = self.namespace_to_string(self.namespace_from(identifier))
+        name = self.table_name_from(identifier)
+        with self.engine.connect() as connection:
+            row = connection.execute(self._one_table, {"namespace": namespace, "name": name}).one_or_none()
+        if row is None:
+            raise NoSuchTableError(f"Table does not exist: {namespace}.{name}")
+        return self._convert_orm_to_iceberg(IcebergTables(self.name, *row, previous_metadata_location=None))
 
     def close(self) -> None:
         """Give the connections back."""
@@ -149,44 +167,10 @@ def read_metadata(io: FileIO, location: str, cache: MetadataCache) -> TableMetad
     if location.endswith((".gz.metadata.json", ".metadata.json.gz")):  # both are in use, says the spec
         raw = gzip.decompress(raw)
     metadata = TableMetadataUtil.parse_raw(raw.decode("utf-8"))
-    cache.put(location, metadata, size_bytes=len(raw))
+    cache.put(location, metadata)
     return metadata
 
 
 def delete_superseded_metadata(io: FileIO, base: TableMetadata, committed: TableMetadata) -> None:
     """Delete metadata files that fell out of the log, where the table's properties ask for that."""
     MetastoreCatalog._delete_old_metadata(io, base, committed)
-
-
-def stream_task(
-    io: FileIO,
-    task: FileScanTask,
-    *,
-    bound_filter: BooleanExpression,
-    projected: Schema,
-    metadata: TableMetadata,
-    filter_field_ids: set[int],
-) -> Iterator[pa.RecordBatch]:
-    """The rows of one data file with its position deletes and deletion vectors applied, batch by batch.
-
-    Memory: Arrow's read-ahead of a few row groups, and the deleted positions of this file.
-    """
-    deletes = _read_all_delete_files(io, [task]).get(task.file.file_path)
-    field_ids = {
-        field_id
-        for field_id in projected.field_ids
-        if not isinstance(projected.find_type(field_id), (MapType, ListType))
-    } | filter_field_ids
-    yield from _task_to_record_batches(
-        io,
-        task,
-        bound_filter,
-        projected,
-        metadata.schema(),
-        field_ids,
-        deletes,
-        True,
-        metadata.name_mapping(),
-        metadata.specs().get(task.file.spec_id),
-        metadata.format_version,
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import pyarrow as pa
-from pyiceberg.expressions import AlwaysTrue, BooleanExpression
+from pyiceberg.expressions import BooleanExpression
 from pyiceberg.expressions.visitors import bind, extract_field_ids
-from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import DataFileContent, FileFormat, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, ManifestGroupPlanner
@@ -19,9 +18,9 @@ from pyiceberg.table.snapshots import Snapshot
 
 from app.domain.versions import ResolvedVersion
 from app.errors import InvalidArgumentError, UnsupportedTableError
-from app.lake.catalog import translated_errors
-from app.lake.filters import parse_filter, project
-from app.lake.internals import stream_task
+from app.lake.catalog import reading_files
+from app.lake.data_files import stream_data_file, to_arrow_schema
+from app.lake.filters import parse_filter, project, top_level_columns
 from app.lake.table import LakeTable
 from app.lake.threads import LakeThreads
 
@@ -43,18 +42,22 @@ class RowRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What is to be read: the files with their deletes, and how their rows are to look."""
+    """What is to be read: the files with their deletes, and how their rows are to look.
+
+    `read` is what has to be read of them: `projected`, and the columns that the filter looks at.
+    """
 
     table: LakeTable
     metadata: TableMetadata
     projected: Schema
+    read: Schema
     bound_filter: BooleanExpression
     tasks: tuple[FileScanTask, ...]
 
     @property
     def arrow_schema(self) -> pa.Schema:
         """Schema of the answer."""
-        return schema_to_pyarrow(self.projected, include_field_ids=False)
+        return to_arrow_schema(self.projected)
 
 
 def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -> Scan:
@@ -76,7 +79,8 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
     snapshot = metadata.snapshot_by_id(version.snapshot_id)
     if snapshot is None:  # resolved against this very metadata
         raise LookupError(f"snapshot {version.snapshot_id} is not in the metadata it was resolved in")
-    with translated_errors(table.state.name):
+    bound_filter = bind(schema, row_filter, case_sensitive=True)
+    with reading_files(table.state.name):
         _refuse_equality_deletes(table, snapshot)
         planner = ManifestGroupPlanner(metadata, table.io, row_filter)
         tasks = tuple(planner.plan_files(snapshot.manifests(table.io)))
@@ -88,7 +92,10 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
         table=table,
         metadata=metadata,
         projected=projected,
-        bound_filter=row_filter if isinstance(row_filter, AlwaysTrue) else bind(schema, row_filter, True),
+        read=_with_columns(
+            projected, request.columns, top_level_columns(schema, extract_field_ids(bound_filter)), schema
+        ),
+        bound_filter=bound_filter,
         tasks=tasks,
     )
 
@@ -134,33 +141,31 @@ class RowStream:
         await self.aclose()
 
     def _next(self) -> pa.RecordBatch | None:
-        with translated_errors(self._scan.table.state.name):
+        with reading_files(self._scan.table.state.name):
             return next(self._batches, None)
 
     def _iterate(self) -> Generator[pa.RecordBatch, None, None]:
         scan = self._scan
-        filter_ids = set() if isinstance(scan.bound_filter, AlwaysTrue) else extract_field_ids(scan.bound_filter)
-        counted = {*scan.projected.field_ids, *filter_ids}
         for task in scan.tasks:
-            self.bytes_read += _bytes_of(task, counted)
-            batches = stream_task(
+            self.bytes_read += _bytes_of(task, scan.read.field_ids)
+            batches = stream_data_file(
                 scan.table.io,
                 task,
                 bound_filter=scan.bound_filter,
                 projected=scan.projected,
+                read=scan.read,
                 metadata=scan.metadata,
-                filter_field_ids=filter_ids,
             )
             for batch in batches:
                 if self._left is None:
-                    yield _conform(batch, self.schema)
+                    yield batch
                     continue
                 if self._left == 0:
                     self.truncated = True
                     return
                 taken = batch.slice(0, self._left)
                 self._left -= taken.num_rows
-                yield _conform(taken, self.schema)
+                yield taken
                 if taken.num_rows < batch.num_rows:
                     self.truncated = True
                     return
@@ -169,6 +174,13 @@ class RowStream:
 def _as_of_schema(table: LakeTable, version: ResolvedVersion) -> TableMetadata:
     schema = table.state.schema_of(version)
     return table.metadata.model_copy(update={"current_schema_id": schema.schema_id})
+
+
+def _with_columns(projected: Schema, columns: Sequence[str] | None, more: Sequence[str], schema: Schema) -> Schema:
+    """`projected`, which is `columns` of the schema, and these columns too; itself where it has them whole."""
+    if columns is None or set(more) <= set(columns):
+        return projected
+    return schema.select(*columns, *more)
 
 
 def _refuse_equality_deletes(table: LakeTable, snapshot: Snapshot) -> None:
@@ -194,10 +206,3 @@ def _bytes_of(task: FileScanTask, field_ids: set[int]) -> int:
     own = sum(size for field_id, size in sizes.items() if field_id in field_ids) if sizes else None
     deletes = sum(file.file_size_in_bytes for file in task.delete_files)
     return (task.file.file_size_in_bytes if own is None else own) + deletes
-
-
-def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    # Files differ in what Arrow makes of them (string or large_string, dictionary or not); an answer has one schema.
-    if batch.schema.equals(schema):
-        return batch
-    return pa.Table.from_batches([batch]).cast(schema).combine_chunks().to_batches()[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 
+from pyiceberg.exceptions import ValidationError
 from pyiceberg.io import FileIO
 
 from app.domain.datasets import TableState
@@ -23,13 +25,20 @@ class Finding(StrEnum):
 
 
 def find_commit(
-    table: LakeTable, plan: RefPlan, base_location: str, cache: MetadataCache
+    table: LakeTable,
+    plan: RefPlan,
+    base_location: str,
+    cache: MetadataCache,
+    *,
+    claimed: Collection[str] = (),
 ) -> tuple[Finding, str | None]:
     """Whether some step from `base_location` to the present made the plan's updates, and in which metadata file.
 
     The table's metadata log names the files in between; each step between two of them was one commit. Costs reading
     those files (100 at the most, by Iceberg's default). The log forgets: where it no longer reaches back to the base,
-    or a file of it is gone, a plan that is not seen in the rest is UNDECIDABLE.
+    or a file of it is gone or broken, a plan that is not seen in the rest is UNDECIDABLE.
+
+    `claimed` are metadata files that other changes are known to have made: the same request made twice looks the same.
     """
     locations = [entry.metadata_file for entry in table.metadata.metadata_log] + [table.state.metadata_location]
     is_whole = base_location in locations
@@ -40,7 +49,7 @@ def find_commit(
         later = _find_state(table.io, location, table.state.name, cache)
         if later is None:
             is_whole = False
-        elif earlier is not None and plan.is_visible_in(earlier, later):
+        elif earlier is not None and location not in claimed and plan.is_visible_in(earlier, later):
             return Finding.COMMITTED, location
         earlier = later
     return (Finding.NOT_COMMITTED if is_whole else Finding.UNDECIDABLE), None
@@ -51,6 +60,7 @@ def _find_state(io: FileIO, location: str, name: DatasetName, cache: MetadataCac
     if metadata is None:
         try:
             metadata = read_metadata(io, location, cache)
-        except FileNotFoundError:  # writers may be told to delete old metadata files
+        except (FileNotFoundError, ValidationError, UnicodeDecodeError, EOFError):
+            # Writers may be told to delete old metadata files; one that is broken will not mend by waiting either.
             return None
     return to_state(metadata, location, name)

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import base64
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
+import pyarrow as pa
 from pyiceberg.conversions import from_bytes
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent
 from pyiceberg.schema import Schema
-from pyiceberg.types import (
-    BinaryType,
-    DateType,
-    FixedType,
-    PrimitiveType,
-    TimestampNanoType,
-    TimestampType,
-    TimestamptzNanoType,
-    TimestamptzType,
-    TimeType,
-)
-from pyiceberg.utils.datetime import days_to_date, micros_to_time, micros_to_timestamp, micros_to_timestamptz
+from pyiceberg.types import PrimitiveType
 
 from app.domain.versions import ResolvedVersion
 from app.errors import JsonValue
-from app.lake.catalog import translated_errors
+from app.lake.catalog import reading_files
 from app.lake.filters import project
+from app.lake.json_rows import to_json_values
 from app.lake.table import LakeTable
-
-_MAX_SAFE_INTEGER = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +57,7 @@ def column_stats(table: LakeTable, snapshot_id: int, names: Sequence[str] | None
     snapshot = table.metadata.snapshot_by_id(snapshot_id)
     if snapshot is None:
         raise LookupError(f"snapshot {snapshot_id} is not in the metadata it was resolved in")
-    with translated_errors(state.name):
+    with reading_files(state.name):
         files = [
             entry.data_file
             for manifest in snapshot.manifests(table.io)
@@ -115,7 +102,10 @@ def _bounds(files: list[DataFile], field_id: int, field_type: PrimitiveType, *, 
         bounds = file.lower_bounds if is_lower else file.upper_bounds
         raw = bounds.get(field_id) if bounds else None
         if raw is not None:
-            found.append(from_bytes(field_type, raw))
+            bound: Any = from_bytes(field_type, raw)
+            if isinstance(bound, float) and math.isnan(bound):
+                return []  # some writers let a NaN into the bounds, which then bound nothing (spec, "Data File Fields")
+            found.append(bound)
             continue
         values, nulls = _get(file.value_counts, field_id), _get(file.null_value_counts, field_id)
         if values is None or values != nulls:  # a file of nulls alone has no bounds, and needs none
@@ -124,27 +114,13 @@ def _bounds(files: list[DataFile], field_id: int, field_type: PrimitiveType, *, 
 
 
 def to_json(value: Any, field_type: PrimitiveType) -> JsonValue:
-    """A bound as JSON, in the forms of `app.lake.json_rows`."""
-    if isinstance(field_type, DateType):
-        value = days_to_date(value)
-    elif isinstance(field_type, TimeType):
-        value = micros_to_time(value)
-    elif isinstance(field_type, TimestampType):
-        value = micros_to_timestamp(value)
-    elif isinstance(field_type, TimestamptzType):
-        value = micros_to_timestamptz(value)
-    elif isinstance(field_type, (TimestampNanoType, TimestamptzNanoType)):
-        return str(value)
-    elif isinstance(field_type, (BinaryType, FixedType)):
-        return base64.b64encode(bytes(value)).decode()
-    if isinstance(value, (date, datetime, time)):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, (Decimal, UUID)):
-        return str(value)
-    if isinstance(value, float):
-        return value if value - value == 0 else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _MAX_SAFE_INTEGER:
-        return str(value)
-    if isinstance(value, (bool, int, str)):
-        return value
-    raise TypeError(f"no JSON form for {type(value).__name__}")
+    """A bound as JSON, as a row's value would be (`app.lake.json_rows`); `value` as `from_bytes` has it."""
+    kind = schema_to_pyarrow(field_type)
+    if pa.types.is_temporal(kind):
+        # Through the number that it is stored as: Python's dates end with the year 9999.
+        array = pa.array([value], pa.int32() if pa.types.is_date32(kind) else pa.int64()).cast(kind)
+    elif isinstance(kind, pa.UuidType):
+        array = pa.array([value], pa.binary(16)).cast(kind)
+    else:
+        array = pa.array([value], kind)
+    return to_json_values(array)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,11 +104,11 @@ class Lake:
         check_writable(self._catalog, table)
 
     async def find_commit(
-        self, table: LakeTable, plan: RefPlan, base_location: str
+        self, table: LakeTable, plan: RefPlan, base_location: str, *, claimed: Collection[str] = ()
     ) -> tuple[recovery.Finding, str | None]:
         """Whether a plan decided on `base_location` was committed; see `app.lake.recovery.find_commit`."""
         with span("lake.find_commit", dataset=str(table.state.name)):
-            return await self._threads.run(self._find_commit, table, plan, base_location)
+            return await self._threads.run(self._find_commit, table, plan, base_location, claimed)
 
     async def stream_rows(self, table: LakeTable, version: ResolvedVersion, request: RowRequest) -> RowStream:
         """Plan a read; the rows come as the stream is read. Raises as `app.lake.reading.plan_scan`."""
@@ -170,6 +170,8 @@ class Lake:
                 self._cache.put_state(state)
         return LakeTable(state=state, handle=handle)
 
-    def _find_commit(self, table: LakeTable, plan: RefPlan, base: str) -> tuple[recovery.Finding, str | None]:
+    def _find_commit(
+        self, table: LakeTable, plan: RefPlan, base: str, claimed: Collection[str]
+    ) -> tuple[recovery.Finding, str | None]:
         with translated_errors(table.state.name):
-            return recovery.find_commit(table, plan, base, self._cache)
+            return recovery.find_commit(table, plan, base, self._cache, claimed=claimed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,12 @@ _COLUMNS = (
     "change_id, kind, state, table_uuid, namespace, table_name, actor, reason, plan, details, base_metadata, "
     "request_hash, intended_at, settled_at, lease_until < now() AS is_overdue"
 )
+
+_SETTLE = """
+    UPDATE changes
+    SET state = $2, settled_at = now(), settled_by = $3, settled_metadata = $4, failure = $5{also}
+    WHERE change_id = $1 AND state <> 'DONE'
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,20 +131,15 @@ class ChangeLog:
         self, change_id: UUID, state: ChangeState, *, by: str, metadata: str | None = None, failure: str | None = None
     ) -> None:
         """Write down how it ended. DONE is never taken back; repeating an outcome changes nothing."""
+        values = (change_id, state.value, by, metadata, failure)
         with span("postgres.settle_change", state=state.value):
             async with translated():
-                await self._pool.execute(
-                    """
-                    UPDATE changes
-                    SET state = $2, settled_at = now(), settled_by = $3, settled_metadata = $4, failure = $5
-                    WHERE change_id = $1 AND state <> 'DONE'
-                    """,
-                    change_id,
-                    state.value,
-                    by,
-                    metadata,
-                    failure,
-                )
+                try:
+                    await self._pool.execute(_SETTLE.format(also=""), *values)
+                except asyncpg.UniqueViolationError:
+                    # It was given up as failed before it ended, and another attempt has taken its key: the key stays
+                    # there, the outcome is written all the same.
+                    await self._pool.execute(_SETTLE.format(also=", idempotency_key = NULL"), *values)
 
     async def find_by_key(self, actor: Actor, idempotency_key: str) -> StoredChange | None:
         """The attempt that holds this key, None where there is none or it failed."""
@@ -186,6 +188,33 @@ class ChangeLog:
                     limit,
                 )
         return [_to_stored(row) for row in rows]
+
+    async def list_open(self, table_uuid: UUID) -> list[StoredChange]:
+        """All intentions of a table without an outcome, newest first; `is_overdue` where the lease has run out."""
+        with span("postgres.list_open_changes"):
+            async with translated():
+                rows = await self._pool.fetch(
+                    f"""
+                    SELECT {_COLUMNS} FROM changes
+                    WHERE state = 'INTENDED' AND table_uuid = $1 ORDER BY intended_at DESC
+                    """,
+                    table_uuid,
+                )
+        return [_to_stored(row) for row in rows]
+
+    async def list_claimed(self, table_uuid: UUID, since: datetime) -> set[str]:
+        """The metadata files that changes settled since then are known to have made."""
+        with span("postgres.list_claimed_metadata"):
+            async with translated():
+                rows = await self._pool.fetch(
+                    """
+                    SELECT settled_metadata FROM changes
+                    WHERE state = 'DONE' AND table_uuid = $1 AND settled_at >= $2 AND settled_metadata IS NOT NULL
+                    """,
+                    table_uuid,
+                    since,
+                )
+        return {row["settled_metadata"] for row in rows}
 
     async def page(
         self, request: PageRequest, *, table_uuid: UUID | None = None, kind: ChangeKind | None = None

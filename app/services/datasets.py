@@ -14,7 +14,6 @@ from app.domain.names import DatasetName, check_namespace
 from app.domain.pages import MAX_PAGE, Page, PageRequest, cut_page
 from app.domain.versions import ResolvedVersion, VersionSelector, closest, resolve, resolve_text
 from app.errors import (
-    AppError,
     BackendUnavailableError,
     ChangeNotFoundError,
     DatasetNotFoundError,
@@ -24,6 +23,7 @@ from app.errors import (
     ReadBudgetError,
     SnapshotExpiredError,
     Unavailable,
+    UnreadableTableError,
     VersionNotFoundError,
 )
 from app.lake.json_rows import to_json_rows
@@ -88,7 +88,8 @@ class Datasets:
         """A page of `list_names`.
 
         With `tag`, only datasets that have it: costs loading every dataset of the listing (from the metadata cache
-        where nothing changed). One that cannot be read then is left out and logged.
+        where nothing changed). One that cannot be read is kept, because it may have the tag: what is asked of it
+        further will say why it cannot be told.
 
         Raises:
             InvalidPageError: a cursor of another list.
@@ -235,8 +236,10 @@ class Datasets:
             batch = names[start : start + TAG_SEARCH_BATCH]
             answers = await asyncio.gather(*(self._lake.load(name) for name in batch), return_exceptions=True)
             for name, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, AppError):
-                    logger.warning("%s is left out of a listing by tag: %s", name, answer.message)
+                if isinstance(answer, UnreadableTableError):
+                    found.add(name)
+                elif isinstance(answer, DatasetNotFoundError):
+                    logger.info("%s was dropped while it was looked at for a tag", name)
                 elif isinstance(answer, BaseException):
                     raise answer
                 elif any(ref.name == tag for ref in answer.state.history.tags):

@@ -17,22 +17,25 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import anyio
 
 from app.domain.changes import ChangeKind, ChangeState, Command
+from app.domain.datasets import TableState
 from app.domain.names import DatasetName
 from app.domain.ref_plans import RefPlan, check_plan_is_current
 from app.errors import (
+    AppError,
     CommitConflictError,
     CommitStateUnknownError,
-    HeadMovedError,
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
     JsonValue,
+    StateUnknown,
     Unavailable,
 )
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
@@ -87,7 +90,18 @@ class Executed:
     is_unchanged: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Committed:
+    """What was committed in the end, and the metadata file that the commit made."""
+
+    table: LakeTable
+    plan: RefPlan
+    details: Mapping[str, JsonValue]
+    metadata_location: str
+
+
 Decide = Callable[[LakeTable], Awaitable[Decision]]
+Answer = TypeVar("Answer")
 
 
 def worker_name() -> str:
@@ -129,9 +143,7 @@ class Executor:
         if decision.plan is None:
             return Executed(table=table, change_id=None, details=decision.details, is_unchanged=True)
         self._lake.check_writable(table)
-        with anyio.CancelScope(shield=True):
-            return await self._carry_out(request, command, decide, table, decision.plan, decision.details)
-        raise AssertionError("a shielded scope swallows nothing")
+        return await _finished(self._carry_out(request, command, decide, table, decision.plan, decision.details))
 
     async def _carry_out(
         self,
@@ -161,14 +173,15 @@ class Executor:
             # By a request on another table, whose lock is not ours.
             raise IdempotencyKeyReusedError(command.idempotency_key or "") from error
         try:
-            committed, plan, details = await self._commit(intent, decide, table, plan, details)
-        except (CommitStateUnknownError, Unavailable):
-            raise  # stays open: whoever finds it after its lease settles it by looking
-        except BaseException as error:
-            await self._settle(intent, ChangeState.FAILED, failure=f"{type(error).__name__}: {error}"[:1000])
+            done = await self._commit(intent, decide, table, plan, details)
+        except AppError as error:
+            # These two, and all that is no error of ours, leave the change open, because the commit may have taken
+            # place: whoever finds it later settles it by looking.
+            if not isinstance(error, (StateUnknown, Unavailable)):
+                await self._settle(intent, ChangeState.FAILED, failure=f"{type(error).__name__}: {error}"[:1000])
             raise
-        await self._settle(intent, ChangeState.DONE, metadata=committed.state.metadata_location)
-        return Executed(table=committed, change_id=intent.change_id, plan=plan, details=details)
+        await self._settle(intent, ChangeState.DONE, metadata=done.metadata_location)
+        return Executed(table=done.table, change_id=intent.change_id, plan=done.plan, details=done.details)
 
     async def _commit(
         self,
@@ -177,38 +190,48 @@ class Executor:
         table: LakeTable,
         plan: RefPlan,
         details: Mapping[str, JsonValue],
-    ) -> tuple[LakeTable, RefPlan, Mapping[str, JsonValue]]:
+    ) -> _Committed:
         for attempt in range(MAX_ATTEMPTS):
             try:
-                return await self._lake.commit(table, plan), plan, details
+                done = await self._lake.commit(table, plan)
             except CommitOutcomeUnknownError as error:
-                return await self._look_for(intent, plan, table, str(error)), plan, details
+                return await self._look_for(intent, plan, details, table, str(error))
             except CommitRefusedError as refusal:
                 logger.info("commit to %s refused (attempt %d): %s", intent.dataset, attempt + 1, refusal)
+            else:
+                return _Committed(
+                    table=done, plan=plan, details=details, metadata_location=done.state.metadata_location
+                )
             # Jitter, so that writers who met once do not meet again and again.
             await asyncio.sleep(min(RETRY_MAX_S, RETRY_BASE_S * 2**attempt) * random.uniform(0.5, 1))  # noqa: S311
-            table = await self._datasets.load(intent.dataset)
-            try:
+            base, table = table, await self._datasets.load(intent.dataset)
+            if _may_be_in(table.state, plan):
+                # A gateway that sends a request twice gets a refusal for the second, of what the first has done.
+                finding, location = await self._lake.find_commit(table, plan, base.state.metadata_location)
+                if finding is Finding.COMMITTED and location is not None:
+                    return _Committed(table=table, plan=plan, details=details, metadata_location=location)
+            # Decided anew also where every ref is where it was: its retention settings, which no requirement can
+            # assert, may have changed. If the caller insisted on what it saw, this raises for it.
+            decision = await decide(table)
+            if decision.plan is None:
                 check_plan_is_current(table.state, plan)
-            except HeadMovedError:
-                # Decided anew on what is there now; if the caller insisted on what it saw, this raises for it.
-                decision = await decide(table)
-                if decision.plan is None:
-                    raise
-                plan, details = decision.plan, decision.details
+                raise CommitConflictError(str(intent.dataset), attempt + 1)
+            plan, details = decision.plan, decision.details
             await self._changes.replan(intent, plan, table.state.metadata_location, details)
         raise CommitConflictError(str(intent.dataset), MAX_ATTEMPTS)
 
-    async def _look_for(self, intent: Intent, plan: RefPlan, table: LakeTable, reason: str) -> LakeTable:
+    async def _look_for(
+        self, intent: Intent, plan: RefPlan, details: Mapping[str, JsonValue], table: LakeTable, reason: str
+    ) -> _Committed:
         """The table with the plan in it, after a commit whose answer got lost."""
         try:
             now = await self._datasets.load(intent.dataset)
-            finding, _ = await self._lake.find_commit(now, plan, table.state.metadata_location)
-        except Unavailable as error:
+            finding, location = await self._lake.find_commit(now, plan, table.state.metadata_location)
+        except AppError as error:  # also not found: it may have been renamed or dropped after the commit
             reason = f"{reason}; and then {error.message}"
         else:
-            if finding is Finding.COMMITTED:
-                return now
+            if finding is Finding.COMMITTED and location is not None:
+                return _Committed(table=now, plan=plan, details=details, metadata_location=location)
         raise CommitStateUnknownError(str(intent.dataset), str(intent.change_id), reason)
 
     async def _settle(
@@ -245,3 +268,34 @@ class Executor:
             plan=stored.plan,
             details=stored.change.details,
         )
+
+
+def _may_be_in(state: TableState, plan: RefPlan) -> bool:
+    """Whether something that the plan was to change is now as it was to be."""
+    for update in plan.updates:
+        ref = state.history.refs.get(update.name)
+        wanted = update.after.snapshot_id if update.after else None
+        if wanted != update.before and wanted == (ref.snapshot_id if ref else None):
+            return True
+    return False
+
+
+async def _finished(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """What `work` answers; it is let end also where the caller is cancelled, which is told only then.
+
+    In a task of its own, because `Task.cancel()` goes through every shield within the same task.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    # The scope is for callers under anyio, which cancels again at every await.
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            logger.info("what a cancelled caller had asked for ended with %s: %s", type(failure).__name__, failure)
+        raise cancelled
+    return task.result()

@@ -48,31 +48,53 @@ class Repair:
     async def settle_overdue(self, table_uuid: UUID | None = None, *, is_locked: bool = False) -> int:
         """Settle the overdue changes of one table, or of all; answers how many were.
 
-        `is_locked` says that the caller holds that table's lock. Without it each change is settled under the lock of
-        its table, so that nobody is judged while still at work; one whose table is busy waits for the next time.
+        `is_locked` says that the caller holds that table's lock. Without it each table's changes are settled under its
+        lock, so that nobody is judged while still at work; a table that is busy or away waits for the next time.
+
+        Raises:
+            BackendUnavailableError: Postgres is away; with `is_locked` also what hinders reading the table.
         """
+        if table_uuid is not None and is_locked:
+            return await self._settle_table(table_uuid)
         settled = 0
-        for stored in await self._changes.list_overdue(table_uuid):
+        overdue = await self._changes.list_overdue(table_uuid)
+        for found in dict.fromkeys(stored.change.table_uuid for stored in overdue):
             try:
-                if is_locked:
-                    settled += await self._settle(stored)
-                else:
-                    async with self._changes.lock(stored.change.table_uuid, BUSY_TIMEOUT_S):
-                        settled += await self._settle(stored)
+                async with self._changes.lock(found, BUSY_TIMEOUT_S):
+                    settled += await self._settle_table(found)
             except LockTimeoutError:
-                logger.info("change %s is left for later: its table is busy", stored.change.change_id)
+                logger.info("changes of table %s are left for later: it is busy", found)
+            except Unavailable as error:
+                # One table that cannot be read must not keep all others from being settled.
+                logger.warning("changes of table %s are left for later: %s", found, error.message)
         return settled
 
-    async def _settle(self, stored: StoredChange) -> int:
+    async def _settle_table(self, table_uuid: UUID) -> int:
+        # Read under the lock: what was read before may be settled by now, or about another plan.
+        open_changes = await self._changes.list_open(table_uuid)
+        if not open_changes:
+            return 0
+        claimed = await self._changes.list_claimed(table_uuid, open_changes[-1].change.intended_at)
+        settled = 0
+        # Newest first: of two that look the same, what happened after the later one's base was done by the later one,
+        # because the earlier one had lost the lock by then.
+        for stored in open_changes:
+            settled += await self._settle(stored, claimed)
+        return settled
+
+    async def _settle(self, stored: StoredChange, claimed: set[str]) -> int:
         change = stored.change
         table = await self._find_table(stored)
-        if table is None:
-            # The table is gone, and its files may be: whether the change was in it can no longer be known.
-            await self._write(stored, ChangeState.UNKNOWN, None, "the table is no longer in the catalog")
-            return 1
-        finding, metadata = await self._lake.find_commit(table, stored.plan, stored.base_metadata)
-        failure = None if finding is Finding.COMMITTED else f"found {finding.value} in the table's metadata files"
-        await self._write(stored, _OUTCOMES[finding], metadata, failure)
+        finding, metadata, failure = Finding.UNDECIDABLE, None, "the table is no longer in the catalog"
+        if table is not None:
+            finding, metadata = await self._lake.find_commit(table, stored.plan, stored.base_metadata, claimed=claimed)
+            failure = f"found {finding.value} in the table's metadata files"
+        if metadata is not None:
+            claimed.add(metadata)
+        elif not stored.is_overdue:
+            # That it is done is certain as soon as it is seen; that it will not be is not, before the lease runs out.
+            return 0
+        await self._write(stored, _OUTCOMES[finding], metadata, None if finding is Finding.COMMITTED else failure)
         logger.warning("change %s of %s, left open, is %s", change.change_id, change.dataset, finding.value)
         return 1
 
@@ -86,7 +108,10 @@ class Repair:
         except DatasetNotFoundError:
             logger.info("%s is not under its name any more", change.dataset)
         name = await self._datasets.find_name(change.table_uuid)
-        return await self._datasets.load(name) if name else None
+        try:
+            return await self._datasets.load(name) if name else None
+        except DatasetNotFoundError:  # dropped in between
+            return None
 
     async def _write(self, stored: StoredChange, state: ChangeState, metadata: str | None, failure: str | None) -> None:
         by = f"repair by {socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,194 @@
+"""Reading one data file as the table has it now: the data side of pyiceberg's private parts.
+
+The steps are those of `pyiceberg.io.pyarrow._task_to_record_batches`, which is not used itself because
+
+- it makes empty lists of null lists of structs, and empty maps of null maps to structs;
+- it evaluates filters on the values of the file: a float that was promoted to double is compared in single precision,
+  a uuid not at all, and a column that the file lacks only where it is in the answer too;
+- it forgets how many rows there are when none of the columns is in the file.
+
+The public reader gathers whole files in memory before it gives the first row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression, BoundTerm
+from pyiceberg.expressions.literals import Literal
+from pyiceberg.expressions.visitors import bind, extract_field_ids, translate_column_names, visit
+from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import (
+    ArrowAccessor,
+    ArrowProjectionVisitor,
+    _combine_positional_deletes,
+    _ConvertToArrowExpression,
+    _get_column_projection_values,
+    _get_file_format,
+    _read_all_delete_files,
+    expression_to_pyarrow,
+    pyarrow_to_schema,
+    schema_to_pyarrow,
+)
+from pyiceberg.schema import Schema, prune_columns, visit_with_partner
+from pyiceberg.table import FileScanTask
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.types import ListType, MapType, UUIDType
+
+_READ_BUFFER_BYTES = 8 * 1024 * 1024
+
+
+def stream_data_file(
+    io: FileIO,
+    task: FileScanTask,
+    *,
+    bound_filter: BooleanExpression,
+    projected: Schema,
+    read: Schema,
+    metadata: TableMetadata,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of one data file, without those that its position deletes or deletion vectors name, batch by batch.
+
+    Batches are in the Arrow schema of `projected`. `read` is `projected` and whatever else `bound_filter` looks at,
+    whole. Memory: Arrow's read-ahead of a few row groups, and the deleted positions of this file.
+
+    Raises:
+        ResolveError: the file cannot be read in this schema, for it was written with a later one.
+    """
+    deletes = _read_all_delete_files(io, [task]).get(task.file.file_path)
+    is_filtered = not isinstance(bound_filter, AlwaysTrue)
+    row_filter = visit(bound_filter, _ToArrow(read)) if is_filtered else None
+    file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=_READ_BUFFER_BYTES)
+    read_schema, answer_schema = to_arrow_schema(read), to_arrow_schema(projected)
+    # Before version 3, nanoseconds are not Iceberg's: files that others wrote with them hold microseconds to us.
+    is_downcast = metadata.format_version <= 2
+    with io.new_input(task.file.file_path).open() as stream:
+        fragment = file_format.make_fragment(stream)
+        file_schema = pyarrow_to_schema(
+            fragment.physical_schema,
+            metadata.name_mapping(),
+            downcast_ns_timestamp_to_us=is_downcast,
+            format_version=metadata.format_version,
+        )
+        spec = metadata.specs().get(task.file.spec_id)
+        constants = _get_column_projection_values(task.file, read, metadata.schema(), spec, file_schema.field_ids)
+        present = prune_columns(file_schema, _leaf_ids(read), select_full_types=False)
+        scanner = ds.Scanner.from_fragment(
+            fragment=fragment,
+            schema=fragment.physical_schema,
+            # Positions are those of all rows of the file, so a filter comes after the deletes.
+            filter=_pushed_down(bound_filter, read, file_schema, constants) if is_filtered and not deletes else None,
+            # At least one, or else nothing says how many rows there are.
+            columns=[column.name for column in present.columns] or fragment.physical_schema.names[:1],
+        )
+        projection = _Projection(
+            file_schema,
+            downcast_ns_timestamp_to_us=is_downcast,
+            projected_missing_fields=constants,
+            allow_timestamp_tz_mismatch=True,
+        )
+        position = 0
+        for batch in scanner.to_batches():
+            first, position = position, position + batch.num_rows
+            rows = batch.take(_combine_positional_deletes(deletes, first, position)) if deletes else batch
+            if rows.num_rows == 0:
+                continue
+            rows = _conform(_projected(rows, read, projection, ArrowAccessor(file_schema)), read_schema)
+            if row_filter is not None:
+                rows = rows.filter(row_filter)
+                if rows.num_rows == 0:
+                    continue
+            if read is not projected:
+                rows = _conform(_projected(rows, projected, _Projection(read), ArrowAccessor(read)), answer_schema)
+            yield rows
+
+
+def to_arrow_schema(schema: Schema) -> pa.Schema:
+    """The schema in which Arrow holds rows of this one."""
+    return schema_to_pyarrow(schema, include_field_ids=False)
+
+
+def _leaf_ids(schema: Schema) -> set[int]:
+    return {
+        field_id for field_id in schema.field_ids if not isinstance(schema.find_type(field_id), (MapType, ListType))
+    }
+
+
+def _projected(
+    batch: pa.RecordBatch, schema: Schema, projection: ArrowProjectionVisitor, accessor: ArrowAccessor
+) -> pa.RecordBatch:
+    return pa.RecordBatch.from_struct_array(visit_with_partner(schema, batch, projection, accessor))
+
+
+def _pushed_down(
+    bound_filter: BooleanExpression, read: Schema, file_schema: Schema, constants: dict[int, Any]
+) -> pc.Expression | None:
+    """The filter in the file's own columns, to skip row groups by; None where it means another thing there."""
+    for field_id in extract_field_ids(bound_filter) & file_schema.field_ids:
+        kind = read.find_type(field_id)
+        if isinstance(kind, UUIDType) or file_schema.find_type(field_id) != kind:
+            return None
+    translated = translate_column_names(bound_filter, file_schema, True, constants)
+    return expression_to_pyarrow(bind(file_schema, translated, True), file_schema)
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    # Files differ in what Arrow makes of them (string or large_string, dictionary or not); an answer has one schema.
+    if batch.schema.equals(schema):
+        return batch
+    return pa.Table.from_batches([batch]).cast(schema).combine_chunks().to_batches()[0]
+
+
+class _Projection(ArrowProjectionVisitor):
+    """pyiceberg's, but that nulls stay null."""
+
+    def list(self, list_type: ListType, list_array: pa.Array | None, value_array: pa.Array | None) -> pa.Array | None:
+        """The list in the projected type."""
+        return _with_nulls_of(list_array, super().list(list_type, list_array, value_array))
+
+    def map(
+        self, map_type: MapType, map_array: pa.Array | None, key_result: pa.Array | None, value_result: pa.Array | None
+    ) -> pa.Array | None:
+        """The map in the projected type."""
+        return _with_nulls_of(map_array, super().map(map_type, map_array, key_result, value_result))
+
+
+def _with_nulls_of(original: pa.Array | None, array: pa.Array | None) -> pa.Array | None:
+    if original is None or array is None or original.null_count == array.null_count:
+        return array
+    return pc.if_else(original.is_valid(), array, pa.scalar(None, array.type))
+
+
+class _ToArrow(_ConvertToArrowExpression):
+    """pyiceberg's, and uuids as their bytes, because Arrow compares no extension types."""
+
+    def visit_equal(self, term: BoundTerm, literal: Literal[Any]) -> pc.Expression:
+        """Equality of a value."""
+        if _is_uuid(term):
+            return self._bytes_of(term) == pa.scalar(literal.value, pa.binary(16))
+        return super().visit_equal(term, literal)
+
+    def visit_not_equal(self, term: BoundTerm, literal: Literal[Any]) -> pc.Expression:
+        """Inequality of a value."""
+        return ~self.visit_equal(term, literal) if _is_uuid(term) else super().visit_not_equal(term, literal)
+
+    def visit_in(self, term: BoundTerm, literals: set[Any]) -> pc.Expression:
+        """Membership of a value."""
+        if _is_uuid(term):
+            return self._bytes_of(term).isin(pa.array(literals, pa.binary(16)))
+        return super().visit_in(term, literals)
+
+    def visit_not_in(self, term: BoundTerm, literals: set[Any]) -> pc.Expression:
+        """No membership of a value."""
+        return ~self.visit_in(term, literals)
+
+    def _bytes_of(self, term: BoundTerm) -> pc.Expression:
+        return pc.field(self._get_field_name(term)).cast(pa.binary(16))
+
+
+def _is_uuid(term: BoundTerm) -> bool:
+    return isinstance(term.ref().field.field_type, UUIDType)
