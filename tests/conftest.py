@@ -15,6 +15,8 @@ import pytest
 from app.postgres.embedded import EmbeddedPostgres
 from app.postgres.migrate import migrate
 
+pytest_plugins = ["tests.servers.availability"]
+
 TEMPLATE = "stratigraph_template"
 
 

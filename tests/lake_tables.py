@@ -71,15 +71,15 @@ def open_catalog(settings: Settings) -> Iterator[Catalog]:
         catalog.close()
 
 
-def create_orders(catalog: Catalog) -> Orders:
-    catalog.create_namespace_if_not_exists("sales")
+def create_orders(catalog: Catalog, name: str = ORDERS) -> Orders:
+    catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
     schema = Schema(
         NestedField(1, "id", LongType(), required=True),
         NestedField(2, "price", DecimalType(12, 2)),
         NestedField(3, "name", StringType()),
         NestedField(4, "at", TimestamptzType()),
     )
-    table = catalog.create_table(ORDERS, schema)
+    table = catalog.create_table(name, schema)
     first = _append(table, rows(1, 2, 3))
     second = _append(table, rows(4, 5))
     table.manage_snapshots().create_tag(first, TAG).commit()
@@ -118,9 +118,9 @@ def small_lake(database_url: str, home: Path) -> Iterator[SmallLake]:
 
 def create_broken(catalog: Catalog, name: str = "sales.broken") -> None:
     """A table whose metadata file is gone."""
-    catalog.create_namespace_if_not_exists("sales")
+    catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
     table = catalog.create_table(name, Schema(NestedField(1, "id", LongType())))
-    Path(table.metadata_location.removeprefix("file://")).unlink()
+    table.io.delete(table.metadata_location)
 
 
 def create_empty(catalog: Catalog, name: str = "sales.empty") -> None:
@@ -128,9 +128,9 @@ def create_empty(catalog: Catalog, name: str = "sales.empty") -> None:
     catalog.create_table(name, Schema(NestedField(1, "id", LongType())))
 
 
-def append_elsewhere(catalog: Catalog, *ids: int) -> int:
-    """Another writer's append to `sales.orders`; answers the new head."""
-    return _append(catalog.load_table(ORDERS), rows(*ids).rename_columns(["id", "price", "label", "at"]))
+def append_elsewhere(catalog: Catalog, *ids: int, name: str = ORDERS) -> int:
+    """Another writer's append to a table of `create_orders`; answers the new head."""
+    return _append(catalog.load_table(name), rows(*ids).rename_columns(["id", "price", "label", "at"]))
 
 
 def _append(table: Table, data: pa.Table) -> int:

@@ -1,4 +1,4 @@
-"""An Iceberg REST catalog for tests, the reference implementation over SQLite; needs Java and `make rest-deps`."""
+"""An Iceberg REST catalog for tests, the reference implementation over SQLite; needs Java and `make servers`."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ def find_missing() -> str | None:
     if shutil.which("java") is None:
         return "Java is not installed: the Iceberg REST catalog needs Java 17"
     if not (_HOME / "target" / "built").exists():
-        return "the Iceberg REST catalog is not built: run `make rest-deps`"
+        return "the Iceberg REST catalog is not built: run `make servers`"
     return None
 
 

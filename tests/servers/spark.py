@@ -1,4 +1,4 @@
-"""Spark as another engine on the same tables, for tests; needs Java, `make spark-deps` and the group `spark`."""
+"""Spark as another engine on the same tables, for tests; needs Java and `make servers`."""
 
 import importlib.util
 import os
@@ -20,9 +20,9 @@ def find_missing() -> str | None:
     if shutil.which("java") is None:
         return "Java is not installed: Spark needs Java 17"
     if not (_HOME / "target" / "built").exists():
-        return "the jars for Spark are not here: run `make spark-deps`"
+        return "the jars for Spark are not here: run `make servers`"
     if importlib.util.find_spec("pyspark") is None:
-        return "pyspark is not installed: run `uv sync --group spark`"
+        return "pyspark is not installed: run `make servers`"
     return None
 
 
