@@ -1,0 +1,1 @@
+"""Measurements. Each case prints one JSON line; nothing here asserts a time."""
