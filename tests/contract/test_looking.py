@@ -19,25 +19,14 @@ from app.errors import (
     UnsupportedTableError,
     VersionNotFoundError,
 )
-from app.lake.encoding import to_table
-from app.lake.reading import RowRequest
 from tests.contract.changing import command
 from tests.contract.lakes import ContractLake
+from tests.contract.reading import read, read_ids
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.integration.format_v3 import upgrade_to_v3
 from tests.lake_tables import BRANCH, TAG, append_elsewhere
 
 pytestmark = pytest.mark.anyio
-
-
-async def read(services: Services, name: DatasetName, at: str | None = None, **request: object) -> pa.Table:
-    table = await services.datasets.load(name)
-    async with await services.datasets.stream_rows(table, at, RowRequest(**request)) as stream:  # type: ignore[arg-type]
-        return to_table(stream.schema, [batch async for batch in stream])
-
-
-async def ids(services: Services, name: DatasetName, at: str | None = None, **request: object) -> list[int]:
-    return sorted((await read(services, name, at, **request)).column("id").to_pylist())
 
 
 async def test_tables_are_listed_by_namespace(services: Services, lake: ContractLake) -> None:
@@ -106,7 +95,7 @@ async def test_rows_are_those_of_the_version_in_its_own_schema(services: Service
 
 
 async def test_filters_columns_and_limits_hold(services: Services, name: DatasetName) -> None:
-    assert await ids(services, name, row_filter="id > 2 and label is not null") == [4, 5, 6]
+    assert await read_ids(services, name, row_filter="id > 2 and label is not null") == [4, 5, 6]
     assert (await read(services, name, columns=("label",), row_filter="id = 4")).to_pylist() == [{"label": "order 4"}]
     assert (await read(services, name, limit=2)).num_rows == 2
     with pytest.raises(UnknownColumnError):
@@ -124,12 +113,12 @@ async def test_statistics_come_from_manifests(services: Services, lake: Contract
 async def test_another_writers_commits_are_seen_at_once(
     services: Services, lake: ContractLake, name: DatasetName
 ) -> None:
-    assert await ids(services, name) == [1, 2, 3, 4, 5, 6]
+    assert await read_ids(services, name) == [1, 2, 3, 4, 5, 6]
 
     head = append_elsewhere(lake.foreign, 7, name=lake.orders_name)
 
     assert (await services.datasets.load(name)).state.history.head_id == head
-    assert await ids(services, name) == [1, 2, 3, 4, 5, 6, 7]
+    assert await read_ids(services, name) == [1, 2, 3, 4, 5, 6, 7]
 
 
 async def test_an_expired_snapshot_that_we_remember_is_not_just_unknown(
@@ -171,7 +160,7 @@ async def test_equality_deletes_are_refused_and_earlier_versions_read(
         await read(services, name)
     assert refused.value.fields["feature"] == "equality deletes"
     assert str(deleting) in refused.value.message
-    assert await ids(services, name, str(lake.orders.third)) == [1, 2, 3, 4, 5, 6]
+    assert await read_ids(services, name, str(lake.orders.third)) == [1, 2, 3, 4, 5, 6]
 
 
 async def test_tables_of_format_3_are_read(services: Services, lake: ContractLake, name: DatasetName) -> None:
@@ -181,5 +170,5 @@ async def test_tables_of_format_3_are_read(services: Services, lake: ContractLak
 
     assert table.state.format_version == 3
     assert [ref.name for ref in table.state.history.tags] == [TAG]
-    assert await ids(services, name, TAG) == [1, 2, 3]
-    assert await ids(services, name) == [1, 2, 3, 4, 5, 6]
+    assert await read_ids(services, name, TAG) == [1, 2, 3]
+    assert await read_ids(services, name) == [1, 2, 3, 4, 5, 6]
