@@ -1,0 +1,67 @@
+"""What is committed is current, public and complete."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from app.graphql.schema import print_sdl
+from tests.repo.paths import DOCS, ROOT
+
+PUBLIC_HOSTS = {
+    "uv.lock": {"files.pythonhosted.org", "pypi.org"},
+    "app/graphql/graphiql/package-lock.json": {"registry.npmjs.org"},
+}
+# Where the field names what is installed; other links (funding, homepages) are nobody's registry.
+SOURCES = re.compile(r'(?:\burl = |registry = |index-url = |"resolved": )"(?:git\+)?[a-z+]+://([^/"]+)')
+OF_ONE_MACHINE = re.compile(r"(?<![\w.])/(?:home|Users|work|root/\w)[/\w.-]*/")
+TEXT_FILES = ("*.md", "*.py", "*.toml", "*.yaml", "*.yml", "*.sh", "*.graphql", "Makefile", "Dockerfile")
+
+
+def committed() -> list[Path]:
+    """Text files that are ours: not those of tools, builds and vendors."""
+    foreign = {".venv", "target", "vendor", "node_modules", "__pycache__", ".git"}
+    found = {path for pattern in TEXT_FILES for path in ROOT.rglob(pattern)} | {ROOT / ".ci" / "run"}
+    return sorted(path for path in found if not foreign & set(path.relative_to(ROOT).parts))
+
+
+def test_committed_graphql_schema_is_current():
+    committed_text = (ROOT / "schema.graphql").read_text()
+    assert committed_text.rstrip("\n") == print_sdl().rstrip("\n"), "write it anew with: make schema"
+
+
+@pytest.mark.parametrize("lock_file", PUBLIC_HOSTS)
+def test_lock_file_names_public_registries_only(lock_file: str):
+    assert set(SOURCES.findall((ROOT / lock_file).read_text())) <= PUBLIC_HOSTS[lock_file]
+
+
+def test_a_registry_in_a_lock_file_is_found():
+    lines = ['source = { registry = "https://a.example/simple" }', '"resolved": "http://b.example:4873/x.tgz"']
+    assert [SOURCES.findall(line) for line in lines] == [["a.example"], ["b.example:4873"]]
+
+
+def test_no_path_of_one_machine_is_committed():
+    here = Path(__file__)
+    found = {
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in committed()
+        if path != here
+        for match in OF_ONE_MACHINE.finditer(path.read_text())
+    }
+    assert found == set()
+
+
+def test_benchmarks_that_are_documented_exist():
+    modules = set(re.findall(r"benchmarks[./](\w+)", (DOCS / "performance.md").read_text()))
+    assert modules
+    for name in modules - {"py"}:
+        assert importlib.util.find_spec(f"benchmarks.{name}") is not None, name
+
+
+def test_decisions_are_numbered_without_gap_and_say_context_choice_and_consequences():
+    pages = sorted((DOCS / "decisions").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        parts = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
+        assert parts == ["Context", "Choice", "Consequences"], page.name
