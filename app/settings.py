@@ -57,6 +57,12 @@ class Settings(BaseModel):
     lake_threads: int = Field(
         default=8, ge=1, le=64, description="Threads that talk to the catalog and read files; more requests wait."
     )
+    lake_timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="How long a read waits for the catalog or the object store; then `BACKEND_UNAVAILABLE`.",
+    )
     metadata_cache_bytes: int = Field(
         default=256 * 1024 * 1024,
         ge=0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from app.errors import AppError, JsonValue
@@ -123,7 +122,9 @@ def printable(text: str) -> str:
 
 def utc_text(timestamp_ms: int) -> str:
     """A moment in UTC to the second, without a space."""
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    from app.domain.history import to_instant
+
+    return to_instant(timestamp_ms).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _print_error_json(error: Mapping[str, Any]) -> None:

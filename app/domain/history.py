@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
 MAIN = "main"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 class SnapshotOperation(StrEnum):
@@ -24,6 +27,14 @@ class RefKind(StrEnum):
 
     BRANCH = "branch"
     TAG = "tag"
+
+
+def to_instant(timestamp_ms: int) -> datetime:
+    """Iceberg's milliseconds as an instant; of those beyond the years 1 to 9999, as some write, the nearest one."""
+    try:
+        return _EPOCH + timedelta(milliseconds=timestamp_ms)
+    except OverflowError:
+        return _LAST if timestamp_ms > 0 else _FIRST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

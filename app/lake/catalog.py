@@ -19,18 +19,19 @@ from pyiceberg.catalog import (
 )
 from pyiceberg.exceptions import (
     NoSuchNamespaceError,
-    NoSuchPropertyException,
     NoSuchTableError,
     ResolveError,
     RESTError,
     ServerError,
     ValidationError,
 )
+from pyiceberg.typedef import RecursiveDict
 from pyiceberg.utils.config import Config
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.names import DatasetName
 from app.errors import (
+    AppError,
     BackendUnavailableError,
     DatasetNotFoundError,
     InvalidSettingError,
@@ -43,7 +44,15 @@ from app.lake.metadata_cache import MetadataCache
 
 EMBEDDED_CATALOG = "stratigraph"
 # pyiceberg's ValidationError is of metadata files, pydantic's (a ValueError) of a server's answers.
-_BROKEN_FILES = (OSError, ValidationError, PydanticValidationError, pa.ArrowException, UnicodeDecodeError, EOFError)
+_BROKEN_FILES = (
+    OSError,
+    ValidationError,
+    PydanticValidationError,
+    pa.ArrowException,
+    UnicodeDecodeError,
+    EOFError,
+    zlib.error,
+)
 
 
 def open_embedded_catalog(database_url: str, warehouse: str, cache: MetadataCache) -> Catalog:
@@ -63,27 +72,37 @@ def open_configured_catalog(name: str, cache: MetadataCache) -> Catalog:
         InvalidSettingError: no such catalog is configured, or its properties do not fit.
         BackendUnavailableError: it does not answer.
     """
-    conf = Config().get_catalog_config(name)
+    try:
+        conf = _get_configuration(name)
+        properties = {key: str(value) for key, value in conf.items() if not isinstance(value, dict)}
+        if "py-catalog-impl" not in properties:
+            declared = properties.get("type")
+            kind = CatalogType(declared.lower()) if declared else infer_catalog_type(name, conf)
+            if kind is CatalogType.SQL:
+                _check_required_catalog_properties(name, kind, conf)
+                with translated_errors():
+                    return CachingSqlCatalog(name, cache, **{"pool_pre_ping": "true", **properties})
+        with translated_errors():
+            # With the properties: it would look the name up in what the environment was when pyiceberg was imported.
+            return load_catalog(name, **conf)  # type: ignore[arg-type]
+    except AppError:
+        raise
+    except Exception as error:
+        # Each kind of catalog has a client of its own, which says in its own way that it was not given what it needs.
+        raise InvalidSettingError("STRATIGRAPH_CATALOG", f"catalog {name!r}: {_first_line(error)}") from error
+
+
+def _get_configuration(name: str) -> RecursiveDict:
+    config = Config()
+    conf = config.get_catalog_config(name)
     if not conf:
-        known = ", ".join(Config().get_known_catalogs()) or "none"
+        known = ", ".join(config.get_known_catalogs()) or "none"
         raise InvalidSettingError(
             "STRATIGRAPH_CATALOG",
             f"pyiceberg's configuration has no catalog {name!r} (it has: {known}); set it in .pyiceberg.yaml or by "
             f"PYICEBERG_CATALOG__{name.upper()}__URI.",
         )
-    properties = {key: str(value) for key, value in conf.items() if not isinstance(value, dict)}
-    try:
-        declared = properties.get("type")
-        kind = CatalogType(declared.lower()) if declared else infer_catalog_type(name, conf)
-        if kind is CatalogType.SQL and "py-catalog-impl" not in properties:
-            _check_required_catalog_properties(name, kind, conf)
-            with translated_errors():
-                return CachingSqlCatalog(name, cache, **{"pool_pre_ping": "true", **properties})
-        with translated_errors():
-            # With the properties: it would look the name up in what the environment was when pyiceberg was imported.
-            return load_catalog(name, **conf)  # type: ignore[arg-type]
-    except (ValueError, NoSuchPropertyException) as error:
-        raise InvalidSettingError("STRATIGRAPH_CATALOG", f"catalog {name!r}: {error}") from error
+    return conf
 
 
 def _sqlalchemy_url(database_url: str) -> str:
@@ -126,7 +145,8 @@ def translated_errors(dataset: DatasetName | None = None, namespace: str | None 
 def reading_files(dataset: DatasetName) -> Iterator[None]:
     """As `translated_errors`, for blocks that do nothing but read files of this table.
 
-    Decoders say of a broken file whatever their next step happens to trip over.
+    Decoders say of a broken file whatever their next step happens to trip over, and file systems of a location that
+    they do not know. One such table must not cost the others of a listing.
     """
     with translated_errors(dataset):
         try:
@@ -140,14 +160,16 @@ def reading_files(dataset: DatasetName) -> Iterator[None]:
         except (
             ArithmeticError,
             AssertionError,
+            AttributeError,
+            ImportError,
             LookupError,
             MemoryError,
             NotImplementedError,
+            RecursionError,
             SystemError,
             TypeError,
             ValueError,
             struct.error,
-            zlib.error,
         ) as error:
             raise UnreadableTableError(str(dataset), _first_line(error)) from error
 

@@ -12,7 +12,7 @@ The public reader gathers whole files in memory before it gives the first row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -30,16 +30,17 @@ from pyiceberg.io.pyarrow import (
     _get_column_projection_values,
     _get_file_format,
     _read_all_delete_files,
-    expression_to_pyarrow,
     pyarrow_to_schema,
     schema_to_pyarrow,
 )
 from pyiceberg.schema import Schema, prune_columns, visit_with_partner
 from pyiceberg.table import FileScanTask
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.types import ListType, MapType, UUIDType
+from pyiceberg.types import DoubleType, FloatType, ListType, MapType, NestedField, StructType, UUIDType
 
 _READ_BUFFER_BYTES = 8 * 1024 * 1024
+# Row groups scanned at once, in decoded bytes of the columns read: enough for object stores to be read in large ranges.
+_RUN_BYTES = 64 * 1024 * 1024
 
 
 def stream_data_file(
@@ -54,7 +55,8 @@ def stream_data_file(
     """The rows of one data file, without those that its position deletes or deletion vectors name, batch by batch.
 
     Batches are in the Arrow schema of `projected`. `read` is `projected` and whatever else `bound_filter` looks at,
-    whole. Memory: Arrow's read-ahead of a few row groups, and the deleted positions of this file.
+    whole. Memory: a run of row groups (64 MiB of the columns read, one row group at the least), and the deleted
+    positions of this file.
 
     Raises:
         ResolveError: the file cannot be read in this schema, for it was written with a later one.
@@ -77,14 +79,11 @@ def stream_data_file(
         spec = metadata.specs().get(task.file.spec_id)
         constants = _get_column_projection_values(task.file, read, metadata.schema(), spec, file_schema.field_ids)
         present = prune_columns(file_schema, _leaf_ids(read), select_full_types=False)
-        scanner = ds.Scanner.from_fragment(
-            fragment=fragment,
-            schema=fragment.physical_schema,
-            # Positions are those of all rows of the file, so a filter comes after the deletes.
-            filter=_pushed_down(bound_filter, read, file_schema, constants) if is_filtered and not deletes else None,
-            # At least one, or else nothing says how many rows there are.
-            columns=[column.name for column in present.columns] or fragment.physical_schema.names[:1],
-        )
+        # At least one, or else nothing says how many rows there are.
+        columns = [column.name for column in present.columns] or fragment.physical_schema.names[:1]
+        # Positions are those of all rows of the file, so a filter comes after the deletes.
+        is_pushed = is_filtered and not deletes
+        pushed = _pushed_down(bound_filter, read, file_schema, constants) if is_pushed else None
         projection = _Projection(
             file_schema,
             downcast_ns_timestamp_to_us=is_downcast,
@@ -92,7 +91,7 @@ def stream_data_file(
             allow_timestamp_tz_mismatch=True,
         )
         position = 0
-        for batch in scanner.to_batches():
+        for batch in _scan(fragment, columns, pushed):
             first, position = position, position + batch.num_rows
             rows = batch.take(_combine_positional_deletes(deletes, first, position)) if deletes else batch
             if rows.num_rows == 0:
@@ -105,6 +104,37 @@ def stream_data_file(
             if read is not projected:
                 rows = _conform(_projected(rows, projected, _Projection(read), ArrowAccessor(read)), answer_schema)
             yield rows
+
+
+def _scan(fragment: ds.Fragment, columns: list[str], pushed: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+    """All rows of the file in their order, run by run: Arrow holds what it read ahead until a scan ends."""
+    for run in _runs(fragment, columns):
+        scanner = ds.Scanner.from_fragment(
+            fragment=run, schema=fragment.physical_schema, filter=pushed, columns=columns
+        )
+        yield from scanner.to_batches()
+
+
+def _runs(fragment: ds.Fragment, columns: list[str]) -> Iterator[ds.Fragment]:
+    if not isinstance(fragment, ds.ParquetFileFragment):
+        yield fragment
+        return
+    metadata = fragment.metadata
+    paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+    wanted = set(columns)
+    read = [number for number, path in enumerate(paths) if path in wanted or path.partition(".")[0] in wanted]
+    run: list[int] = []
+    run_bytes = 0
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        size_bytes = sum(row_group.column(number).total_uncompressed_size for number in read)
+        if run and run_bytes + size_bytes > _RUN_BYTES:
+            yield fragment.subset(row_group_ids=run)
+            run, run_bytes = [], 0
+        run.append(group)
+        run_bytes += size_bytes
+    if run:
+        yield fragment.subset(row_group_ids=run)
 
 
 def to_arrow_schema(schema: Schema) -> pa.Schema:
@@ -133,7 +163,7 @@ def _pushed_down(
         if isinstance(kind, UUIDType) or file_schema.find_type(field_id) != kind:
             return None
     translated = translate_column_names(bound_filter, file_schema, True, constants)
-    return expression_to_pyarrow(bind(file_schema, translated, True), file_schema)
+    return visit(bind(file_schema, translated, True), _ToSkipBy(file_schema))
 
 
 def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -166,6 +196,10 @@ def _with_nulls_of(original: pa.Array | None, array: pa.Array | None) -> pa.Arra
 class _ToArrow(_ConvertToArrowExpression):
     """pyiceberg's, and uuids as their bytes, because Arrow compares no extension types."""
 
+    def _get_field_name(self, term: BoundTerm) -> tuple[str, ...]:
+        # pyiceberg splits the full name at its dots, which a column's own name may have too.
+        return _path_to(self._schema.fields if self._schema else (), term.ref().field.field_id)
+
     def visit_equal(self, term: BoundTerm, literal: Literal[Any]) -> pc.Expression:
         """Equality of a value."""
         if _is_uuid(term):
@@ -188,6 +222,35 @@ class _ToArrow(_ConvertToArrowExpression):
 
     def _bytes_of(self, term: BoundTerm) -> pc.Expression:
         return pc.field(self._get_field_name(term)).cast(pa.binary(16))
+
+
+class _ToSkipBy(_ToArrow):
+    """For row groups that hold no row of the answer: statistics leave NaN out, so any group may have what NaN meets."""
+
+    def visit_is_nan(self, term: BoundTerm) -> pc.Expression:
+        """No group can be skipped."""
+        return self.visit_true()
+
+    def visit_not_equal(self, term: BoundTerm, literal: Literal[Any]) -> pc.Expression:
+        """Inequality of a value, where it cannot be NaN."""
+        return self.visit_true() if _has_nan(term) else super().visit_not_equal(term, literal)
+
+    def visit_not_in(self, term: BoundTerm, literals: set[Any]) -> pc.Expression:
+        """No membership of a value, where it cannot be NaN."""
+        return self.visit_true() if _has_nan(term) else super().visit_not_in(term, literals)
+
+
+def _path_to(fields: Iterable[NestedField], field_id: int) -> tuple[str, ...]:
+    for field in fields:
+        if field.field_id == field_id:
+            return (field.name,)
+        if isinstance(field.field_type, StructType) and (inner := _path_to(field.field_type.fields, field_id)):
+            return (field.name, *inner)
+    return ()
+
+
+def _has_nan(term: BoundTerm) -> bool:
+    return isinstance(term.ref().field.field_type, (FloatType, DoubleType))
 
 
 def _is_uuid(term: BoundTerm) -> bool:

@@ -6,6 +6,7 @@ NaN satisfies `is nan`, `!=` and `not in`, and no other comparison, negated or n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal, DecimalException
 from typing import Any
@@ -191,7 +192,7 @@ def _build(kind: type[BooleanExpression], *parts: Any) -> BooleanExpression:
 def _exact_set(predicate: SetPredicate, field: NestedField) -> BooleanExpression:
     literals = [_exact_literal(literal, field) for literal in predicate.literals]
     kind = field.field_type
-    if isinstance(kind, (IntegerType, LongType, FloatType)):
+    if isinstance(kind, (IntegerType, LongType)):
         # pyiceberg would take those out of range for the type's limits.
         literals = [literal for literal in literals if kind.min <= literal.value <= kind.max]
     is_in = isinstance(predicate, In)
@@ -236,7 +237,7 @@ def _to_number(literal: Literal[Any], field: NestedField) -> Decimal:
 def _exact_number(number: Decimal, kind: IcebergType, field: NestedField) -> Literal[Any]:
     if isinstance(kind, (FloatType, DoubleType)):
         value = float(number)
-        if value in (float("inf"), float("-inf")):
+        if abs(value) > (FloatType.max if isinstance(kind, FloatType) else sys.float_info.max):
             raise ValueError(f"{str(number)[:40]} is out of the range of {kind}")
         return DoubleLiteral(value)
     if isinstance(kind, DecimalType):

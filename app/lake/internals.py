@@ -18,7 +18,7 @@ from datetime import datetime
 import pyiceberg
 from pyiceberg.catalog import MetastoreCatalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import NoSuchTableError, ValidationError
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.table import StagedTable, Table
 from pyiceberg.table.locations import load_location_provider
@@ -108,7 +108,7 @@ class CachingSqlCatalog(SqlCatalog):
     def _convert_orm_to_iceberg(self, orm_table: IcebergTables) -> Table:
         location = orm_table.metadata_location
         if not location:
-            return super()._convert_orm_to_iceberg(orm_table)
+            raise ValidationError("the catalog has no metadata file for it")
         metadata = self._metadata_cache.find(location)
         if metadata is None:
             metadata = read_metadata(load_file_io(self.properties, location), location, self._metadata_cache)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import pyarrow as pa
 from pyiceberg.expressions import BooleanExpression
-from pyiceberg.expressions.visitors import bind, extract_field_ids
-from pyiceberg.manifest import DataFileContent, FileFormat, ManifestContent
+from pyiceberg.expressions.visitors import (
+    ResidualEvaluator,
+    UnpartitionedResidualEvaluator,
+    bind,
+    extract_field_ids,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, ManifestGroupPlanner
 from pyiceberg.table.metadata import TableMetadata
@@ -23,6 +29,7 @@ from app.lake.data_files import stream_data_file, to_arrow_schema
 from app.lake.filters import parse_filter, project, top_level_columns
 from app.lake.table import LakeTable
 from app.lake.threads import LakeThreads
+from app.telemetry.tracing import detached_span
 
 READABLE_FORMATS = frozenset({FileFormat.PARQUET, FileFormat.ORC})
 
@@ -82,7 +89,7 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
     bound_filter = bind(schema, row_filter, case_sensitive=True)
     with reading_files(table.state.name):
         _refuse_equality_deletes(table, snapshot)
-        planner = ManifestGroupPlanner(metadata, table.io, row_filter)
+        planner = _Planner(metadata, table.io, row_filter)
         tasks = tuple(planner.plan_files(snapshot.manifests(table.io)))
     for task in tasks:
         if task.file.file_format not in READABLE_FORMATS:
@@ -98,6 +105,14 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
         bound_filter=bound_filter,
         tasks=tasks,
     )
+
+
+class _Planner(ManifestGroupPlanner):
+    """pyiceberg's, less what is left of the filter in each partition: unused here, and it fails on null partitions."""
+
+    def _build_residual_evaluator(self, spec_id: int) -> Callable[[DataFile], ResidualEvaluator]:
+        evaluator = UnpartitionedResidualEvaluator(self.table_metadata.schema(), self.row_filter)
+        return lambda _file: evaluator
 
 
 class RowStream:
@@ -117,22 +132,22 @@ class RowStream:
         self._left = limit
         self._threads = threads
         self._batches = self._iterate()
-        self._lock = asyncio.Lock()
+        # Held in the threads: a call whose caller was cancelled goes on, and the next one has to wait for it.
+        self._lock = threading.Lock()
 
     def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
         return self
 
     async def __anext__(self) -> pa.RecordBatch:
-        async with self._lock:
-            batch = await self._threads.run(self._next)
+        batch = await self._threads.run(self._next)
         if batch is None:
             raise StopAsyncIteration
         return batch
 
     async def aclose(self) -> None:
         """Stop reading and close the open file; safe to call at any time, more than once."""
-        async with self._lock:
-            await self._threads.run(self._batches.close)
+        # Shielded: also a caller that is cancelled leaves no file open.
+        await asyncio.shield(self._threads.run_to_end(self._close))
 
     async def __aenter__(self) -> Self:
         return self
@@ -141,8 +156,12 @@ class RowStream:
         await self.aclose()
 
     def _next(self) -> pa.RecordBatch | None:
-        with reading_files(self._scan.table.state.name):
+        with self._lock, reading_files(self._scan.table.state.name):
             return next(self._batches, None)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._batches.close()
 
     def _iterate(self) -> Generator[pa.RecordBatch, None, None]:
         scan = self._scan
@@ -156,19 +175,25 @@ class RowStream:
                 read=scan.read,
                 metadata=scan.metadata,
             )
-            for batch in batches:
-                if self._left is None:
-                    yield batch
-                    continue
-                if self._left == 0:
-                    self.truncated = True
-                    return
-                taken = batch.slice(0, self._left)
-                self._left -= taken.num_rows
-                yield taken
-                if taken.num_rows < batch.num_rows:
-                    self.truncated = True
-                    return
+            with detached_span("lake.read_file", dataset=str(scan.table.state.name)):
+                yield from self._cut(batches)
+            if self.truncated:
+                return
+
+    def _cut(self, batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
+        for batch in batches:
+            if self._left is None:
+                yield batch
+                continue
+            if self._left == 0:
+                self.truncated = True
+                return
+            taken = batch.slice(0, self._left)
+            self._left -= taken.num_rows
+            yield taken
+            if taken.num_rows < batch.num_rows:
+                self.truncated = True
+                return
 
 
 def _as_of_schema(table: LakeTable, version: ResolvedVersion) -> TableMetadata:

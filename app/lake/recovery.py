@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Collection
 from enum import StrEnum
 
@@ -60,7 +62,7 @@ def _find_state(io: FileIO, location: str, name: DatasetName, cache: MetadataCac
     if metadata is None:
         try:
             metadata = read_metadata(io, location, cache)
-        except (FileNotFoundError, ValidationError, UnicodeDecodeError, EOFError):
+        except (FileNotFoundError, ValidationError, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error):
             # Writers may be told to delete old metadata files; one that is broken will not mend by waiting either.
             return None
     return to_state(metadata, location, name)

@@ -19,7 +19,7 @@ from app.errors import JsonValue
 from app.lake.catalog import reading_files
 from app.lake.filters import project
 from app.lake.json_rows import to_json_values
-from app.lake.table import LakeTable
+from app.lake.table import LakeTable, to_schema_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +66,9 @@ def column_stats(table: LakeTable, snapshot_id: int, names: Sequence[str] | None
             if entry.data_file.content is DataFileContent.DATA
         ]
         return [
-            _summed(files, wanted, field_id, field_type)
-            for field_id in wanted.field_ids
-            if isinstance(field_type := wanted.find_type(field_id), PrimitiveType)
+            _summed(files, wanted, field.field_id, field_type)
+            for field in to_schema_version(wanted).walk()
+            if isinstance(field_type := wanted.find_type(field.field_id), PrimitiveType)
         ]
 
 

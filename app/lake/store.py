@@ -12,7 +12,7 @@ from app.domain.names import DatasetName
 from app.domain.ref_plans import RefPlan
 from app.domain.versions import ResolvedVersion
 from app.lake import recovery, statistics
-from app.lake.catalog import open_configured_catalog, open_embedded_catalog, translated_errors
+from app.lake.catalog import open_configured_catalog, open_embedded_catalog, reading_files, translated_errors
 from app.lake.commits import check_writable, commit_plan
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
@@ -46,7 +46,7 @@ class Lake:
             InvalidSettingError: it is not configured rightly.
             BackendUnavailableError: it does not answer.
         """
-        threads = LakeThreads(settings.lake_threads)
+        threads = LakeThreads(settings.lake_threads, timeout_s=settings.lake_timeout_s)
         cache = MetadataCache(settings.metadata_cache_bytes)
         try:
             if settings.catalog is None:
@@ -97,7 +97,7 @@ class Lake:
     async def commit(self, table: LakeTable, plan: RefPlan) -> LakeTable:
         """Commit a plan; raises as `app.lake.commits.commit_plan`."""
         with span("catalog.commit_table", dataset=str(table.state.name)):
-            return await self._threads.run(commit_plan, self._catalog, table, plan, self._cache)
+            return await self._threads.run_to_end(commit_plan, self._catalog, table, plan, self._cache)
 
     def check_writable(self, table: LakeTable) -> None:
         """That refs of this table can be changed here. Raises UnsupportedTableError."""
@@ -129,7 +129,7 @@ class Lake:
         from app.lake.sample.tags import find_sample_targets
 
         with translated_errors():
-            report = await self._threads.run(
+            report = await self._threads.run_to_end(
                 lambda: load_sample_lake(self._catalog, work_dir, scale=scale, progress=progress)
             )
             return report, await self._threads.run(find_sample_targets, self._catalog)
@@ -161,7 +161,7 @@ class Lake:
         return found
 
     def _load(self, name: DatasetName) -> LakeTable:
-        with translated_errors(name):
+        with reading_files(name):
             handle = self._catalog.load_table((*name.namespace.split("."), name.name))
             location = handle.metadata_location
             state = self._cache.find_state(location, str(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyiceberg.exceptions import ValidationError
 from pyiceberg.io import FileIO
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -45,6 +46,9 @@ def to_state(
     """The domain's value of a metadata file.
 
     Costs about 10 µs a snapshot, or nothing for those that it has from `base`, the state it was made from.
+
+    Raises:
+        ValidationError: a ref names a snapshot that the table does not hold; Iceberg's own reader refuses that too.
     """
     return TableState(
         name=name,
@@ -88,6 +92,9 @@ def _to_history(metadata: TableMetadata, base: LakeTable | None) -> History:
         snapshots = base.state.history.snapshots
     else:
         snapshots = {snapshot.snapshot_id: _to_snapshot(snapshot) for snapshot in metadata.snapshots}
+    for name, ref in metadata.refs.items():
+        if ref.snapshot_id not in snapshots:
+            raise ValidationError(f"ref {name!r} names snapshot {ref.snapshot_id}, which the table does not hold")
     return History(
         snapshots=snapshots,
         refs={

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from app.errors import LockTimeoutError, MigrationError
-from app.postgres.pool import APPLICATION_NAME, CONNECT_TIMEOUT_S, UNAVAILABLE, advisory_key, translated
+from app.postgres.pool import APPLICATION_NAME, CONNECT_TIMEOUT_S, UNAVAILABLE, advisory_key, checked_url, translated
 
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
 LOCK_KEY = "stratigraph:migrations"
@@ -110,7 +110,8 @@ async def migrate(
     async with translated():
         # A connection of its own: no statement timeout may cut a long change short.
         settings = {"application_name": APPLICATION_NAME, "lock_timeout": str(int(lock_timeout_s * 1000))}
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=settings)
+        with checked_url():
+            connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=settings)
         try:
             # Not released by hand: it ends with the connection, however that ends.
             await connection.execute("SELECT pg_advisory_lock($1)", advisory_key(LOCK_KEY))

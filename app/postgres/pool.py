@@ -14,6 +14,7 @@ import orjson
 from asyncpg.pool import PoolConnectionProxy
 
 from app.errors import BackendUnavailableError, InvalidSettingError, LockTimeoutError
+from app.telemetry.tracing import span
 
 APPLICATION_NAME = "stratigraph"
 CONNECT_TIMEOUT_S = 10.0
@@ -55,7 +56,7 @@ async def open_pool(
     if statement_timeout_s is not None:
         settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
     async with translated():
-        try:
+        with checked_url():
             return await asyncpg.create_pool(
                 url,
                 min_size=min_size,
@@ -65,8 +66,6 @@ async def open_pool(
                 server_settings=settings,
                 init=_set_codecs,
             )
-        except asyncpg.ClientConfigurationError as error:
-            raise InvalidSettingError("database_url", str(error)) from error
 
 
 @contextlib.asynccontextmanager
@@ -78,6 +77,19 @@ async def translated() -> AsyncIterator[None]:
     """
     with _translated():
         yield
+
+
+@contextlib.contextmanager
+def checked_url() -> Iterator[None]:
+    """For blocks that do nothing but connect: asyncpg says of a URL that is none whatever its parser trips over.
+
+    Raises:
+        InvalidSettingError: the URL is none.
+    """
+    try:
+        yield
+    except (asyncpg.ClientConfigurationError, ValueError, OverflowError) as error:
+        raise InvalidSettingError("STRATIGRAPH_DATABASE_URL", f"it cannot be used: {error}") from error
 
 
 class AdvisoryLocks:
@@ -107,20 +119,21 @@ class AdvisoryLocks:
         """
         deadline = time.monotonic() + timeout_s
         async with contextlib.AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await stack.enter_async_context(self._queued(key))
-                    connection = await stack.enter_async_context(self._connection())
-            except TimeoutError as error:
-                raise LockTimeoutError(key, timeout_s) from error
-            with _translated():
-                # 0 would mean to wait for ever.
-                remaining_ms = max(1, int((deadline - time.monotonic()) * 1000))
-                await connection.execute("SELECT set_config('lock_timeout', $1, false)", str(remaining_ms))
+            with span("postgres.lock", key=key):
                 try:
-                    await connection.execute("SELECT pg_advisory_lock($1)", advisory_key(key))
-                except asyncpg.LockNotAvailableError as error:
+                    async with asyncio.timeout(timeout_s):
+                        await stack.enter_async_context(self._queued(key))
+                        connection = await stack.enter_async_context(self._connection())
+                except TimeoutError as error:
                     raise LockTimeoutError(key, timeout_s) from error
+                with _translated():
+                    # 0 would mean to wait for ever.
+                    remaining_ms = max(1, int((deadline - time.monotonic()) * 1000))
+                    await connection.execute("SELECT set_config('lock_timeout', $1, false)", str(remaining_ms))
+                    try:
+                        await connection.execute("SELECT pg_advisory_lock($1)", advisory_key(key))
+                    except asyncpg.LockNotAvailableError as error:
+                        raise LockTimeoutError(key, timeout_s) from error
             yield
 
     async def close(self) -> None:

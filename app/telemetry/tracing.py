@@ -63,6 +63,24 @@ def span(name: str, **attributes: str | int | bool) -> Iterator[Span]:
             raise
 
 
+@contextmanager
+def detached_span(name: str, **attributes: str | int | bool) -> Iterator[None]:
+    """A span around a block of a generator, which is left and entered again: it is nobody's current span.
+
+    Its parent is the span that is current when it begins.
+    """
+    own = _TRACER.start_span(name, record_exception=False, set_status_on_exception=False)
+    if own.is_recording():
+        own.set_attributes({f"stratigraph.{key}": value for key, value in attributes.items()})
+    try:
+        yield
+    except Exception as error:
+        own.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        raise
+    finally:
+        own.end()
+
+
 def current_trace_id() -> str:
     """The id under which the present request can be found: the trace's where there is one, else a random one."""
     context = trace.get_current_span().get_span_context()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
@@ -22,8 +22,6 @@ from app.lake.table import LakeTable
 
 if TYPE_CHECKING:
     from app.graphql.types.dataset import Dataset
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @strawberry.federation.type(
@@ -72,7 +70,7 @@ class Snapshot(Version):
     @field(description="When it was committed.")
     def created_at(self) -> datetime:
         """When it was committed."""
-        return _EPOCH + timedelta(milliseconds=self.snapshot.timestamp_ms)
+        return history.to_instant(self.snapshot.timestamp_ms)
 
     @field(description="What kind of commit made it.")
     def operation(self) -> SnapshotOperation:

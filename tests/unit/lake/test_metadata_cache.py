@@ -1,0 +1,180 @@
+"""How much the cache of parsed metadata holds, and which entry goes first."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.types import IntegerType, NestedField
+
+from app.domain.datasets import TableState
+from app.domain.names import DatasetName
+from app.lake.metadata_cache import MetadataCache
+from app.lake.table import to_state
+from tests.unit.lake.local_tables import NAME, append, create_table
+
+# By the cache's own account: an empty table of one column, and the domain's value of it.
+EMPTY_BYTES, STATE_BYTES = 13_150, 4_096
+
+
+@pytest.fixture
+def metadata(catalog: SqlCatalog) -> TableMetadata:
+    return create_table(catalog, Schema(NestedField(1, "id", IntegerType()))).metadata
+
+
+def state_at(metadata: TableMetadata, location: str, name: DatasetName = NAME) -> TableState:
+    return to_state(metadata, location, name)
+
+
+def held(cache: MetadataCache, *locations: str) -> list[str]:
+    return [location for location in locations if cache.find(location) is not None]
+
+
+def test_what_was_put_is_found_again(metadata: TableMetadata) -> None:
+    cache = MetadataCache(1_000_000)
+    state = state_at(metadata, "a")
+
+    cache.put("a", metadata)
+    cache.put_state(state)
+
+    assert cache.find("a") is metadata
+    assert cache.find_state("a", str(NAME)) is state
+    assert cache.find("b") is None
+    assert cache.find_state("b", str(NAME)) is None
+
+
+def test_a_state_is_that_of_one_dataset_name(metadata: TableMetadata) -> None:
+    cache = MetadataCache(1_000_000)
+    other = DatasetName(namespace="sales", name="registered_again")
+    cache.put_state(state_at(metadata, "a"))
+
+    assert cache.find_state("a", str(other)) is None
+
+    cache.put_state(state_at(metadata, "a", other))
+
+    assert [cache.find_state("a", str(name)).name for name in (NAME, other)] == [NAME, other]
+
+
+@pytest.mark.parametrize(
+    ("case", "max_bytes", "expected"),
+    [
+        ("room for all", 4 * EMPTY_BYTES, ["a", "b", "c", "d"]),
+        ("one byte short", 4 * EMPTY_BYTES - 1, ["b", "c", "d"]),
+        ("room for one", EMPTY_BYTES, ["d"]),
+        ("room for none", EMPTY_BYTES - 1, []),
+        ("no room at all", 0, []),
+    ],
+)
+def test_the_oldest_goes_where_the_bytes_do_not_suffice(
+    metadata: TableMetadata, case: str, max_bytes: int, expected: list[str]
+) -> None:
+    cache = MetadataCache(max_bytes)
+
+    for location in "abcd":
+        cache.put(location, metadata)
+
+    assert held(cache, *"abcd") == expected, case
+
+
+@pytest.mark.parametrize(
+    ("case", "max_bytes", "expected"),
+    [
+        ("room for two", 2 * STATE_BYTES, [False, True, True]),
+        ("room for none", STATE_BYTES - 1, [False, False, False]),
+        ("no room at all", 0, [False, False, False]),
+    ],
+)
+def test_states_have_the_same_bound_of_their_own(
+    metadata: TableMetadata, case: str, max_bytes: int, expected: list[bool]
+) -> None:
+    cache = MetadataCache(max_bytes)
+
+    for location in "abc":
+        cache.put_state(state_at(metadata, location))
+
+    assert [cache.find_state(location, str(NAME)) is not None for location in "abc"] == expected, case
+
+
+def test_what_was_asked_for_last_stays(metadata: TableMetadata) -> None:
+    cache = MetadataCache(2 * EMPTY_BYTES)
+    cache.put("a", metadata)
+    cache.put("b", metadata)
+
+    cache.find("a")
+    cache.put("c", metadata)
+
+    assert held(cache, *"abc") == ["a", "c"]
+
+
+def test_what_was_put_again_counts_once(metadata: TableMetadata) -> None:
+    cache = MetadataCache(2 * EMPTY_BYTES)
+    cache.put("a", metadata)
+    cache.put("b", metadata)
+    cache.put("a", metadata)
+
+    assert held(cache, *"ab") == ["a", "b"]
+
+
+def test_more_snapshots_take_more_room(catalog: SqlCatalog) -> None:
+    table = create_table(catalog, Schema(NestedField(1, "id", IntegerType())))
+    small = table.metadata
+    for number in range(3):
+        append(table, [{"id": number}])
+    cache = MetadataCache(2 * EMPTY_BYTES)
+    cache.put("small", small)
+
+    cache.put("large", table.metadata)
+
+    # A file that the whole cache has no room for pushes nothing out.
+    assert held(cache, "small", "large") == ["small"]
+
+
+def test_a_dropped_file_is_forgotten_under_that_name_alone(metadata: TableMetadata) -> None:
+    cache = MetadataCache(1_000_000)
+    other = DatasetName(namespace="sales", name="registered_again")
+    for location in "ab":
+        cache.put(location, metadata)
+        cache.put_state(state_at(metadata, location))
+    cache.put_state(state_at(metadata, "a", other))
+
+    cache.drop("a", str(NAME))
+    cache.drop("never put", str(NAME))
+
+    assert held(cache, "a", "b") == ["b"]
+    assert cache.find_state("a", str(NAME)) is None
+    assert cache.find_state("a", str(other)) is not None
+    assert cache.find_state("b", str(NAME)) is not None
+
+
+def test_eight_threads_find_whole_entries_or_none(metadata: TableMetadata) -> None:
+    cache = MetadataCache(3 * EMPTY_BYTES)
+    locations = [f"location {number}" for number in range(8)]
+    states = {location: state_at(metadata, location) for location in locations}
+    ready = Barrier(8)
+
+    def work(offset: int) -> None:
+        ready.wait()
+        for round_number in range(500):
+            location = locations[(round_number * 3 + offset) % 8]
+            cache.put(location, metadata)
+            cache.put_state(states[location])
+            assert cache.find(location) in (None, metadata)
+            assert cache.find_state(location, str(NAME)) in (None, states[location])
+            if round_number % 5 == 0:
+                cache.drop(location, str(NAME))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(work, range(8)))
+    finally:
+        sys.setswitchinterval(interval)
+
+    # Its account of the bytes is still right: as many entries fit as ever.
+    for location in "abc":
+        cache.put(location, metadata)
+    assert held(cache, *"abc", *locations) == ["a", "b", "c"]
