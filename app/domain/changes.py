@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from app.domain.names import DatasetName
+from app.domain.names import DatasetName, is_storable
 from app.errors import InvalidArgumentError, JsonValue
 
 MAX_ACTOR_CHARS = 200
@@ -29,12 +29,16 @@ class ChangeKind(StrEnum):
 
 
 class ChangeState(StrEnum):
-    """Where a change stands: written down first as INTENDED, then settled as one of the others."""
+    """Where a change stands: written down first as INTENDED, then settled as one of the others.
+
+    UNCHANGED is what was found so already; it is no change, and kept for the sake of its idempotency key alone.
+    """
 
     INTENDED = "INTENDED"
     DONE = "DONE"
     FAILED = "FAILED"
     UNKNOWN = "UNKNOWN"
+    UNCHANGED = "UNCHANGED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +71,7 @@ class Command:
     def __post_init__(self) -> None:
         if self.reason is not None and len(self.reason) > MAX_REASON_CHARS:
             raise InvalidArgumentError("reason", f"it has more than {MAX_REASON_CHARS} characters")
-        # Postgres' texts hold neither NUL nor lone surrogates, which JSON can spell.
-        if self.reason is not None and any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in self.reason):
+        if self.reason is not None and not is_storable(self.reason):
             raise InvalidArgumentError("reason", "it has a character that cannot be kept: NUL or a lone surrogate")
         key = self.idempotency_key
         if key is not None and (not key or len(key) > MAX_IDEMPOTENCY_KEY_CHARS or not key.isprintable()):
@@ -100,11 +103,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagRecord:
-    """What our record says about a tag: nothing of this is in Iceberg."""
+    """What our record says about a tag: nothing of this is in Iceberg.
+
+    Of a tag that another engine set and that was protected here, nobody knows who set it, when and why.
+    """
 
     name: str
     snapshot_id: int
-    set_at: datetime
-    set_by: Actor
+    set_at: datetime | None
+    set_by: Actor | None
     reason: str | None
     is_protection_requested: bool

@@ -63,3 +63,8 @@ def _check_part(kind: str, part: str) -> None:
         raise InvalidNameError(kind, part, f"it has {len(part)} characters, at most {MAX_NAME_CHARS} are allowed")
     if not part.isprintable() or "/" in part:
         raise InvalidNameError(kind, part, "it has a slash or an unprintable character")
+
+
+def is_storable(text: str) -> bool:
+    """Whether Postgres can hold the text: neither NUL nor a lone surrogate, which JSON can spell, is in it."""
+    return not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text)

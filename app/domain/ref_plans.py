@@ -38,6 +38,11 @@ class RefPlan:
     updates: tuple[RefUpdate, ...]
     schema: SchemaUpdate | None = None
 
+    @classmethod
+    def as_it_is(cls, ref: Ref) -> RefPlan:
+        """A plan that changes nothing: the ref shall be as it is."""
+        return cls(updates=(RefUpdate(name=ref.name, before=ref.snapshot_id, after=ref),))
+
     def is_visible_in(self, earlier: TableState, later: TableState) -> bool:
         """Whether the step from one metadata file to the next made exactly this plan's updates.
 

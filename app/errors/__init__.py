@@ -56,6 +56,7 @@ from app.errors.lookup import (
 )
 from app.errors.malformed import (
     AlreadyCurrentError,
+    AlreadyUndoneError,
     AmbiguousReferenceError,
     InvalidArgumentError,
     InvalidFilterError,
@@ -71,6 +72,7 @@ __all__ = [
     "HANDLING",
     "AlreadyCurrentError",
     "AlreadyExists",
+    "AlreadyUndoneError",
     "AmbiguousReferenceError",
     "AppError",
     "BackendUnavailableError",

@@ -88,6 +88,21 @@ class InvalidSettingError(Invalid):
         super().__init__(f"Setting {setting}: {reason}", setting=setting, reason=reason)
 
 
+class AlreadyUndoneError(Invalid):
+    """A rollback that was undone before, on a branch that has moved on since."""
+
+    code = "ALREADY_UNDONE"
+
+    def __init__(self, dataset: str, undo_tag: str, head_id: int) -> None:
+        super().__init__(
+            f"The rollback of {dataset} that left {undo_tag!r} was undone before, and the branch is at snapshot "
+            f"{head_id} since then. Where it is meant to go back once more, say so by expecting that head.",
+            dataset=dataset,
+            ref=undo_tag,
+            headId=str(head_id),
+        )
+
+
 class AlreadyCurrentError(Invalid):
     """A rollback to the snapshot that the branch points to already."""
 

@@ -4,65 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from app.domain.changes import Actor, Change, ChangeKind, ChangeState, Command, TagRecord
-from app.domain.history import RefKind
-from app.domain.names import DatasetName
+from app.domain.changes import Actor, Change, ChangeKind, ChangeState, TagRecord
+from app.domain.names import is_storable
 from app.domain.pages import Page, PageRequest, decode_cursor, encode_cursor
 from app.domain.ref_plans import RefPlan
 from app.errors import InvalidPageError, JsonValue
 from app.postgres.pool import AdvisoryLocks, translated
+from app.registry.change_rows import COLUMNS, Intent, StoredChange, insert_change, record_tags, to_stored
 from app.telemetry.tracing import span
 
 CURSOR_KIND = "changes"
-_COLUMNS = (
-    "change_id, kind, state, table_uuid, namespace, table_name, actor, reason, plan, details, base_metadata, "
-    "request_hash, intended_at, settled_at, lease_until < now() AS is_overdue"
-)
-
 _SETTLE = """
     UPDATE changes
     SET state = $2, settled_at = now(), settled_by = $3, settled_metadata = $4, failure = $5{also}
     WHERE change_id = $1 AND state <> 'DONE'
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """What is about to be done, written down before it is."""
-
-    change_id: UUID
-    kind: ChangeKind
-    dataset: DatasetName
-    table_uuid: UUID
-    command: Command
-    request_hash: bytes
-    plan: RefPlan
-    base_metadata: str
-    lease_s: float
-    is_protection_requested: bool = False
-    details: Mapping[str, JsonValue] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredChange:
-    """A change with what is needed to settle or repeat it."""
-
-    change: Change
-    plan: RefPlan
-    base_metadata: str
-    request_hash: bytes | None
-    is_overdue: bool
-
-
-class IdempotencyKeyTakenError(Exception):
-    """Another attempt with this actor and key exists; look at it."""
 
 
 class ChangeLog:
@@ -88,30 +49,19 @@ class ChangeLog:
         """
         with span("postgres.intend_change"):
             async with translated(), self._pool.acquire() as connection, connection.transaction():
-                try:
-                    await connection.execute(
-                        """
-                        INSERT INTO changes (change_id, kind, table_uuid, namespace, table_name, actor, reason, plan,
-                                             details, base_metadata, idempotency_key, request_hash, lease_until)
-                        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now() + make_interval(secs => $13))
-                        """,
-                        intent.change_id,
-                        intent.kind.value,
-                        intent.table_uuid,
-                        intent.dataset.namespace,
-                        intent.dataset.name,
-                        intent.command.actor.subject,
-                        intent.command.reason,
-                        intent.plan.to_json(),
-                        dict(intent.details),
-                        intent.base_metadata,
-                        intent.command.idempotency_key,
-                        intent.request_hash,
-                        intent.lease_s,
-                    )
-                except asyncpg.UniqueViolationError as error:
-                    raise IdempotencyKeyTakenError from error
-                await _record_tags(connection, intent.change_id, intent.table_uuid, intent.plan, intent)
+                await insert_change(connection, intent)
+                await record_tags(connection, intent.plan, intent)
+
+    async def record(self, intent: Intent, state: ChangeState, *, by: str) -> None:
+        """Write down, whole, what needs no commit. Raises as `intend`."""
+        with span("postgres.record_change", state=state.value):
+            async with translated(), self._pool.acquire() as connection, connection.transaction():
+                await insert_change(connection, intent)
+                if state is ChangeState.DONE:
+                    await record_tags(connection, intent.plan, intent)
+                await connection.execute(
+                    _SETTLE.format(also=""), intent.change_id, state.value, by, intent.base_metadata, None
+                )
 
     async def replan(self, intent: Intent, plan: RefPlan, base_metadata: str, details: Mapping[str, JsonValue]) -> None:
         """Replace what an open intention is about, after its first plan was refused by the catalog."""
@@ -125,7 +75,7 @@ class ChangeLog:
                     dict(details),
                 )
                 await connection.execute("DELETE FROM tag_records WHERE change_id = $1", intent.change_id)
-                await _record_tags(connection, intent.change_id, intent.table_uuid, plan, intent)
+                await record_tags(connection, plan, intent)
 
     async def settle(
         self, change_id: UUID, state: ChangeState, *, by: str, metadata: str | None = None, failure: str | None = None
@@ -146,33 +96,37 @@ class ChangeLog:
         with span("postgres.find_change"):
             async with translated():
                 row = await self._pool.fetchrow(
-                    f"SELECT {_COLUMNS} FROM changes WHERE actor = $1 AND idempotency_key = $2 AND state <> 'FAILED'",
+                    f"SELECT {COLUMNS} FROM changes WHERE actor = $1 AND idempotency_key = $2 AND state <> 'FAILED'",
                     actor.subject,
                     idempotency_key,
                 )
-        return _to_stored(row) if row else None
+        return to_stored(row) if row else None
 
     async def find(self, change_id: UUID) -> Change | None:
         """A change by its id, None where there is none."""
         with span("postgres.find_change"):
             async with translated():
-                row = await self._pool.fetchrow(f"SELECT {_COLUMNS} FROM changes WHERE change_id = $1", change_id)
-        return _to_stored(row).change if row else None
+                row = await self._pool.fetchrow(
+                    f"SELECT {COLUMNS} FROM changes WHERE change_id = $1 AND state <> 'UNCHANGED'", change_id
+                )
+        return to_stored(row).change if row else None
 
     async def find_rollback(self, table_uuid: UUID, undo_tag: str) -> Change | None:
         """The rollback (or undo) that left this undo tag."""
+        if not is_storable(undo_tag):
+            return None
         with span("postgres.find_rollback"):
             async with translated():
                 row = await self._pool.fetchrow(
                     f"""
-                    SELECT {_COLUMNS} FROM changes
+                    SELECT {COLUMNS} FROM changes
                     WHERE table_uuid = $1 AND details->>'undoTag' = $2 AND state IN ('DONE', 'INTENDED', 'UNKNOWN')
                     ORDER BY intended_at DESC LIMIT 1
                     """,
                     table_uuid,
                     undo_tag,
                 )
-        return _to_stored(row).change if row else None
+        return to_stored(row).change if row else None
 
     async def list_overdue(self, table_uuid: UUID | None = None, *, limit: int = 100) -> list[StoredChange]:
         """Intentions whose lease has run out, oldest first: their process has died or hangs."""
@@ -180,14 +134,14 @@ class ChangeLog:
             async with translated():
                 rows = await self._pool.fetch(
                     f"""
-                    SELECT {_COLUMNS} FROM changes
+                    SELECT {COLUMNS} FROM changes
                     WHERE state = 'INTENDED' AND lease_until < now() AND ($1::uuid IS NULL OR table_uuid = $1)
                     ORDER BY intended_at LIMIT $2
                     """,
                     table_uuid,
                     limit,
                 )
-        return [_to_stored(row) for row in rows]
+        return [to_stored(row) for row in rows]
 
     async def list_open(self, table_uuid: UUID) -> list[StoredChange]:
         """All intentions of a table without an outcome, newest first; `is_overdue` where the lease has run out."""
@@ -195,12 +149,12 @@ class ChangeLog:
             async with translated():
                 rows = await self._pool.fetch(
                     f"""
-                    SELECT {_COLUMNS} FROM changes
+                    SELECT {COLUMNS} FROM changes
                     WHERE state = 'INTENDED' AND table_uuid = $1 ORDER BY intended_at DESC
                     """,
                     table_uuid,
                 )
-        return [_to_stored(row) for row in rows]
+        return [to_stored(row) for row in rows]
 
     async def list_claimed(self, table_uuid: UUID, since: datetime) -> set[str]:
         """The metadata files that changes settled since then are known to have made."""
@@ -234,7 +188,7 @@ class ChangeLog:
             async with translated(), self._pool.acquire() as connection:
                 rows = await connection.fetch(
                     f"""
-                    SELECT {_COLUMNS}, (extract(epoch FROM settled_at) * 1000000)::bigint AS settled_us FROM changes
+                    SELECT {COLUMNS}, (extract(epoch FROM settled_at) * 1000000)::bigint AS settled_us FROM changes
                     WHERE {where} AND ($3::bigint IS NULL
                         OR ((extract(epoch FROM settled_at) * 1000000)::bigint, change_id) < ($3, $4::uuid))
                     ORDER BY settled_at DESC, change_id DESC LIMIT $5
@@ -250,7 +204,7 @@ class ChangeLog:
                 )
         shown = rows[: request.size]
         return Page(
-            items=[_to_stored(row).change for row in shown],
+            items=[to_stored(row).change for row in shown],
             cursors=[encode_cursor(CURSOR_KIND, (row["settled_us"], str(row["change_id"]))) for row in shown],
             has_next=len(rows) > request.size,
             has_previous=request.after is not None,
@@ -258,23 +212,33 @@ class ChangeLog:
         )
 
     async def tag_records(self, keys: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], TagRecord]:
-        """The latest record of each of these tags, in one statement; a tag that others set has none.
+        """What is recorded of each of these tags, in one statement; a tag that others set has nothing.
 
         Open intentions count: a protection asked for holds from the moment in which it can be in force.
         """
+        keys = [key for key in keys if is_storable(key[1])]
         if not keys:
             return {}
         with span("postgres.tag_records", count=len(keys)):
             async with translated():
                 rows = await self._pool.fetch(
                     """
-                    SELECT DISTINCT ON (t.table_uuid, t.tag) t.table_uuid, t.tag, t.snapshot_id, t.is_protected,
-                           c.actor, c.reason, coalesce(c.settled_at, c.intended_at) AS set_at
-                    FROM unnest($1::uuid[], $2::text[]) AS wanted (table_uuid, tag)
-                    JOIN tag_records t USING (table_uuid, tag)
-                    JOIN changes c USING (change_id)
-                    WHERE c.state <> 'FAILED'
-                    ORDER BY t.table_uuid, t.tag, c.intended_at DESC
+                    WITH found AS (
+                        SELECT t.table_uuid, t.tag, t.snapshot_id, t.is_protected, c.actor, c.reason, c.intended_at,
+                               coalesce(c.settled_at, c.intended_at) AS set_at, c.details ? 'protectionOnly' AS is_later
+                        FROM unnest($1::uuid[], $2::text[]) AS wanted (table_uuid, tag)
+                        JOIN tag_records t USING (table_uuid, tag)
+                        JOIN changes c USING (change_id)
+                        WHERE c.state <> 'FAILED'
+                    ), newest AS (
+                        SELECT DISTINCT ON (table_uuid, tag) table_uuid, tag, snapshot_id, is_protected FROM found
+                        ORDER BY table_uuid, tag, intended_at DESC
+                    ), setting AS (
+                        SELECT DISTINCT ON (table_uuid, tag) table_uuid, tag, snapshot_id, actor, reason, set_at
+                        FROM found WHERE NOT is_later ORDER BY table_uuid, tag, intended_at DESC
+                    )
+                    SELECT table_uuid, tag, snapshot_id, is_protected, actor, reason, set_at
+                    FROM newest LEFT JOIN setting USING (table_uuid, tag, snapshot_id)
                     """,
                     [key[0] for key in keys],
                     [key[1] for key in keys],
@@ -284,12 +248,30 @@ class ChangeLog:
                 name=row["tag"],
                 snapshot_id=row["snapshot_id"],
                 set_at=row["set_at"],
-                set_by=Actor(subject=row["actor"]),
+                set_by=Actor(subject=row["actor"]) if row["actor"] else None,
                 reason=row["reason"],
                 is_protection_requested=row["is_protected"],
             )
             for row in rows
         }
+
+    async def is_undone(self, table_uuid: UUID, undo_tag: str) -> bool:
+        """Whether the rollback that left this undo tag was undone before."""
+        if not is_storable(undo_tag):
+            return False
+        with span("postgres.is_undone"):
+            async with translated():
+                return bool(
+                    await self._pool.fetchval(
+                        """
+                        SELECT EXISTS (SELECT FROM changes WHERE table_uuid = $1 AND kind = $2 AND state = 'DONE'
+                                       AND details->>'undone' = $3)
+                        """,
+                        table_uuid,
+                        ChangeKind.ROLLBACK_UNDONE.value,
+                        undo_tag,
+                    )
+                )
 
     async def mentions_snapshot(self, table_uuid: UUID, snapshot_id: int) -> bool:
         """Whether some change of the table was about this snapshot: then it existed, also if it is gone now."""
@@ -315,18 +297,6 @@ class ChangeLog:
             return str(await self._pool.fetchval("SHOW server_version"))
 
 
-async def _record_tags(connection: Any, change_id: UUID, table_uuid: UUID, plan: RefPlan, intent: Intent) -> None:
-    records = [
-        (change_id, table_uuid, update.name, update.after.snapshot_id, intent.is_protection_requested)
-        for update in plan.updates
-        if update.after is not None and update.after.kind is RefKind.TAG and update.before != update.after.snapshot_id
-    ]
-    await connection.executemany(
-        "INSERT INTO tag_records (change_id, table_uuid, tag, snapshot_id, is_protected) VALUES ($1, $2, $3, $4, $5)",
-        records,
-    )
-
-
 def _decode(cursor: str) -> tuple[int, UUID]:
     key = decode_cursor(CURSOR_KIND, cursor)
     try:
@@ -340,25 +310,3 @@ def _int64(value: int | str) -> int:
     if not isinstance(value, int) or not -(2**63) <= value < 2**63:
         raise ValueError("not a 64-bit number")
     return value
-
-
-def _to_stored(row: asyncpg.Record) -> StoredChange:
-    change = Change(
-        change_id=row["change_id"],
-        kind=ChangeKind(row["kind"]),
-        state=ChangeState(row["state"]),
-        dataset=DatasetName(namespace=row["namespace"], name=row["table_name"]),
-        table_uuid=row["table_uuid"],
-        actor=Actor(subject=row["actor"]),
-        reason=row["reason"],
-        intended_at=row["intended_at"],
-        settled_at=row["settled_at"],
-        details=row["details"],
-    )
-    return StoredChange(
-        change=change,
-        plan=RefPlan.from_json(row["plan"]),
-        base_metadata=row["base_metadata"],
-        request_hash=row["request_hash"],
-        is_overdue=row["is_overdue"],
-    )

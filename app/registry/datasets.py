@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -43,14 +43,15 @@ class DatasetNames:
                 )
         self._known.update(fresh)
 
-    async def find_name(self, table_uuid: UUID) -> DatasetName | None:
-        """The name a table was last seen under, None where it never was."""
-        with span("postgres.find_name"):
+    async def find_names(self, table_uuids: Sequence[UUID]) -> dict[UUID, DatasetName]:
+        """The names that tables were last seen under, in one statement; without those that never were."""
+        with span("postgres.find_names", count=len(table_uuids)):
             async with translated():
-                row = await self._pool.fetchrow(
-                    "SELECT namespace, table_name FROM dataset_names WHERE table_uuid = $1", table_uuid
+                rows = await self._pool.fetch(
+                    "SELECT table_uuid, namespace, table_name FROM dataset_names WHERE table_uuid = ANY($1::uuid[])",
+                    list(table_uuids),
                 )
-        return DatasetName(namespace=row["namespace"], name=row["table_name"]) if row else None
+        return {row["table_uuid"]: DatasetName(namespace=row["namespace"], name=row["table_name"]) for row in rows}
 
     async def find_uuid(self, name: DatasetName) -> UUID | None:
         """The id that a name was last seen with, for a table that cannot be read now."""

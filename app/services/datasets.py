@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
+
+from cachetools import TTLCache
 
 from app.domain.changes import Change, ChangeKind, TagRecord
 from app.domain.datasets import Layer, is_production, layer_of
@@ -22,7 +24,6 @@ from app.errors import (
     NamespaceNotFoundError,
     ReadBudgetError,
     SnapshotExpiredError,
-    Unavailable,
     UnreadableTableError,
     VersionNotFoundError,
 )
@@ -38,8 +39,10 @@ from app.settings import Settings
 logger = logging.getLogger(__name__)
 
 CURSOR_KIND = "datasets"
-# Tables that a listing by tag looks into at once; each is a catalog call.
-TAG_SEARCH_BATCH = 32
+# Tables that a search looks into at once; each is a catalog call.
+SEARCH_BATCH = 32
+NOWHERE_TTL_S = 10
+MAX_NOWHERE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Datasets:
         self._changes = changes
         self._names = names
         self._settings = settings
+        self._nowhere: TTLCache[UUID, bool] = TTLCache(MAX_NOWHERE, NOWHERE_TTL_S)
 
     async def list_names(self, *, namespace: str | None = None, name_prefix: str | None = None) -> list[DatasetName]:
         """Names of all datasets, or of those in a namespace, whose table name begins so; sorted.
@@ -122,18 +126,28 @@ class Datasets:
         return table
 
     async def find_name(self, table_uuid: UUID) -> DatasetName | None:
-        """The present name of a table, None where it cannot be found.
+        """The present name of a table, None where it cannot be found. Costs as `find_names`."""
+        return (await self.find_names([table_uuid])).get(table_uuid)
 
-        Costs one statement; where the table was renamed by someone else since, loading tables until it is found.
+    async def find_names(self, table_uuids: Sequence[UUID]) -> dict[UUID, DatasetName]:
+        """The present names of tables; without those that cannot be found.
+
+        Costs one statement, and loading each table that is where it was last seen. For all the others together the lake
+        is walked through once, because no catalog finds a table by its id; what is nowhere is not looked for again for
+        some seconds.
         """
-        hint = await self._names.find_name(table_uuid)
-        if hint is not None and await self._is_at(hint, table_uuid):
-            return hint
-        for name in await self._lake.list_names():
-            if await self._is_at(name, table_uuid):
-                await self._names.remember([(table_uuid, name)])
-                return name
-        return None
+        hints = await self._names.find_names(table_uuids)
+        found = await self._present(list(hints.values()), set(hints))
+        missing = {uuid for uuid in table_uuids if uuid not in found and uuid not in self._nowhere}
+        if missing:
+            names = await self._lake.list_names()
+            for start in range(0, len(names), SEARCH_BATCH):
+                found |= await self._present(names[start : start + SEARCH_BATCH], missing)
+                if missing <= found.keys():
+                    break
+            await self._names.remember((uuid, found[uuid]) for uuid in missing & found.keys())
+            self._nowhere.update(dict.fromkeys(missing - found.keys(), True))
+        return found
 
     async def find_uuid(self, name: DatasetName) -> UUID | None:
         """The id that a name was last seen with, for a table that cannot be read now."""
@@ -221,19 +235,25 @@ class Datasets:
         """Recorded changes, newest first, of one table or of all."""
         return await self._changes.page(request, table_uuid=table_uuid, kind=kind)
 
-    async def _is_at(self, name: DatasetName, table_uuid: UUID) -> bool:
-        try:
-            return (await self._lake.load(name)).state.table_uuid == table_uuid
-        except DatasetNotFoundError:
-            return False
-        except Unavailable as error:
-            logger.warning("%s is passed over in the search for a table id: %s", name, error.message)
-            return False
+    async def _present(self, names: Sequence[DatasetName], wanted: Collection[UUID]) -> dict[UUID, DatasetName]:
+        """Those of the wanted tables that are under these names."""
+        found: dict[UUID, DatasetName] = {}
+        answers = await asyncio.gather(*map(self._lake.load, names), return_exceptions=True)
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, UnreadableTableError):
+                logger.warning("%s is passed over in the search for a table id: %s", name, answer.message)
+            elif isinstance(answer, DatasetNotFoundError):
+                logger.info("%s is not there any more", name)
+            elif isinstance(answer, BaseException):
+                raise answer
+            elif answer.state.table_uuid in wanted:
+                found[answer.state.table_uuid] = name
+        return found
 
     async def _having_tag(self, names: Sequence[DatasetName], tag: str) -> set[DatasetName]:
         found: set[DatasetName] = set()
-        for start in range(0, len(names), TAG_SEARCH_BATCH):
-            batch = names[start : start + TAG_SEARCH_BATCH]
+        for start in range(0, len(names), SEARCH_BATCH):
+            batch = names[start : start + SEARCH_BATCH]
             answers = await asyncio.gather(*(self._lake.load(name) for name in batch), return_exceptions=True)
             for name, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, UnreadableTableError):

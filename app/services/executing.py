@@ -11,14 +11,15 @@ Order of events, and what a crash after each leaves:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -42,7 +43,8 @@ from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.recovery import Finding
 from app.lake.store import Lake
 from app.lake.table import LakeTable
-from app.registry.changes import ChangeLog, IdempotencyKeyTakenError, Intent, StoredChange
+from app.registry.change_rows import IdempotencyKeyTakenError, Intent, StoredChange
+from app.registry.changes import ChangeLog
 from app.services.datasets import Datasets
 from app.services.repair import Repair
 from app.settings import Settings
@@ -62,21 +64,26 @@ class Request:
     kind: ChangeKind
     dataset: DatasetName
     arguments: Mapping[str, JsonValue]
-    is_protection_requested: bool = False
 
-    @property
-    def fingerprint(self) -> bytes:
-        """A hash that is equal for equal requests."""
-        text = json.dumps([self.kind, str(self.dataset), self.arguments], sort_keys=True)
+    def fingerprint(self, command: Command) -> bytes:
+        """A hash that is equal for equal requests, for the same reason."""
+        text = json.dumps([self.kind, str(self.dataset), self.arguments, command.reason], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What follows for the table as it is: a plan, or None where it is so already; and what is to be remembered."""
+    """What follows for the table as it is: a plan, and what is to be remembered.
+
+    Where all is so already, `plan` is None and `as_it_is` says what; `is_protection_news` tells that the protection
+    asked for is not recorded yet, which is a change although Iceberg has nothing to commit.
+    """
 
     plan: RefPlan | None
     details: Mapping[str, JsonValue]
+    as_it_is: RefPlan | None = None
+    is_protection_requested: bool = False
+    is_protection_news: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +148,41 @@ class Executor:
             raise CommitConflictError(str(request.dataset), 1)
         decision = await decide(table)
         if decision.plan is None:
-            return Executed(table=table, change_id=None, details=decision.details, is_unchanged=True)
+            return await self._leave(request, command, table, decision)
         self._lake.check_writable(table)
-        return await _finished(self._carry_out(request, command, decide, table, decision.plan, decision.details))
+        return await _finished(self._carry_out(request, command, decide, table, decision.plan, decision))
+
+    async def _leave(self, request: Request, command: Command, table: LakeTable, decision: Decision) -> Executed:
+        """Nothing to commit; what there is to remember is one statement, and done when it is written."""
+        plan = decision.as_it_is or RefPlan(updates=())
+        is_unchanged = not decision.is_protection_news
+        change_id = None
+        if decision.is_protection_news or command.idempotency_key is not None:
+            intent = self._intent(request, command, table, plan, decision)
+            state = ChangeState.UNCHANGED if is_unchanged else ChangeState.DONE
+            with _key_of_its_own(command):
+                await self._changes.record(intent, state, by=worker_name())
+            change_id = None if is_unchanged else intent.change_id
+        return Executed(
+            table=table, change_id=change_id, plan=plan, details=decision.details, is_unchanged=is_unchanged
+        )
+
+    def _intent(
+        self, request: Request, command: Command, table: LakeTable, plan: RefPlan, decision: Decision
+    ) -> Intent:
+        return Intent(
+            change_id=uuid4(),
+            kind=request.kind,
+            dataset=request.dataset,
+            table_uuid=table.state.table_uuid,
+            command=command,
+            request_hash=request.fingerprint(command),
+            plan=plan,
+            base_metadata=table.state.metadata_location,
+            lease_s=self._lease_s,
+            is_protection_requested=decision.is_protection_requested,
+            details=decision.details,
+        )
 
     async def _carry_out(
         self,
@@ -152,28 +191,13 @@ class Executor:
         decide: Decide,
         table: LakeTable,
         plan: RefPlan,
-        details: Mapping[str, JsonValue],
+        decision: Decision,
     ) -> Executed:
-        intent = Intent(
-            change_id=uuid4(),
-            kind=request.kind,
-            dataset=request.dataset,
-            table_uuid=table.state.table_uuid,
-            command=command,
-            request_hash=request.fingerprint,
-            plan=plan,
-            base_metadata=table.state.metadata_location,
-            lease_s=self._lease_s,
-            is_protection_requested=request.is_protection_requested,
-            details=details,
-        )
-        try:
+        intent = self._intent(request, command, table, plan, decision)
+        with _key_of_its_own(command):
             await self._changes.intend(intent)
-        except IdempotencyKeyTakenError as error:
-            # By a request on another table, whose lock is not ours.
-            raise IdempotencyKeyReusedError(command.idempotency_key or "") from error
         try:
-            done = await self._commit(intent, decide, table, plan, details)
+            done = await self._commit(intent, decide, table, plan, decision.details)
         except AppError as error:
             # These two, and all that is no error of ours, leave the change open, because the commit may have taken
             # place: whoever finds it later settles it by looking.
@@ -217,6 +241,7 @@ class Executor:
                 check_plan_is_current(table.state, plan)
                 raise CommitConflictError(str(intent.dataset), attempt + 1)
             plan, details = decision.plan, decision.details
+            intent = replace(intent, is_protection_requested=decision.is_protection_requested)
             await self._changes.replan(intent, plan, table.state.metadata_location, details)
         raise CommitConflictError(str(intent.dataset), MAX_ATTEMPTS)
 
@@ -250,7 +275,7 @@ class Executor:
         stored = await self._changes.find_by_key(command.actor, key)
         if stored is None:
             return None
-        if stored.request_hash != request.fingerprint:
+        if stored.request_hash != request.fingerprint(command):
             raise IdempotencyKeyReusedError(key)
         state = stored.change.state
         if state is ChangeState.INTENDED:
@@ -262,11 +287,13 @@ class Executor:
         return await self._repeat(stored, request)
 
     async def _repeat(self, stored: StoredChange, request: Request) -> Executed:
+        is_unchanged = stored.change.state is ChangeState.UNCHANGED
         return Executed(
             table=await self._datasets.load(request.dataset),
-            change_id=stored.change.change_id,
+            change_id=None if is_unchanged else stored.change.change_id,
             plan=stored.plan,
             details=stored.change.details,
+            is_unchanged=is_unchanged,
         )
 
 
@@ -278,6 +305,15 @@ def _may_be_in(state: TableState, plan: RefPlan) -> bool:
         if wanted != update.before and wanted == (ref.snapshot_id if ref else None):
             return True
     return False
+
+
+@contextlib.contextmanager
+def _key_of_its_own(command: Command) -> Iterator[None]:
+    try:
+        yield
+    except IdempotencyKeyTakenError as error:
+        # By a request on another table, whose lock is not ours.
+        raise IdempotencyKeyReusedError(command.idempotency_key or "") from error
 
 
 async def _finished(work: Coroutine[Any, Any, Answer]) -> Answer:

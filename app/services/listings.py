@@ -74,8 +74,8 @@ def tag_entries(state: TableState, records: Mapping[tuple[UUID, str], TagRecord]
                 snapshot_id=tag.snapshot_id,
                 convention=convention.value if convention else None,
                 protected=find_protection(tag.name, is_requested=is_requested) is not None,
-                created_at=to_utc_text(record.set_at) if record else None,
-                created_by=record.set_by.subject if record else None,
+                created_at=to_utc_text(record.set_at) if record and record.set_at else None,
+                created_by=record.set_by.subject if record and record.set_by else None,
                 reason=record.reason if record else None,
                 max_ref_age_ms=tag.max_ref_age_ms,
             )

@@ -13,7 +13,8 @@ from app.errors import DatasetNotFoundError, LockTimeoutError, Unavailable
 from app.lake.recovery import Finding
 from app.lake.store import Lake
 from app.lake.table import LakeTable
-from app.registry.changes import ChangeLog, StoredChange
+from app.registry.change_rows import StoredChange
+from app.registry.changes import ChangeLog
 from app.services.datasets import Datasets
 from app.settings import Settings
 
@@ -43,6 +44,9 @@ class Repair:
                 await self.settle_overdue()
             except Unavailable as error:
                 logger.warning("repair waits: %s", error.message)
+            except Exception:
+                # Whatever it is, it must not be the end of repair for as long as this process lives.
+                logger.exception("repair failed, and is tried again")
             await asyncio.sleep(self._interval_s)
 
     async def settle_overdue(self, table_uuid: UUID | None = None, *, is_locked: bool = False) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 
 from app.domain.changes import ChangeKind, Command
 from app.domain.history import MAIN, Ref
@@ -23,61 +21,15 @@ from app.domain.ref_changes import (
 from app.domain.ref_plans import RefPlan, SchemaUpdate
 from app.domain.tags import warnings_for
 from app.domain.versions import VersionSelector
-from app.errors import InvalidArgumentError, JsonValue
+from app.errors import AlreadyUndoneError, InvalidArgumentError, JsonValue
 from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
 from app.services.datasets import Datasets
 from app.services.executing import Decision, Executed, Executor, Request
+from app.services.outcomes import BranchOutcome, RefRemoval, RollbackOutcome, TagOutcome
 from app.settings import Settings
 
 Version = VersionSelector | str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TagOutcome:
-    """A tag as it is now; `is_unchanged` where it was so before."""
-
-    table: LakeTable
-    tag: Ref
-    warnings: tuple[str, ...]
-    is_unchanged: bool
-    change_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BranchOutcome:
-    """A branch as it is now; `is_unchanged` where it was so before."""
-
-    table: LakeTable
-    branch: Ref
-    warnings: tuple[str, ...]
-    is_unchanged: bool
-    change_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefRemoval:
-    """A ref that is gone, and the snapshot it was on."""
-
-    table: LakeTable
-    name: str
-    snapshot_id: int
-    change_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackOutcome:
-    """Where a branch was and is; with `dry_run`, where it would be."""
-
-    table: LakeTable
-    branch: str
-    previous_id: int
-    current_id: int
-    undo_tag: Ref | None
-    schema_warning: str | None
-    restored_schema: bool
-    dry_run: bool
-    change_id: UUID | None
 
 
 class Versioning:
@@ -100,6 +52,8 @@ class Versioning:
     ) -> TagOutcome:
         """Set a new tag. It is never moved: the same tag on the same snapshot is unchanged, elsewhere it is refused.
 
+        `protected` asked for a tag that is there is recorded, with who set the tag left as it is.
+
         Raises:
             InvalidNameError: the name is not allowed.
             TagExistsError, BranchExistsError: it is taken.
@@ -108,17 +62,25 @@ class Versioning:
 
         async def decide(table: LakeTable) -> Decision:
             version = await self._datasets.resolve_with_record(table, at)
+            plan = plan_tag(table.state, tag, version.snapshot_id)
+            details: dict[str, JsonValue] = {
+                "tag": tag,
+                "snapshotId": str(version.snapshot_id),
+                "protected": protected,
+            }
+            if plan is not None:
+                return Decision(plan=plan, details=details, is_protection_requested=protected)
+            is_news = protected and not await self._is_protection_requested(table, tag)
             return Decision(
-                plan=plan_tag(table.state, tag, version.snapshot_id),
-                details={"tag": tag, "snapshotId": str(version.snapshot_id), "protected": protected},
+                plan=None,
+                details={**details, "protectionOnly": True} if is_news else details,
+                as_it_is=RefPlan.as_it_is(table.state.history.refs[tag]),
+                is_protection_requested=is_news,
+                is_protection_news=is_news,
             )
 
-        request = Request(
-            kind=ChangeKind.TAG_CREATED,
-            dataset=name,
-            arguments={"tag": tag, "at": repr(at), "protected": protected},
-            is_protection_requested=protected,
-        )
+        arguments: dict[str, JsonValue] = {"tag": tag, "at": repr(at), "protected": protected}
+        request = Request(kind=ChangeKind.TAG_CREATED, dataset=name, arguments=arguments)
         done = await self._executor.execute(request, command, decide)
         return self._tag_outcome(done, tag)
 
@@ -132,7 +94,7 @@ class Versioning:
         expected_target: int | None = None,
         force: bool = False,
     ) -> TagOutcome:
-        """Point an existing tag to another snapshot.
+        """Point an existing tag to another snapshot. A protection that was asked for it goes along.
 
         Raises:
             TagNotFoundError: no such tag.
@@ -143,18 +105,27 @@ class Versioning:
 
         async def decide(table: LakeTable) -> Decision:
             version = await self._datasets.resolve_with_record(table, to)
+            is_protected = await self._is_protection_requested(table, tag)
             plan = plan_tag_move(
                 table.state,
                 tag,
                 version.snapshot_id,
                 expected=expected_target,
                 force=force,
-                is_protection_requested=await self._is_protection_requested(table, tag),
+                is_protection_requested=is_protected,
             )
-            before = table.state.history.refs[tag].snapshot_id
+            before = table.state.history.refs[tag]
             return Decision(
                 plan=plan,
-                details={"tag": tag, "snapshotId": str(version.snapshot_id), "from": str(before), "forced": force},
+                details={
+                    "tag": tag,
+                    "snapshotId": str(version.snapshot_id),
+                    "from": str(before.snapshot_id),
+                    "forced": force,
+                },
+                as_it_is=RefPlan.as_it_is(before),
+                # The protection is of the name: it goes along.
+                is_protection_requested=is_protected and plan is not None,
             )
 
         arguments: dict[str, JsonValue] = {"tag": tag, "to": repr(to), "expected": str(expected_target), "force": force}
@@ -192,9 +163,11 @@ class Versioning:
 
         async def decide(table: LakeTable) -> Decision:
             version = await self._datasets.resolve_with_record(table, at)
+            plan = plan_branch(table.state, branch, version.snapshot_id)
             return Decision(
-                plan=plan_branch(table.state, branch, version.snapshot_id),
+                plan=plan,
                 details={"branch": branch, "snapshotId": str(version.snapshot_id)},
+                as_it_is=None if plan else RefPlan.as_it_is(table.state.history.refs[branch]),
             )
 
         request = Request(kind=ChangeKind.BRANCH_CREATED, dataset=name, arguments={"branch": branch, "at": repr(at)})
@@ -286,15 +259,14 @@ class Versioning:
             TagNotFoundError: no such tag.
             InvalidArgumentError: a tag that no rollback left.
             AlreadyCurrentError: undone already.
+            AlreadyUndoneError: undone already, and the branch has moved on; `expected_head` says that it is meant.
             HeadMovedError: the branch is not at `expected_head`.
         """
 
         async def decide(table: LakeTable) -> Decision:
             recorded = await self._changes.find_rollback(table.state.table_uuid, undo_tag)
             details = recorded.details if recorded else {}
-            branch = details.get("branch", MAIN)
-            if not isinstance(branch, str):
-                raise InvalidArgumentError("undoTag", "its record does not name a branch")
+            branch = _branch_of_rollback(table, undo_tag, details)
             plan = plan_undo(
                 table.state,
                 undo_tag=undo_tag,
@@ -304,6 +276,8 @@ class Versioning:
                 now=datetime.now(UTC),
                 keep_days=self._keep_days,
             )
+            if expected_head is None and await self._changes.is_undone(table.state.table_uuid, undo_tag):
+                raise AlreadyUndoneError(str(name), undo_tag, plan.from_id)
             return Decision(plan=plan.plan, details={**_rollback_details(plan), "undone": undo_tag})
 
         arguments: dict[str, JsonValue] = {"undoTag": undo_tag, "expected": str(expected_head)}
@@ -353,6 +327,17 @@ def _rollback_details(plan: RollbackPlan) -> dict[str, JsonValue]:
         "schemaWarning": plan.schema_warning,
         "schema": None if schema is None else {"before": schema.before, "after": schema.after},
     }
+
+
+def _branch_of_rollback(table: LakeTable, undo_tag: str, details: Mapping[str, JsonValue]) -> str:
+    branch = details.get("branch")
+    if isinstance(branch, str):
+        return branch
+    if len(table.state.history.branches) > 1 and undo_tag in table.state.history.refs:
+        raise InvalidArgumentError(
+            "undoTag", f"which branch it was of is not recorded here; roll that branch back to tag:{undo_tag} instead"
+        )
+    return MAIN
 
 
 def _schema_of(details: Mapping[str, JsonValue]) -> SchemaUpdate | None:

@@ -12,17 +12,20 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import CommitFailedException
 
 from app.bootstrap import Services, open_services
-from app.domain.changes import ChangeKind, ChangeState
+from app.domain.changes import Actor, ChangeKind, ChangeState, Command
 from app.domain.history import MAIN
 from app.domain.names import DatasetName
 from app.domain.pages import PageRequest
 from app.domain.versions import VersionSelector
 from app.errors import (
     AlreadyCurrentError,
+    AlreadyUndoneError,
     AppError,
     BranchExistsError,
     CommitConflictError,
     HeadMovedError,
+    IdempotencyKeyReusedError,
+    InvalidArgumentError,
     InvalidNameError,
     LockTimeoutError,
     ProtectedBranchError,
@@ -318,3 +321,102 @@ async def test_everybody_at_once_loses_nothing(services: Services, lake: Contrac
             at_id = parents[at_id]
     assert appended
     assert set(appended) <= reached
+
+
+async def test_protection_goes_along_with_a_tag_that_is_moved_by_force(
+    services: Services, lake: ContractLake, name: DatasetName
+) -> None:
+    await services.versioning.create_tag(name, "mine", at(lake.orders.first), command(), protected=True)
+    await services.versioning.move_tag(name, "mine", at(lake.orders.second), command(), force=True)
+
+    with pytest.raises(ProtectedTagError):
+        await services.versioning.delete_tag(name, "mine", command())
+    assert target(lake, "mine") == lake.orders.second
+
+
+async def test_protection_asked_for_a_tag_that_is_there_holds_and_leaves_its_author(
+    services: Services, lake: ContractLake, name: DatasetName
+) -> None:
+    # given a tag of ours and one of another engine
+    await services.versioning.create_tag(name, "ours", None, command(reason="mine"))
+    lake.foreign.load_table(lake.orders_name).manage_snapshots().create_tag(lake.orders.third, "theirs").commit()
+    before = lake.metadata_location()
+
+    # when protection is asked for both
+    bert = Command(actor=Actor(subject="bert"), reason="keep it")
+    for tag in ("ours", "theirs"):
+        done = await services.versioning.create_tag(name, tag, None, bert, protected=True)
+        assert not done.is_unchanged
+        assert (await services.versioning.create_tag(name, tag, None, bert, protected=True)).is_unchanged
+
+    # then both are protected, nothing was committed, and who set them is what it was
+    assert lake.metadata_location() == before
+    for tag in ("ours", "theirs"):
+        with pytest.raises(ProtectedTagError):
+            await services.versioning.delete_tag(name, tag, command())
+    uuid = (await services.datasets.load(name)).state.table_uuid
+    records = await services.datasets.tag_records([(uuid, "ours"), (uuid, "theirs")])
+    ours, theirs = records[(uuid, "ours")], records[(uuid, "theirs")]
+    assert (ours.set_by, ours.reason, ours.is_protection_requested) == (Actor(subject="ada"), "mine", True)
+    assert (theirs.set_by, theirs.set_at, theirs.is_protection_requested) == (None, None, True)
+
+
+async def test_a_second_undo_takes_no_later_commit_off_the_branch(
+    services: Services, lake: ContractLake, name: DatasetName
+) -> None:
+    # given a rollback that was undone, and a commit since
+    done = await services.versioning.roll_back(name, TAG, command())
+    assert done.undo_tag is not None
+    await services.versioning.undo_rollback(name, done.undo_tag.name, command())
+    with pytest.raises(AlreadyCurrentError):
+        await services.versioning.undo_rollback(name, done.undo_tag.name, command())
+    appended = append_elsewhere(lake.foreign, 7, name=lake.orders_name)
+
+    with pytest.raises(AlreadyUndoneError):
+        await services.versioning.undo_rollback(name, done.undo_tag.name, command())
+    assert target(lake, MAIN) == appended
+
+    # but whoever says that it is meant can, and the commit stays under a tag
+    again = await services.versioning.undo_rollback(name, done.undo_tag.name, command(), expected_head=appended)
+    assert target(lake, MAIN) == lake.orders.third
+    assert again.undo_tag is not None
+    assert target(lake, again.undo_tag.name) == appended
+
+
+async def test_an_undo_tag_without_a_record_is_not_guessed_to_be_of_main(
+    services: Services, lake: ContractLake, name: DatasetName
+) -> None:
+    tag = f"pre_rollback_20260101T000000000Z_{lake.orders.first}"
+    lake.foreign.load_table(lake.orders_name).manage_snapshots().create_tag(lake.orders.first, tag).commit()
+    before = lake.metadata_location()
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        await services.versioning.undo_rollback(name, tag, command())
+    assert f"tag:{tag}" in refused.value.message
+    assert lake.metadata_location() == before
+
+    # With one branch there is nothing to guess.
+    await services.versioning.delete_branch(name, BRANCH, command())
+    await services.versioning.undo_rollback(name, tag, command())
+    assert target(lake, MAIN) == lake.orders.first
+
+
+async def test_a_key_answers_the_same_also_where_nothing_was_changed(
+    services: Services, lake: ContractLake, name: DatasetName
+) -> None:
+    await services.versioning.create_tag(name, NEW, None, command())
+    first = await services.versioning.create_tag(name, NEW, None, command(key="k"))
+    await services.versioning.delete_tag(name, NEW, command())
+
+    again = await services.versioning.create_tag(name, NEW, None, command(key="k"))
+
+    assert first.is_unchanged
+    assert again.is_unchanged
+    assert again.tag == first.tag
+    assert NEW not in refs(lake)
+    with pytest.raises(IdempotencyKeyReusedError):
+        await services.versioning.create_tag(name, NEW, None, command(key="k", reason="another"))
+    # What changed nothing is no change.
+    uuid = (await services.datasets.load(name)).state.table_uuid
+    changes = (await services.datasets.changes_page(PageRequest(first=10), table_uuid=uuid)).items
+    assert [change.kind for change in changes] == [ChangeKind.TAG_DELETED, ChangeKind.TAG_CREATED]

@@ -28,7 +28,7 @@ from app.domain.changes import Actor, ChangeKind, Command
 from app.domain.names import DatasetName
 from app.domain.ref_changes import plan_tag
 from app.lake.store import Lake
-from app.registry.changes import Intent
+from app.registry.change_rows import Intent
 from tests.lake_tables import ORDERS, SmallLake, small_lake
 
 pytestmark = pytest.mark.anyio

@@ -35,6 +35,7 @@ SAMPLES = {
     "expected": None,
     "feature": "equality deletes",
     "given": ("tag", "branch"),
+    "head_id": 2**63 - 1,
     "home": "/data/stratigraph",
     "key": "k-1",
     "kind": "tag",
@@ -50,6 +51,7 @@ SAMPLES = {
     "suggestions": ("production_2026_02_15",),
     "tag": "production_2026_02_14",
     "timeout_s": 10.0,
+    "undo_tag": "pre_rollback_20260215T100000000Z_1",
     "url": "http://127.0.0.1:8000",
     "why": "production tag",
 }

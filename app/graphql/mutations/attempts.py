@@ -12,6 +12,7 @@ from app.domain.datasets import TableState
 from app.domain.names import DatasetName
 from app.errors import (
     AlreadyCurrentError,
+    AlreadyUndoneError,
     AmbiguousReferenceError,
     AppError,
     BranchExistsError,
@@ -44,6 +45,7 @@ _OF_DATASET = (DatasetNotFoundError, NamespaceNotFoundError, UnreadableTableErro
 _OF_NAME = (TagExistsError, BranchExistsError, ProtectedTagError, ProtectedBranchError)
 _OF_VERSION = (
     AlreadyCurrentError,
+    AlreadyUndoneError,
     AmbiguousReferenceError,
     InvalidReferenceError,
     NoSnapshotError,
@@ -136,6 +138,8 @@ async def attempt(
 
 def command_of(info: Info, reason: str | None, idempotency_key: str | None) -> Command:
     """Who does it, why, and under which key. Raises InvalidArgumentError."""
+    if reason is not None and not reason.strip():
+        raise InvalidArgumentError("reason", "it is blank; say why, or leave it out where that is allowed")
     return Command(actor=info.context.actor, reason=reason, idempotency_key=idempotency_key)
 
 

@@ -14,7 +14,7 @@ from app.graphql.types.inputs import DatasetRef, VersionSelector
 from app.graphql.types.snapshot import Snapshot, find_snapshot
 from app.graphql.types.tag import Tag
 from app.graphql.types.user_errors import UserError
-from app.services.versioning import RollbackOutcome
+from app.services.outcomes import RollbackOutcome
 
 HEAD_DESCRIPTION = "Snapshot at which the branch must be; else nothing is changed."
 

@@ -12,6 +12,9 @@ class Actor:
     """Who did something."""
 
     subject: str = strawberry.field(description="The name under which the actor is known.")
+    display_name: str | None = strawberry.field(
+        default=None, description="What people call the actor; null as long as there are no accounts."
+    )
 
 
 def show_actor(actor: changes.Actor) -> Actor:

@@ -69,7 +69,7 @@ class Tag(Node):
     async def created_by(self, info: Info) -> Actor | None:
         """Who set it."""
         record = await self._record(info)
-        return show_actor(record.set_by) if record else None
+        return show_actor(record.set_by) if record and record.set_by else None
 
     @field(description="Why it was set here.")
     async def reason(self, info: Info) -> str | None:

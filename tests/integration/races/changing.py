@@ -18,7 +18,8 @@ from app.domain.changes import Actor, ChangeKind, ChangeState, Command
 from app.domain.ref_changes import plan_tag
 from app.domain.ref_plans import RefPlan
 from app.domain.versions import VersionSelector
-from app.registry.changes import ChangeLog, Intent
+from app.registry.change_rows import Intent
+from app.registry.changes import ChangeLog
 from app.settings import Settings
 from tests.integration.races.table import (
     MAIN,

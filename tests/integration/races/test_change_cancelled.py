@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from app.bootstrap import Services, open_services
-from app.services.versioning import TagOutcome
+from app.services.outcomes import TagOutcome
 from app.settings import Settings
 from tests.integration.races.changing import (
     Gate,

@@ -40,7 +40,7 @@ from app.errors import (
     TagExistsError,
     TagNotFoundError,
 )
-from app.services.versioning import RollbackOutcome
+from app.services.outcomes import RollbackOutcome
 from tests.integration.races.table import RETENTION, append, make_settings, make_table, set_retention, stock_catalog
 
 TAGS = st.sampled_from(["a", "b", "audit_Q1_2026", "dev"])

@@ -20,7 +20,7 @@ from app.domain.changes import Actor, Command
 from app.domain.history import History
 from app.domain.versions import VersionSelector
 from app.errors import AppError
-from app.services.versioning import RollbackOutcome
+from app.services.outcomes import RollbackOutcome
 from app.settings import Settings
 from tests.integration.races.table import MAIN, NAME, STAGE, append, our_catalog, stock_catalog
 
