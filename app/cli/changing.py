@@ -13,7 +13,7 @@ from app.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
-    from app.services.versioning import RefRemoval, RollbackOutcome, TagOutcome
+    from app.services.outcomes import RefRemoval, RollbackOutcome, TagOutcome
 
 
 def tag(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -139,9 +140,21 @@ def _look_at_machine(settings: Settings) -> Iterator[Finding]:
     else:
         detail = "none runs on this home" if server is None else f"runs at {server.url} (process {server.pid})"
         yield Finding(name="server", ok=True, detail=detail)
+    yield _look_at_address(settings)
     yield _look_for_java()
     if settings.is_catalog_embedded:
         yield _look_at_warehouse(settings)
+
+
+def _look_at_address(settings: Settings) -> Finding:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        # Any port: the one that is set may be the running server's.
+        with socket.create_server((settings.host, 0), family=family):
+            return Finding(name="host", ok=True, detail=f"{settings.host} is an address of this machine")
+    except OSError as error:
+        detail = f"cannot listen on {settings.host}: {error.strerror or error}"
+        return Finding(name="host", ok=False, detail=detail, hint="Set STRATIGRAPH_HOST to an address of this machine.")
 
 
 def _look_at_warehouse(settings: Settings) -> Finding:
@@ -178,15 +191,30 @@ def _look_at_backends(settings: Settings) -> list[Finding]:
             status = EmbeddedPostgres(settings.home).status()
         except (OSError, AppError) as error:
             return [Finding(name="postgres", ok=False, detail=f"embedded, and cannot be looked at: {error}")]
+        if status.version is None and _has_files(status.data_dir):
+            detail = f"embedded, and {status.data_dir} is no Postgres data directory"
+            return [
+                Finding(name="postgres", ok=False, detail=detail, hint="Restore it, or move it away and begin anew.")
+            ]
         if status.version is None:
             detail = "embedded, not set up yet: the first command that needs it does that"
             return [Finding(name="postgres", ok=True, detail=detail, hint="Run `stratigraph serve` to begin.")]
     return _ask_backends(settings)
 
 
+def _has_files(folder: Path) -> bool:
+    return folder.exists() and any(folder.iterdir())
+
+
 def _ask_backends(settings: Settings) -> list[Finding]:
     import anyio
 
+    from app.lake.configuration import check_configuration
+
+    try:
+        check_configuration()
+    except AppError as error:
+        return [Finding(name="catalog", ok=False, detail=error.message, hint="Mend it, or move it away.")]
     from app.bootstrap import open_services
 
     async def ask() -> list[Finding]:

@@ -19,10 +19,12 @@ def with_services(work: Callable[[Services], Awaitable[Answer]]) -> Answer:
     """
     import anyio
 
-    from app.bootstrap import open_services
+    from app.lake.configuration import check_configuration
     from app.settings import load_settings
 
     settings = load_settings()
+    check_configuration()
+    from app.bootstrap import open_services
 
     async def run() -> Answer:
         async with open_services(settings) as services:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import orjson
 
-from app.errors import BackendUnavailableError, HomeInUseError
+from app.errors import BackendUnavailableError, HomeInUseError, InvalidSettingError
 
 POLL_INTERVAL_S = 0.02
 # `find_server` holds the lock for an instant in order to look; a server that starts just then tries again this long.
@@ -102,8 +102,15 @@ class ServerLock:
 
         Raises:
             HomeInUseError: another server holds it; with its pid and URL.
+            InvalidSettingError: the home cannot be made or written to.
         """
-        self._home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            self._lock.fileno()
+        except OSError as error:
+            raise InvalidSettingError(
+                "STRATIGRAPH_HOME", f"{self._home} cannot be used: {error.strerror or error}"
+            ) from error
         if not self._lock.acquire(timeout_s=PROBE_GRACE_S):
             info = _read_info(self._lock.path)
             self._lock.close()

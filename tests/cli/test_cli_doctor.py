@@ -48,6 +48,10 @@ def test_no_password_is_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None
         ("STRATIGRAPH_PORT", "http", "STRATIGRAPH_PORT"),
         ("STRATIGRAPH_PRT", "1", "STRATIGRAPH_PORT"),
         ("STRATIGRAPH_HOME", "/proc/nothing", "not writable"),
+        ("STRATIGRAPH_HOST", "nope.invalid", "cannot listen on nope.invalid"),
+        ("STRATIGRAPH_DATABASE_URL", "postgresql://u:p@[bad/d", "STRATIGRAPH_DATABASE_URL"),
+        ("STRATIGRAPH_DATABASE_URL", "postgresql://u:p@127.0.0.1:99999/d", "STRATIGRAPH_DATABASE_URL"),
+        ("STRATIGRAPH_DATABASE_URL", "postgresql://u:p@127.0.0.1:1/d?sslmode=bogus", "STRATIGRAPH_DATABASE_URL"),
     ],
 )
 def test_what_is_broken_is_said_with_exit_code_7(
@@ -74,6 +78,20 @@ def test_an_embedded_default_that_is_not_set_up_is_left_so(
 
     assert "not set up yet" in found["postgres"]["detail"]
     assert not home.exists()
+
+
+def test_an_embedded_postgres_that_is_broken_is_found_out(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "base").mkdir()
+    monkeypatch.setenv("STRATIGRAPH_HOME", str(tmp_path))
+    monkeypatch.delenv("STRATIGRAPH_DATABASE_URL")
+
+    result = cli("doctor", "--json")
+
+    assert result.exit_code == 7
+    assert "no Postgres data directory" in by_name(report(result))["postgres"]["detail"]
 
 
 def test_a_file_in_the_place_of_the_home_is_found_out(

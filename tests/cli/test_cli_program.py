@@ -198,3 +198,28 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("command", [("datasets",), ("doctor",)])
+def test_a_broken_configuration_of_pyiceberg_is_a_plain_error(
+    program: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (tmp_path / ".pyiceberg.yaml").write_text("catalog: {a: [")
+    monkeypatch.setenv("PYICEBERG_HOME", str(tmp_path))
+
+    result = program(*command)
+
+    assert result.exit_code == (7 if command == ("doctor",) else 2)
+    assert ".pyiceberg.yaml" in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert "fault of the program" not in result.stderr
+
+
+def test_a_home_that_cannot_be_one_is_a_plain_error(program: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRATIGRAPH_HOME", "/etc/passwd")
+
+    result = program("serve", "--port", "0")
+
+    assert result.exit_code == 2
+    assert "STRATIGRAPH_HOME" in result.stderr
+    assert "fault of the program" not in result.stderr
