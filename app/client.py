@@ -20,7 +20,7 @@ from app.domain.changes import Actor, Command
 from app.domain.history import MAIN
 from app.domain.names import DatasetName
 from app.domain.versions import VersionSelector, check_snapshot_id, get_tag, parse_snapshot_id
-from app.errors import InvalidReferenceError, NoSnapshotError
+from app.errors import InvalidArgumentError, InvalidReferenceError, NoSnapshotError
 from app.lake.encoding import ArrowTable, to_table
 from app.lake.reading import RowRequest
 from app.services.listings import SnapshotEntry, oldest_first, snapshot_entries
@@ -72,7 +72,7 @@ class IcebergCatalog:
         elif catalog is not None:
             settings = settings.model_copy(update={"catalog": catalog})
         self._settings = settings
-        self._actor = Actor.checked(os_user() if actor is None else actor)
+        self._actor = Actor.checked(os_user() if actor is None else _text("actor", actor))
         self._lock = threading.Lock()
         self._is_closed = False
         self._resources: ExitStack | None = None
@@ -88,7 +88,7 @@ class IcebergCatalog:
             NoSnapshotError: the table is empty.
             DatasetNotFoundError, InvalidNameError, UnreadableTableError, BackendUnavailableError: as every method.
         """
-        name = DatasetName.checked(namespace, table_name)
+        name = _dataset(namespace, table_name)
 
         async def run(services: Services) -> int:
             head_id = (await services.datasets.load(name)).state.history.head_id
@@ -106,7 +106,7 @@ class IcebergCatalog:
         Dicts of `snapshot_id`, `parent_snapshot_id`, `timestamp_ms`, `operation`, `summary` (with `tag`, the first tag
         by name, only where the snapshot is tagged), `tags` (all of them) and `is_current`.
         """
-        name = DatasetName.checked(namespace, table_name)
+        name = _dataset(namespace, table_name)
 
         async def run(services: Services) -> tuple[list[SnapshotEntry], int | None]:
             state = (await services.datasets.load(name)).state
@@ -126,11 +126,11 @@ class IcebergCatalog:
             TagExistsError: the tag points to another snapshot; it is never moved silently.
             InvalidNameError, VersionNotFoundError, SnapshotExpiredError, InvalidReferenceError
         """
-        name = DatasetName.checked(namespace, table_name)
+        name = _dataset(namespace, table_name)
         at = VersionSelector(snapshot_id=_snapshot_id(snapshot_id))
 
         async def run(services: Services) -> TagResult:
-            done = await services.versioning.create_tag(name, tag, at, self._command(reason))
+            done = await services.versioning.create_tag(name, _text("tag", tag), at, self._command(reason))
             return TagResult(tag=done.tag.name, snapshot_id=done.tag.snapshot_id, warnings=list(done.warnings))
 
         return self._call(run)
@@ -144,21 +144,21 @@ class IcebergCatalog:
             TagNotFoundError: no such tag.
             ProtectedTagError: it is protected, and `force` is not given.
         """
-        name = DatasetName.checked(namespace, table_name)
+        name = _dataset(namespace, table_name)
 
         async def run(services: Services) -> int:
-            done = await services.versioning.delete_tag(name, tag, self._command(reason), force=force)
+            done = await services.versioning.delete_tag(name, _text("tag", tag), self._command(reason), force=force)
             return done.snapshot_id
 
         return self._call(run)
 
     def get_snapshot_by_tag(self, namespace: str, table_name: str, tag: str) -> int:
         """Id of the snapshot that a tag points to. Raises TagNotFoundError with the closest names."""
-        name = DatasetName.checked(namespace, table_name)
+        name = _dataset(namespace, table_name)
 
         async def run(services: Services) -> int:
             history = (await services.datasets.load(name)).state.history
-            return get_tag(tag, history, str(name)).snapshot_id
+            return get_tag(_text("tag", tag), history, str(name)).snapshot_id
 
         return self._call(run)
 
@@ -191,7 +191,7 @@ class IcebergCatalog:
         limit: int | None = None,
     ) -> ArrowTable:
         """The rows of the snapshot that a tag points to, as `time_travel`. Raises TagNotFoundError beside those."""
-        return self._read(namespace, table_name, VersionSelector(tag=tag), columns, row_filter, limit)
+        return self._read(namespace, table_name, VersionSelector(tag=_text("tag", tag)), columns, row_filter, limit)
 
     def rollback_to_snapshot(
         self, namespace: str, table_name: str, snapshot_id: int, *, reason: str | None = None
@@ -206,7 +206,7 @@ class IcebergCatalog:
             AlreadyCurrentError: it is the current one.
             VersionNotFoundError, SnapshotExpiredError, InvalidReferenceError, NoSnapshotError
         """
-        name = DatasetName.checked(namespace, table_name)
+        name = _dataset(namespace, table_name)
         to = VersionSelector(snapshot_id=_snapshot_id(snapshot_id))
 
         async def run(services: Services) -> RollbackResult:
@@ -251,8 +251,12 @@ class IcebergCatalog:
         row_filter: str | None,
         limit: int | None,
     ) -> ArrowTable:
-        name = DatasetName.checked(namespace, table_name)
-        request = RowRequest(columns=None if columns is None else tuple(columns), row_filter=row_filter, limit=limit)
+        name = _dataset(namespace, table_name)
+        request = RowRequest(
+            columns=None if columns is None else _names("columns", columns),
+            row_filter=None if row_filter is None else _text("row_filter", row_filter),
+            limit=None if limit is None else _whole_number("limit", limit),
+        )
 
         async def run(services: Services) -> ArrowTable:
             table = await services.datasets.load(name)
@@ -265,7 +269,7 @@ class IcebergCatalog:
         return self._call(run)
 
     def _command(self, reason: str | None) -> Command:
-        return Command(actor=self._actor, reason=reason)
+        return Command(actor=self._actor, reason=None if reason is None else _text("reason", reason))
 
     def _call(self, run: Callable[[Services], Awaitable[Answer]]) -> Answer:
         portal, services = self._opened()
@@ -285,6 +289,31 @@ class IcebergCatalog:
                     self._resources = stack.pop_all()
                 _open_catalogs.add(self)
             return self._portal, self._services
+
+
+def _dataset(namespace: object, table_name: object) -> DatasetName:
+    return DatasetName.checked(_text("namespace", namespace), _text("table_name", table_name))
+
+
+# Notebooks have no type checker: what is passed is looked at, so that a mistake is told by the argument's name.
+
+
+def _text(argument: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidArgumentError(argument, f"a text is needed, not {type(value).__name__}")
+    return value
+
+
+def _names(argument: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
+        raise InvalidArgumentError(argument, "a list of texts is needed")
+    return tuple(value)
+
+
+def _whole_number(argument: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgumentError(argument, f"a whole number is needed, not {type(value).__name__}")
+    return value
 
 
 def _snapshot_id(value: int | str) -> int:

@@ -39,8 +39,9 @@ class Loaders:
     async def _load_tables(self, names: list[DatasetName]) -> Sequence[LakeTable | BaseException]:
         return await asyncio.gather(*map(self._datasets.load, names), return_exceptions=True)
 
-    async def _find_names(self, uuids: list[UUID]) -> Sequence[DatasetName | BaseException | None]:
-        return await asyncio.gather(*map(self._datasets.find_name, uuids), return_exceptions=True)
+    async def _find_names(self, uuids: list[UUID]) -> Sequence[DatasetName | None]:
+        names = await self._datasets.find_names(uuids)
+        return [names.get(uuid) for uuid in uuids]
 
     async def _find_tag_records(self, keys: list[TagKey]) -> Sequence[TagRecord | None]:
         records = await self._datasets.tag_records(keys)

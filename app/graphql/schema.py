@@ -15,6 +15,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext, ExecutionResult
 from strawberry.types.graphql import OperationType
 
+from app.errors import InvalidArgumentError
 from app.graphql.context import GraphContext, Info
 from app.graphql.entities import get_entity
 from app.graphql.errors import present_errors
@@ -28,6 +29,8 @@ from app.telemetry.tracing import span
 
 FEDERATION_VERSION: Final = "2.9"
 MAX_NAME_IN_SPAN_CHARS = 100
+# Ten full pages of a gateway; each may cost a catalog call.
+MAX_ENTITIES = 1_000
 
 
 class OneOperation(SchemaExtension):
@@ -92,6 +95,9 @@ class Schema(federation.Schema):
 
     def entities_resolver(self, info: Info, representations: list[FederationAny]) -> list[FederationAny]:
         """The entities of the representations, each awaited by itself: a bad one costs that item alone."""
+        if len(representations) > MAX_ENTITIES:
+            reason = f"{len(representations)} are given, at most {MAX_ENTITIES} are answered"
+            raise InvalidArgumentError("representations", reason)
         found: list[Any] = [get_entity(info, representation) for representation in representations]
         return found
 

@@ -69,7 +69,10 @@ async def answer_data(request: Request) -> Response:
         "Vary": "Accept",
         "X-Snapshot-Id": str(resolved.snapshot_id),
     }
-    if is_not_modified(request.headers.get("if-none-match"), etag):
+    if is_not_modified(condition := request.headers.get("if-none-match"), etag):
+        if condition != etag:
+            # "*" matches whatever there would be, and of a query that is wrong there would be nothing.
+            await (await services.datasets.stream_rows(table, reference, asked)).aclose()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     headers["Content-Type"] = encoder.media_type
     if row_format is not RowFormat.JSON:
@@ -78,7 +81,9 @@ async def answer_data(request: Request) -> Response:
     stream = await services.datasets.stream_rows(table, reference, asked)
     if request.method == "HEAD":
         await stream.aclose()
-        return Response(status_code=HTTPStatus.OK, headers=headers)
+        response = Response(status_code=HTTPStatus.OK, headers=headers)
+        del response.headers["content-length"]  # it would be that of the rows, which is not known before they are read
+        return response
     return await _begin(stream, encoder, asked, headers)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 
+from app.graphql.ids import dataset_id
 from app.lake.store import Lake
 from app.registry.changes import ChangeLog
 from tests.graphql.api import Api
@@ -37,7 +39,7 @@ def hundred(catalog: Catalog) -> None:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    """Counts what reaches the stores: `load <table>`, `list`, `tag_records`, `find_name`."""
+    """Counts what reaches the stores: `load <table>`, `list`, `tag_records`, `changes`."""
     counted: Counter[str] = Counter()
 
     def count(owner: type, method: str, label: Callable[..., str]) -> None:
@@ -103,3 +105,23 @@ async def test_nodes_of_one_dataset_load_it_once_beside_the_check_of_its_name(
     assert [node["id"] for node in nodes] == ids
     # A table id leads to a name that was only seen at some time: the service looks there, and then the loader does.
     assert calls["load sales.orders"] <= 2
+
+
+async def test_unknown_ids_cost_one_walk_through_the_lake_and_then_none(
+    api: Api, calls: Counter[str], orders: Orders
+) -> None:
+    unknown = [dataset_id(uuid4()) for _ in range(50)]
+    query = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+
+    answer = await api.run(query, ids=unknown)
+
+    assert answer.codes == ["DATASET_NOT_FOUND"] * 50
+    assert calls["load sales.orders"] == 1
+    await api.run(query, ids=unknown)
+    assert calls["load sales.orders"] == 1
+
+
+async def test_entities_are_limited(api: Api) -> None:
+    query = "query($r: [_Any!]!) { _entities(representations: $r) { __typename } }"
+    answer = await api.run(query, r=[{"__typename": "Dataset", "id": "x"}] * 1001)
+    assert answer.codes == ["INVALID_ARGUMENT"]

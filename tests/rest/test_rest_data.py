@@ -173,6 +173,14 @@ def test_a_client_that_has_it_gets_a_304(api: TestClient, matches: str) -> None:
     assert response.status_code == 304
     assert response.headers["etag"] == etag
     assert response.content == b""
+    # It would be the rows', which are not read.
+    assert "content-length" not in response.headers
+
+
+@pytest.mark.parametrize("query", ["columns=nope", "filter=(((", "version=nope"])
+def test_a_query_that_is_wrong_is_no_304_whatever_the_client_has(api: TestClient, query: str) -> None:
+    answer = api.get(f"{DATA}?{query}", headers={"If-None-Match": "*"})
+    assert answer.status_code in (400, 404)
 
 
 def test_the_entity_tag_changes_with_data_and_with_every_parameter(own_api: TestClient, own_lake: SmallLake) -> None:

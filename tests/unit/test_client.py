@@ -318,3 +318,24 @@ def test_a_program_that_never_closes_it_ends_all_the_same(settings: Settings, sh
 
 
 __all__ = ["own_lake", "shared_lake"]
+
+
+@pytest.mark.parametrize(
+    ("case", "call"),
+    [
+        ("namespace", lambda c: c.get_snapshot_id(None, "orders")),
+        ("table", lambda c: c.list_snapshots("sales", 5)),
+        ("tag", lambda c: c.time_travel_by_tag("sales", "orders", 5)),
+        ("tag", lambda c: c.tag_snapshot("sales", "orders", 1, None)),
+        ("limit", lambda c: c.time_travel("sales", "orders", 1, limit="5")),
+        ("limit", lambda c: c.time_travel("sales", "orders", 1, limit=1.5)),
+        ("limit", lambda c: c.time_travel("sales", "orders", 1, limit=True)),
+        ("row_filter", lambda c: c.time_travel("sales", "orders", 1, row_filter=object())),
+        ("columns", lambda c: c.time_travel("sales", "orders", 1, columns="id")),
+        ("reason", lambda c: c.rollback_to_snapshot("sales", "orders", 1, reason=5)),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_told_by_its_name(looking: IcebergCatalog, case: str, call: Any) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        call(looking)
+    assert case in str(refused.value.fields["argument"])
