@@ -46,6 +46,11 @@ class Settings(BaseModel):
         description="Name of a catalog of pyiceberg's own configuration (`.pyiceberg.yaml` or "
         "`PYICEBERG_CATALOG__<NAME>__…`) to use instead of the embedded one.",
     )
+    graph_url: str | None = Field(
+        default=None,
+        pattern=r"^wss?://",
+        description="JanusGraph to keep the lineage graph in, instead of Postgres: `ws://host:8182/gremlin`.",
+    )
     production_namespaces: tuple[str, ...] = Field(
         default=("gold", "platinum"),
         description="Namespaces whose datasets count as production, separated by commas. The table property "

@@ -45,6 +45,15 @@ class BackendUnavailableError(Unavailable):
         super().__init__(f"{backend} is not available: {reason}", backend=backend, reason=reason)
 
 
+class LineageUnavailableError(Unavailable):
+    """The store of the lineage graph does not answer."""
+
+    code = "LINEAGE_UNAVAILABLE"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Lineage is not available: {reason}", reason=reason)
+
+
 class UnreadableTableError(Unavailable):
     """The catalog knows the table, but its metadata or manifests cannot be read."""
 

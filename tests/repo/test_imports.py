@@ -15,10 +15,10 @@ PLACES = {
     "pyiceberg": ("lake",),
     "pyarrow": ("lake",),
     "sqlalchemy": ("lake",),
-    "asyncpg": ("postgres", "registry"),
+    "asyncpg": ("lineage", "postgres", "registry"),
     "strawberry": ("graphql",),
     "graphql": ("graphql",),
-    "gremlin_python": (),
+    "gremlin_python": ("lineage",),
 }
 
 
