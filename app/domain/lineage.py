@@ -146,7 +146,11 @@ class Walk:
 
     `root` is a vertex id; the id of an entity stands for all of its versions. Depth n means n hops, the root's depth
     being 0. Pipeline versions are named where they are met but not walked through, unless one is the root: what else a
-    pipeline read in other runs did not make this version. `kinds` says which nodes are shown, not which are passed.
+    pipeline read in other runs did not make this version. `kinds` says which nodes are shown, not which are passed; the
+    root is always shown. `max_nodes` counts what is shown, the root too.
+
+    At grain ENTITY the same is asked of the graph of entities: its edges are all edges between versions, rolled up. The
+    root is then the entity, also where `root` names one of its versions.
     """
 
     root: str
@@ -176,8 +180,15 @@ class FoundVertex:
 class Subgraph:
     """The answer to a walk.
 
-    Nodes are ordered by (depth, vertex id), edges by `Edge.order`; edges join shown nodes only, and are those that
-    the walk may pass (so that a node cut off leaves no edge). `truncated` is empty where nothing was left out.
+    Nodes are ordered by (depth, vertex id), and those first in this order are kept where there are too many. Edges are
+    ordered by `Edge.order`, without their columns; they are all those that join two shown nodes and that the walk may
+    pass (so that a node cut off leaves no edge). A walk in both directions is the union of the answers to two walks,
+    cut once more. `truncated` is empty where nothing was left out:
+
+    - DEPTH: a node lies one hop beyond the depth which would be shown, or behind which there may be such; not looked
+      for where NODE_LIMIT or TIMEOUT says already that the answer is cut;
+    - NODE_LIMIT: more nodes than `max_nodes` were met;
+    - TIMEOUT: the time was over; what was met until then is answered, which may be nothing.
     """
 
     nodes: tuple[FoundVertex, ...]
