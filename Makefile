@@ -39,7 +39,8 @@ test-spark: $(STAMP) servers ## Spark and the REST catalog as judges of what we 
 
 servers: $(STAMP) ## Fetch and build the Java servers that the tests start
 	@if command -v java >/dev/null && command -v javac >/dev/null && command -v mvn >/dev/null; then \
-		deploy/dev/iceberg-rest/build.sh && deploy/dev/spark/build.sh && $(UV) sync --frozen --quiet --inexact --group spark; \
+		deploy/dev/iceberg-rest/build.sh && deploy/dev/janusgraph/build.sh && deploy/dev/spark/build.sh && \
+		$(UV) sync --frozen --quiet --inexact --group spark; \
 	elif [ -n "$$CI" ]; then \
 		echo "CI needs a JDK (java, javac) and mvn for the Spark and REST catalog suites"; exit 1; \
 	else \

@@ -10,9 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.servers import rest_catalog, spark
+from tests.servers import janusgraph, rest_catalog, spark
 
-NEEDS: dict[str, Callable[[], str | None]] = {"rest_catalog": rest_catalog.find_missing, "spark": spark.find_missing}
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "janusgraph": janusgraph.find_missing,
+    "rest_catalog": rest_catalog.find_missing,
+    "spark": spark.find_missing,
+}
 
 
 def find_missing(item: pytest.Item) -> str | None:
