@@ -115,3 +115,18 @@ class AlreadyCurrentError(Invalid):
             branch=branch,
             snapshotId=str(snapshot_id),
         )
+
+
+class InvalidEventError(Invalid):
+    """A lineage event that cannot be taken; nothing of its request was."""
+
+    code = "INVALID_EVENT"
+
+    def __init__(self, pointer: str, reason: str, index: int | None = None) -> None:
+        # The pointer (RFC 6901) leads from the event, not from the batch, to what is wrong; "" is the whole of it.
+        where = ("" if index is None else f"event {index} of the batch, ") + (_shown(pointer) or "the whole document")
+        super().__init__(f"Not a lineage event: {where}: {reason}.", pointer=pointer, reason=reason, index=index)
+
+
+def _shown(pointer: str) -> str:
+    return pointer if len(pointer) <= 300 else pointer[:297] + "..."
