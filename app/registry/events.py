@@ -1,0 +1,258 @@
+"""The log of lineage events, and the outbox of runs that the graph has yet to learn of."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from app.domain.events import EventWarning, ParsedEvent
+from app.postgres.pool import translated
+from app.telemetry.tracing import span
+
+MAX_BACKOFF_S = 300.0
+MAX_FAILURE_CHARS = 2000
+POLL_S, MAX_POLL_S = 0.01, 0.2
+_STREAM_ROWS = 50
+_STORED = "event_id, run_key, event_time, received_at, body_hash, body"
+
+# One statement, so that an event is never without its entry in the outbox, and a writer makes one round trip. The rows
+# come sorted, so that two writers of the same keys wait for each other and never in a circle.
+_APPEND = """
+    WITH added AS (
+        INSERT INTO lineage_events (run_key, event_time, body_hash, body, warnings)
+        SELECT run_key, event_time, body_hash, body, warnings::jsonb
+        FROM unnest($1::text[], $2::timestamptz[], $3::bytea[], $4::bytea[], $5::text[])
+            AS given (run_key, event_time, body_hash, body, warnings)
+        ON CONFLICT (run_key, body_hash) DO NOTHING
+        RETURNING run_key, body_hash
+    ), marked AS (
+        INSERT INTO lineage_pending (run_key)
+        SELECT DISTINCT run_key FROM added ORDER BY run_key
+        ON CONFLICT (run_key) DO UPDATE
+        SET generation = nextval('lineage_generations'),
+            -- A run that failed is tried again at once: what it failed for may be what has come now.
+            lease_until = CASE WHEN lineage_pending.failure IS NULL THEN lineage_pending.lease_until END
+    )
+    SELECT run_key, body_hash FROM added
+"""
+
+_CLAIM = """
+    WITH free AS MATERIALIZED (
+        SELECT run_key FROM lineage_pending
+        WHERE lease_until IS NULL OR lease_until <= clock_timestamp()
+        ORDER BY since LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE lineage_pending AS pending
+    SET lease_until = clock_timestamp() + make_interval(secs => $2), attempts = attempts + 1, failure = NULL
+    FROM free WHERE pending.run_key = free.run_key
+    RETURNING pending.run_key, pending.generation, pending.since
+"""
+
+# A transaction that ended between the two views has no time any more, and the next statement sees it. That of another
+# user is hidden without pg_read_all_stats, and a prepared one has no session: then nothing is known to be projected.
+_OLDEST_WRITER = """
+    SELECT min(CASE WHEN locks.pid IS NULL OR activity.query = '<insufficient privilege>' THEN 'epoch'
+                    ELSE activity.xact_start END)
+    FROM pg_locks AS locks LEFT JOIN pg_stat_activity AS activity USING (pid)
+    WHERE locks.locktype = 'relation' AND locks.mode = 'RowExclusiveLock' AND locks.granted
+      AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND locks.relation IN ('lineage_events'::regclass, 'lineage_pending'::regclass)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event as it lies in the log; `body` is its canonical JSON."""
+
+    event_id: int
+    run_key: str
+    event_time: datetime
+    received_at: datetime
+    body_hash: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A run to project: all of its events, in no order that means anything, and what to tell `done`."""
+
+    run_key: str
+    generation: int
+    events: tuple[StoredEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventWarnings:
+    """What was odd about one event of a run."""
+
+    event_time: datetime
+    received_at: datetime
+    warnings: tuple[EventWarning, ...]
+
+
+class EventLog:
+    """Lineage events, in Postgres. What `append` has answered for is durable, and is pending until it is `done`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def append(self, events: Sequence[ParsedEvent]) -> list[bool]:
+        """Write them down, all or none; answers for each whether it is new. One statement."""
+        keys = [(parsed.event.run_key, parsed.event.body_hash) for parsed in events]
+        # The first of equal ones stands for all: within one statement too, a repetition changes nothing.
+        distinct = dict(reversed(list(zip(keys, events, strict=True))))
+        ordered = [distinct[key].event for key in sorted(distinct)]
+        with span("postgres.append_events", count=len(events)):
+            async with translated():
+                rows = await self._pool.fetch(
+                    _APPEND,
+                    [event.run_key for event in ordered],
+                    [event.event_time for event in ordered],
+                    [event.body_hash for event in ordered],
+                    [distinct[key].body for key in sorted(distinct)],
+                    # As text: lists of lists would be taken for an array of two dimensions.
+                    [orjson.dumps(event.warnings).decode() for event in ordered],
+                )
+        added = {(row["run_key"], row["body_hash"]) for row in rows}
+        return [key in added and distinct[key] is parsed for key, parsed in zip(keys, events, strict=True)]
+
+    async def claim(self, limit: int, lease_s: float) -> list[Claim]:
+        """At most `limit` runs to project, longest pending first, which nobody else gets for `lease_s`."""
+        with span("postgres.claim_runs"):
+            async with translated():
+                claimed = await self._pool.fetch(_CLAIM, limit, lease_s)
+                if not claimed:
+                    return []
+                # Later than the claim: an event that came in between is in here, and its generation is a later one.
+                rows = await self._pool.fetch(
+                    f"SELECT {_STORED} FROM lineage_events WHERE run_key = ANY($1) ORDER BY event_id",
+                    [row["run_key"] for row in claimed],
+                )
+        events: dict[str, list[StoredEvent]] = {row["run_key"]: [] for row in claimed}
+        for row in rows:
+            events[row["run_key"]].append(_to_stored(row))
+        return [
+            Claim(run_key=row["run_key"], generation=row["generation"], events=tuple(events[row["run_key"]]))
+            for row in sorted(claimed, key=lambda row: (row["since"], row["run_key"]))
+        ]
+
+    async def done(self, run_key: str, generation: int) -> None:
+        """The run is projected as it was at this generation; if events came since, it is free to be claimed again."""
+        with span("postgres.finish_run"):
+            async with translated():
+                deleted = await self._pool.execute(
+                    "DELETE FROM lineage_pending WHERE run_key = $1 AND generation = $2", run_key, generation
+                )
+                if deleted == "DELETE 0":
+                    # A statement of its own: the first may have waited for the one that changed the generation.
+                    await self._pool.execute(
+                        """
+                        UPDATE lineage_pending SET lease_until = NULL, attempts = 0, failure = NULL
+                        WHERE run_key = $1 AND generation <> $2
+                        """,
+                        run_key,
+                        generation,
+                    )
+
+    async def failed(self, run_key: str, reason: str) -> None:
+        """The run could not be projected: it is tried again after 2, 4, 8 … seconds, or with its next event."""
+        with span("postgres.put_run_back"):
+            async with translated():
+                await self._pool.execute(
+                    """
+                    UPDATE lineage_pending
+                    SET failure = $2, lease_until = clock_timestamp()
+                        + make_interval(secs => least($3::float8, power(2::float8, least(attempts, 30))))
+                    WHERE run_key = $1
+                    """,
+                    run_key,
+                    reason.replace("\x00", "\ufffd")[:MAX_FAILURE_CHARS],
+                    MAX_BACKOFF_S,
+                )
+
+    async def watermark(self) -> datetime:
+        """The instant up to which everything that was answered for is projected. Three statements.
+
+        Their order matters, and so does that each sees the database anew (no transaction around them): what commits
+        between two of them was held back by the one or is seen by the other, and what begins later is later than the
+        clock that was read first.
+        """
+        with span("postgres.lineage_watermark"):
+            async with translated(), self._pool.acquire() as connection:
+                now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+                writer: datetime | None = await connection.fetchval(_OLDEST_WRITER)
+                pending: datetime | None = await connection.fetchval("SELECT min(since) FROM lineage_pending")
+        return min(instant for instant in (now, writer, pending) if instant is not None)
+
+    async def clock(self) -> datetime:
+        """The database's time, which watermarks go by: what was answered for is earlier."""
+        async with translated():
+            now: datetime = await self._pool.fetchval("SELECT clock_timestamp()")
+        return now
+
+    async def wait_until(self, instant: datetime, *, timeout_s: float) -> bool:
+        """Wait for the watermark to reach `instant` (of `clock`); whether it did. Asks every 10 to 200 ms."""
+        deadline, pause_s = time.monotonic() + timeout_s, POLL_S
+        while await self.watermark() < instant:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            await asyncio.sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, MAX_POLL_S)
+        return True
+
+    async def read_all(self) -> AsyncGenerator[tuple[str, tuple[StoredEvent, ...]]]:
+        """All runs by key, each with its events as they came: one view of the log, streamed. Close it when done."""
+        rows = self._rows()
+        run_key: str | None = None
+        events: list[StoredEvent] = []
+        async with aclosing(rows):
+            async for event in rows:
+                if run_key is not None and event.run_key != run_key:
+                    yield run_key, tuple(events)
+                    events = []
+                run_key = event.run_key
+                events.append(event)
+        if run_key is not None:
+            yield run_key, tuple(events)
+
+    async def _rows(self) -> AsyncGenerator[StoredEvent]:
+        async with translated(), self._pool.acquire() as connection, connection.transaction(readonly=True):
+            query = f"SELECT {_STORED} FROM lineage_events ORDER BY run_key, event_id"
+            async for row in connection.cursor(query, prefetch=_STREAM_ROWS):
+                yield _to_stored(row)
+
+    async def find_warnings(self, run_key: str) -> list[EventWarnings] | None:
+        """What was odd about the events of a run, by their times; None where there is no event."""
+        with span("postgres.find_event_warnings"):
+            async with translated():
+                rows = await self._pool.fetch(
+                    """
+                    SELECT event_time, received_at, warnings FROM lineage_events
+                    WHERE run_key = $1 ORDER BY event_time, event_id
+                    """,
+                    run_key,
+                )
+        found = [
+            EventWarnings(
+                event_time=row["event_time"], received_at=row["received_at"], warnings=_to_warnings(row["warnings"])
+            )
+            for row in rows
+        ]
+        return found or None
+
+
+def _to_stored(row: asyncpg.Record) -> StoredEvent:
+    return StoredEvent(**dict(row))
+
+
+def _to_warnings(stored: list[Any]) -> tuple[EventWarning, ...]:
+    return tuple(EventWarning(**each) for each in stored)
