@@ -19,9 +19,11 @@ from app.postgres.migrate import migrate
 from app.postgres.pool import open_advisory_locks, open_pool
 from app.registry.changes import ChangeLog
 from app.registry.datasets import DatasetNames
+from app.registry.events import EventLog
 from app.services.datasets import Datasets
 from app.services.executing import Executor
 from app.services.health import Health
+from app.services.ingesting import Ingesting
 from app.services.repair import Repair
 from app.services.versioning import Versioning
 from app.settings import Settings
@@ -44,6 +46,7 @@ class Services:
     versioning: Versioning
     repair: Repair
     health: Health
+    ingesting: Ingesting
 
 
 @asynccontextmanager
@@ -76,6 +79,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             versioning=Versioning(datasets, changes, executor, settings),
             repair=repair,
             health=Health(lake, changes, settings),
+            ingesting=Ingesting(EventLog(pool), settings),
         )
 
 

@@ -87,6 +87,12 @@ class Settings(BaseModel):
         ge=1024 * 1024,
         description="Most bytes of decoded rows that one GraphQL `rows` field may hold at once.",
     )
+    lineage_max_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1024,
+        le=256 * 1024 * 1024,
+        description="Largest body of lineage events, decompressed.",
+    )
     query_max_depth: int = Field(default=15, ge=1, description="Deepest nesting of a GraphQL query.")
     query_max_tokens: int = Field(default=5000, ge=100, description="Longest GraphQL query, in tokens.")
     query_max_aliases: int = Field(default=50, ge=1, description="Most aliases in one GraphQL query.")

@@ -37,6 +37,7 @@ from app.errors.conflicts import (
 )
 from app.errors.limits import (
     BackendUnavailableError,
+    BodyTooLargeError,
     CommitStateUnknownError,
     HomeInUseError,
     LineageUnavailableError,
@@ -50,6 +51,7 @@ from app.errors.lookup import (
     BranchNotFoundError,
     ChangeNotFoundError,
     DatasetNotFoundError,
+    LineageRunNotFoundError,
     NamespaceNotFoundError,
     SnapshotExpiredError,
     TagNotFoundError,
@@ -78,6 +80,7 @@ __all__ = [
     "AmbiguousReferenceError",
     "AppError",
     "BackendUnavailableError",
+    "BodyTooLargeError",
     "BranchExistsError",
     "BranchNotFoundError",
     "Category",
@@ -102,6 +105,7 @@ __all__ = [
     "InvalidReferenceError",
     "InvalidSettingError",
     "JsonValue",
+    "LineageRunNotFoundError",
     "LineageUnavailableError",
     "LockTimeoutError",
     "MigrationError",

@@ -36,6 +36,18 @@ class ReadBudgetError(TooLarge):
         )
 
 
+class BodyTooLargeError(TooLarge):
+    """The body of a request has more bytes than are taken at once."""
+
+    code = "BODY_TOO_LARGE"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"The body has more than {limit_bytes} bytes, decompressed; send its events in several requests.",
+            limitBytes=str(limit_bytes),
+        )
+
+
 class BackendUnavailableError(Unavailable):
     """Postgres, the catalog or the object store does not answer."""
 

@@ -95,3 +95,12 @@ class ChangeNotFoundError(NotFound):
 
     def __init__(self, change_id: str) -> None:
         super().__init__(f"There is no recorded change {change_id}.", changeId=change_id)
+
+
+class LineageRunNotFoundError(NotFound):
+    """No event of this run was ever taken."""
+
+    code = "LINEAGE_RUN_NOT_FOUND"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"There is no event of a run {run_id}.", runId=run_id)

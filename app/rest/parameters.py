@@ -27,7 +27,8 @@ def read_query(request: Request, allowed: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in allowed:
-            raise InvalidArgumentError(name[:80], f"there is no such query parameter; allowed are {', '.join(allowed)}")
+            known = f"allowed are {', '.join(allowed)}" if allowed else "none is allowed here"
+            raise InvalidArgumentError(name[:80], f"there is no such query parameter; {known}")
         if name in found:
             raise InvalidArgumentError(name, "it is given more than once")
         found[name] = value

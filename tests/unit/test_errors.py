@@ -48,6 +48,7 @@ SAMPLES = {
     "reason": "it is \x00 wrong",
     "ref": "main",
     "row_filter": "amount >",
+    "run_id": "6f1a2b3c-0000-4000-8000-000000000001",
     "setting": "STRATIGRAPH_PORT",
     "snapshot_id": -(2**63),
     "suggestions": ("production_2026_02_15",),
