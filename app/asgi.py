@@ -19,7 +19,8 @@ from app.settings import Settings, load_settings
 def create_app(settings: Settings | None = None) -> Starlette:
     """The application on these settings, by default those of the environment.
 
-    Its lifespan opens the services, which it puts on `state.services`, and settles changes that a dead process left.
+    Its lifespan opens the services, which it puts on `state.services`, settles changes that a dead process left, and
+    brings the lineage graph up to what is reported.
     """
     settings = load_settings() if settings is None else settings
 
@@ -27,13 +28,18 @@ def create_app(settings: Settings | None = None) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_services(settings) as services:
             app.state.services = services
-            repairing = asyncio.create_task(services.repair.run(), name="repair")
+            work = [
+                asyncio.create_task(services.repair.run(), name="repair"),
+                asyncio.create_task(services.projector.run(), name="projector"),
+            ]
             try:
                 yield
             finally:
-                repairing.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await repairing
+                for task in work:
+                    task.cancel()
+                for task in work:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
 
     root = Route("/", lambda request: RedirectResponse(f"{request.scope.get('root_path', '')}/graphql"))
     return Starlette(routes=[root, *graphql_routes(settings), *rest_routes()], lifespan=lifespan)

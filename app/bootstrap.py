@@ -14,17 +14,24 @@ from app.domain.names import DatasetName
 from app.domain.versions import VersionSelector
 from app.errors import TagExistsError
 from app.lake.store import Lake
+from app.lineage.postgres.store import PostgresLineage
+from app.lineage.store import LineageStore
 from app.postgres.embedded import EmbeddedPostgres
 from app.postgres.migrate import migrate
-from app.postgres.pool import open_advisory_locks, open_pool
+from app.postgres.pool import Pool, open_advisory_locks, open_pool
+from app.registry.bindings import Bindings
 from app.registry.changes import ChangeLog
 from app.registry.datasets import DatasetNames
 from app.registry.events import EventLog
 from app.services.datasets import Datasets
 from app.services.executing import Executor
+from app.services.graph_upkeep import GraphUpkeep
 from app.services.health import Health
 from app.services.ingesting import Ingesting
+from app.services.lineage import Lineage
+from app.services.projecting import Projector
 from app.services.repair import Repair
+from app.services.resolving import Resolving
 from app.services.versioning import Versioning
 from app.settings import Settings
 from app.telemetry.tracing import start_export
@@ -47,6 +54,9 @@ class Services:
     repair: Repair
     health: Health
     ingesting: Ingesting
+    lineage: Lineage
+    projector: Projector
+    upkeep: GraphUpkeep
 
 
 @asynccontextmanager
@@ -72,6 +82,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         datasets = Datasets(lake, changes, DatasetNames(pool), settings)
         repair = Repair(lake, datasets, changes, settings)
         executor = Executor(lake, datasets, changes, repair, settings)
+        log = EventLog(pool)
+        graph = await _open_graph(settings, pool)
+        stack.push_async_callback(graph.close)
+        projector = Projector(log, graph, Resolving(datasets, Bindings(pool)))
         yield Services(
             settings=settings,
             lake=lake,
@@ -79,7 +93,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             versioning=Versioning(datasets, changes, executor, settings),
             repair=repair,
             health=Health(lake, changes, settings),
-            ingesting=Ingesting(EventLog(pool), settings),
+            ingesting=Ingesting(log, settings),
+            lineage=Lineage(graph, log, projector, settings),
+            projector=projector,
+            upkeep=GraphUpkeep(log, graph, projector),
         )
 
 
@@ -112,6 +129,15 @@ async def _show_a_rollback(versioning: Versioning) -> None:
         reason = "The ledger was wrong, not the restatement"
         command = Command(actor=SAMPLE_ACTOR, reason=reason, idempotency_key="sample: undo")
         await versioning.undo_rollback(dataset, done.undo_tag.name, command)
+
+
+async def _open_graph(settings: Settings, pool: Pool) -> LineageStore:
+    if settings.graph_url is None:
+        return PostgresLineage(pool)
+    # Imported where it is needed: its driver takes a while.
+    from app.lineage.janusgraph.store import open_janusgraph
+
+    return await open_janusgraph(settings.graph_url)
 
 
 async def _start_embedded(stack: AsyncExitStack, settings: Settings) -> str:

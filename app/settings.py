@@ -93,6 +93,9 @@ class Settings(BaseModel):
         le=256 * 1024 * 1024,
         description="Largest body of lineage events, decompressed.",
     )
+    lineage_wait_s: float = Field(
+        default=5.0, gt=0, le=60, description="How long `READ_YOUR_WRITES` waits for the lineage graph to catch up."
+    )
     query_max_depth: int = Field(default=15, ge=1, description="Deepest nesting of a GraphQL query.")
     query_max_tokens: int = Field(default=5000, ge=100, description="Longest GraphQL query, in tokens.")
     query_max_aliases: int = Field(default=50, ge=1, description="Most aliases in one GraphQL query.")

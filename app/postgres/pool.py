@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
@@ -15,6 +15,9 @@ from asyncpg.pool import PoolConnectionProxy
 
 from app.errors import BackendUnavailableError, InvalidSettingError, LockTimeoutError
 from app.telemetry.tracing import span
+
+# For those who pass a pool on and have no business with its driver.
+Pool: TypeAlias = asyncpg.Pool
 
 APPLICATION_NAME = "stratigraph"
 CONNECT_TIMEOUT_S = 10.0

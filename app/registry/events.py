@@ -209,6 +209,37 @@ class EventLog:
             pause_s = min(2 * pause_s, MAX_POLL_S)
         return True
 
+    async def reopen_all(self) -> int:
+        """Make every run pending, from its first event on; answers how many there are. For making the graph again."""
+        with span("postgres.reopen_runs"):
+            async with translated():
+                done = await self._pool.execute(
+                    """
+                    INSERT INTO lineage_pending (run_key, since)
+                    SELECT run_key, min(received_at) FROM lineage_events GROUP BY run_key ORDER BY run_key
+                    ON CONFLICT (run_key) DO UPDATE
+                    SET generation = nextval('lineage_generations'), lease_until = NULL, attempts = 0, failure = NULL,
+                        since = least(lineage_pending.since, excluded.since)
+                    """
+                )
+        return int(done.rpartition(" ")[2])
+
+    async def count_pending(self) -> int:
+        """How many runs the graph does not know as they are now."""
+        async with translated():
+            return int(await self._pool.fetchval("SELECT count(*) FROM lineage_pending"))
+
+    async def count_waiting(self) -> int:
+        """How many of those failed, and wait to be tried again."""
+        async with translated():
+            return int(await self._pool.fetchval("SELECT count(*) FROM lineage_pending WHERE failure IS NOT NULL"))
+
+    async def is_pending(self, run_key: str) -> bool:
+        """Whether the graph does not know a run as it is now."""
+        async with translated():
+            found = await self._pool.fetchval("SELECT 1 FROM lineage_pending WHERE run_key = $1", run_key)
+        return found is not None
+
     async def read_all(self) -> AsyncGenerator[tuple[str, tuple[StoredEvent, ...]]]:
         """All runs by key, each with its events as they came: one view of the log, streamed. Close it when done."""
         rows = self._rows()

@@ -27,11 +27,11 @@ def find_missing() -> str | None:
 
 
 @contextmanager
-def spark_session(tmp: Path) -> Iterator["SparkSession"]:
+def spark_session(tmp: Path, more: Mapping[str, str] | None = None) -> Iterator["SparkSession"]:
     """Yield a local Spark (two threads, UTC, 127.0.0.1, no UI) with Iceberg's SQL extensions and no catalog yet.
 
     It starts in about ten seconds, so share one among many tests: `add_catalog` works at any time. Afterwards the
-    JVM is gone, and another one can be started by the same process.
+    JVM is gone, and another one can be started by the same process. `more` are settings of Spark's own.
 
     Raises:
         RuntimeError: Java, the jars or pyspark are missing.
@@ -60,6 +60,7 @@ def spark_session(tmp: Path) -> Iterator["SparkSession"]:
         "spark.sql.shuffle.partitions": "2",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        **(more or {}),
     }.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()

@@ -1,0 +1,135 @@
+"""What a run amounts to in the lineage graph, once it is known which versions it read and wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from app.domain.events import DatasetId, JobEvent, JobId, run_key
+from app.domain.lineage import ColumnLink, Edge, EdgeKind, Projection, Vertex, pipeline_vertex
+from app.domain.run_state import ResolvableUse, RunState, RunStatus
+
+OPENLINEAGE = "openlineage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Which vertex a use of a dataset is about; inferred where no event told the version."""
+
+    vertex: Vertex
+    is_inferred: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundUse:
+    """A use of a dataset and its binding."""
+
+    use: ResolvableUse
+    binding: Binding
+
+
+def outputs_to_bind(state: RunState) -> tuple[ResolvableUse, ...]:
+    """The outputs that the run has really written, as far as is known.
+
+    One whose version no event told is what was current when the run ended, if it ended well; a run that goes on, or
+    failed, may have written nothing.
+    """
+    if state.status is RunStatus.SUCCESS:
+        return state.outputs
+    return tuple(output for output in state.outputs if not output.is_inferred)
+
+
+def project_run(state: RunState, inputs: Sequence[BoundUse], outputs: Sequence[BoundUse]) -> Projection:
+    """The edges of a run: outputs from inputs, and what its pipeline consumed and produced."""
+    return _project(
+        owner=run_key(state.run_id),
+        job=state.job,
+        run_id=state.run_id,
+        at=state.ended_at or state.started_at,
+        inputs=inputs,
+        outputs=outputs,
+    )
+
+
+def project_job(owner: str, event: JobEvent, inputs: Sequence[BoundUse], outputs: Sequence[BoundUse]) -> Projection:
+    """The edges of a job that tells what it reads and writes without a run: as of the time of its event."""
+    return _project(owner=owner, job=event.job, run_id=None, at=event.event_time, inputs=inputs, outputs=outputs)
+
+
+def pipeline_id_of(job: JobId) -> str:
+    """The id under which a scheduler's job is a pipeline of ours."""
+    return f"{job.namespace}/{job.name}"
+
+
+def _project(
+    *,
+    owner: str,
+    job: JobId,
+    run_id: UUID | None,
+    at: datetime,
+    inputs: Sequence[BoundUse],
+    outputs: Sequence[BoundUse],
+) -> Projection:
+    pipeline = pipeline_vertex(pipeline_id_of(job), "")
+    vertices: dict[str, Vertex] = {}
+    edges: dict[tuple[EdgeKind, str, str], Edge] = {}
+
+    def state(
+        kind: EdgeKind, start: Vertex, end: Vertex, *, is_inferred: bool, columns: Iterable[ColumnLink] = ()
+    ) -> None:
+        if start.vertex_id == end.vertex_id:
+            return  # a run that reads what it writes
+        for vertex in (start, end):
+            vertices.setdefault(vertex.vertex_id, vertex)
+        key = (kind, start.vertex_id, end.vertex_id)
+        known = edges.get(key)
+        # Two names of one table, or a replace snapshot beside its ancestor: one edge says it all.
+        links = {*columns, *(known.columns if known else ())}
+        edges[key] = Edge(
+            kind=kind,
+            from_id=start.vertex_id,
+            to_id=end.vertex_id,
+            owner=owner,
+            source=OPENLINEAGE,
+            recorded_at=at,
+            run_id=run_id,
+            is_inferred=is_inferred and (known is None or known.is_inferred),
+            columns=tuple(sorted(links, key=_link_order)),
+        )
+
+    for read in inputs:
+        state(EdgeKind.CONSUMES, pipeline, read.binding.vertex, is_inferred=read.binding.is_inferred)
+    for written in outputs:
+        made = written.binding
+        state(EdgeKind.GENERATED_BY, made.vertex, pipeline, is_inferred=made.is_inferred)
+        state(EdgeKind.PRODUCES, pipeline, made.vertex, is_inferred=made.is_inferred)
+        links = _links_by_input(written)
+        for read in inputs:
+            state(
+                EdgeKind.DERIVED_FROM,
+                made.vertex,
+                read.binding.vertex,
+                is_inferred=made.is_inferred or read.binding.is_inferred,
+                columns=links.get(read.use.use.dataset, ()),
+            )
+    return Projection(owner=owner, vertices=vertices, edges=tuple(sorted(edges.values(), key=lambda edge: edge.order)))
+
+
+def _links_by_input(written: BoundUse) -> Mapping[DatasetId, list[ColumnLink]]:
+    found: dict[DatasetId, list[ColumnLink]] = {}
+    for use in written.use.use.columns:
+        if use.column is not None:  # else it decides about rows, which is what the edge says as a whole
+            link = ColumnLink(
+                from_column=use.column,
+                to_column=use.field,
+                transformation=use.transformation,
+                description=use.description,
+            )
+            found.setdefault(use.dataset, []).append(link)
+    return found
+
+
+def _link_order(link: ColumnLink) -> tuple[str, str, str, str]:
+    return (link.from_column, link.to_column, link.transformation or "", link.description or "")

@@ -1,0 +1,122 @@
+"""From the event log to the lineage graph: what came of a run is worked out anew whenever an event of it comes in.
+
+The unit is the run. All of its events are merged, whatever their order, the versions it read and wrote are found, and
+all that it had said in the graph before is replaced. A projector that dies leaves its runs to another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from app.domain.events import JobEvent, RunEvent
+from app.domain.lineage import Projection
+from app.domain.run_projection import outputs_to_bind, project_job, project_run
+from app.domain.run_state import ResolvableUse, merge
+from app.errors import AppError, LineageUnavailableError, Unavailable
+from app.lineage.openlineage.parse import parse_events
+from app.lineage.store import LineageStore
+from app.registry.events import Claim, EventLog, StoredEvent
+from app.services.resolving import Resolving
+from app.telemetry.tracing import span
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+LEASE_S = 60.0
+IDLE_S = 0.5
+AWAY_S = 5.0
+
+
+class Projector:
+    """Brings the graph up to the log. Any number may work at once, in any number of processes."""
+
+    def __init__(self, log: EventLog, store: LineageStore, resolving: Resolving) -> None:
+        self._log = log
+        self._store = store
+        self._resolving = resolving
+        self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something to do: do not wait for the next look."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Project what is pending, now and again and again until cancelled."""
+        is_prepared = False
+        while True:
+            self._news.clear()
+            pause_s = IDLE_S
+            try:
+                if not is_prepared:
+                    await self._store.prepare()
+                    is_prepared = True
+                while await self.project_pending():
+                    pass
+            except Unavailable as error:
+                logger.warning("projecting lineage waits: %s", error.message)
+                pause_s = AWAY_S
+            except Exception:
+                # Whatever it is, it must not be the end of projecting for as long as this process lives.
+                logger.exception("projecting lineage failed, and is tried again")
+                pause_s = AWAY_S
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def project_pending(self, limit: int = BATCH) -> int:
+        """Project at most so many pending runs; answers how many were claimed.
+
+        Raises:
+            LineageUnavailableError: the store is away; the claimed runs stay pending.
+            BackendUnavailableError: Postgres is away.
+        """
+        claims = await self._log.claim(limit, LEASE_S)
+        if not claims:
+            return 0
+        with span("lineage.project_runs", count=len(claims)):
+            projected: list[tuple[Claim, Projection]] = []
+            for claim in claims:
+                try:
+                    projected.append((claim, await self.project(claim.run_key, claim.events)))
+                except AppError as error:
+                    # This run waits, because a table of it cannot be read now; the others do not wait for it.
+                    await self._log.failed(claim.run_key, f"{error.code}: {error.message}")
+                except (ValueError, RecursionError) as error:
+                    logger.exception("run %s cannot be projected", claim.run_key)
+                    await self._log.failed(claim.run_key, f"{type(error).__name__}: {error}")
+            await self._apply(projected)
+        return len(claims)
+
+    async def project(self, run_key: str, events: Sequence[StoredEvent]) -> Projection:
+        """What the events of one run say, by what is known today. Raises as `Resolving.bind`."""
+        parsed = [parse_events(stored.body)[0].event for stored in events]
+        runs = [event for event in parsed if isinstance(event, RunEvent)]
+        if runs:
+            state = merge(runs)
+            inputs = await self._resolving.bind(state.inputs)
+            outputs = await self._resolving.bind(outputs_to_bind(state))
+            return project_run(state, inputs, outputs)
+        jobs = [event for event in parsed if isinstance(event, JobEvent)]
+        if jobs:
+            # A later event says the whole anew; of two at one moment the larger hash does, in whatever order they came.
+            last = max(jobs, key=lambda event: (event.event_time, event.body_hash))
+            uses = [
+                [ResolvableUse(use=use, at=last.event_time) for use in part] for part in (last.inputs, last.outputs)
+            ]
+            return project_job(run_key, last, await self._resolving.bind(uses[0]), await self._resolving.bind(uses[1]))
+        # Events about datasets alone join nothing.
+        return Projection(owner=run_key, vertices={}, edges=())
+
+    async def _apply(self, projected: Sequence[tuple[Claim, Projection]]) -> None:
+        try:
+            await self._store.apply([projection for _, projection in projected])
+        except LineageUnavailableError as error:
+            for claim, _ in projected:
+                await self._log.failed(claim.run_key, f"{error.code}: {error.message}")
+            raise
+        for claim, _ in projected:
+            await self._log.done(claim.run_key, claim.generation)
