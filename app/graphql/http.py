@@ -103,7 +103,7 @@ class GraphQLEndpoint:
 def graphql_routes(settings: Settings, path: str = "/graphql") -> list[BaseRoute]:
     """The routes of the GraphQL face: the endpoint, which is GraphiQL in a browser, and GraphiQL's files.
 
-    The application's `state.services` must have `datasets` and `versioning` while requests are served.
+    The application's `state.services` must have `datasets`, `versioning` and `lineage` while requests are served.
     """
     endpoint = GraphQLEndpoint(build_schema(settings), path)
     return [Route(path, endpoint.handle, methods=["GET", "POST"], name="graphql"), *graphiql_routes()]
@@ -114,6 +114,7 @@ def _context(request: Request, operation: Operation) -> GraphContext:
     return GraphContext(
         datasets=services.datasets,
         versioning=services.versioning,
+        lineage=services.lineage,
         actor=_actor(request),
         operation_name=operation.name,
     )

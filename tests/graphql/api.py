@@ -32,7 +32,10 @@ class Api:
 
     async def run(self, query: str, *, actor: str = "ada", **variables: Any) -> Answer:
         context = GraphContext(
-            datasets=self.services.datasets, versioning=self.services.versioning, actor=Actor(subject=actor)
+            datasets=self.services.datasets,
+            versioning=self.services.versioning,
+            lineage=self.services.lineage,
+            actor=Actor(subject=actor),
         )
         result = await self.schema.execute(query, variable_values=variables, context_value=context)
         return Answer(data=result.data, errors=[dict(error.formatted) for error in result.errors or ()])

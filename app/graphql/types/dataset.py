@@ -9,6 +9,7 @@ import strawberry
 
 from app.domain.history import History, Ref
 from app.domain.history import Snapshot as HistorySnapshot
+from app.domain.lineage import Direction
 from app.domain.names import DatasetName
 from app.domain.pages import cut_page
 from app.domain.versions import get_branch
@@ -34,6 +35,7 @@ from app.graphql.types.change import Change
 from app.graphql.types.enums import Availability, Layer, SnapshotOperation
 from app.graphql.types.inputs import TimeRange, VersionSelector
 from app.graphql.types.interfaces import Entity
+from app.graphql.types.lineage import ColumnEdge, DirectionArgument, LineageGraph, OptionsArgument, show_lineage
 from app.graphql.types.rows import RowPage
 from app.graphql.types.schema_version import SchemaVersion, show_schema
 from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of
@@ -240,6 +242,46 @@ class Dataset(Entity):
             truncated=preview.truncated,
             bytes_read=BigInt(preview.bytes_read),
         )
+
+    @field(
+        description="What its versions were made from, or what was made from them. Null, and an error, while the store "
+        "of the graph is away."
+    )
+    async def lineage(
+        self, info: Info, direction: DirectionArgument = Direction.UPSTREAM, options: OptionsArgument = None
+    ) -> LineageGraph | None:
+        """The lineage graph around all its versions."""
+        uuid = await self._find_uuid(info)
+        if uuid is None:
+            return None
+        root = info.context.lineage.dataset_root(uuid, str(self.dataset_name))
+        return await show_lineage(info, root, direction, options)
+
+    @field(
+        description="Which columns a column was made from, or with DOWNSTREAM, which were made from it; nearest first. "
+        "Without `at` of all versions. More than 5,000 are an error."
+    )
+    async def column_lineage(
+        self,
+        info: Info,
+        column: Annotated[str, strawberry.argument(description="The column.")],
+        at: Annotated[VersionSelector | None, strawberry.argument(description="The version.")] = None,
+        direction: DirectionArgument = Direction.UPSTREAM,
+        depth: Annotated[int | None, strawberry.argument(description="Hops, 1 to 20.")] = 3,
+    ) -> list[ColumnEdge] | None:
+        """Column lineage from one column."""
+        if at is not None:
+            at.check()
+        table = await self.find_table(info)
+        if table is None:
+            return None
+        if at is None:
+            root = info.context.lineage.dataset_root(table.state.table_uuid, str(self.dataset_name))
+        else:
+            found = await info.context.datasets.resolve_with_record(table, at.to_domain(table.state))
+            root = info.context.lineage.snapshot_root(table, found.snapshot_id)
+        edges = await info.context.lineage.column_lineage(root, column, direction, depth=3 if depth is None else depth)
+        return [ColumnEdge(edge=edge) for edge in edges]
 
     @field(description="What was done to it, newest first.", directives=[FORWARD_PAGE])
     async def changes(self, info: Info, first: First = None, after: After = None) -> Connection[Change]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.domain import history
+from app.domain.lineage import Direction
 from app.errors import SnapshotExpiredError
 from app.graphql import ids
 from app.graphql.context import Info
@@ -15,6 +16,7 @@ from app.graphql.fields import field
 from app.graphql.scalars import BigInt, SnapshotId
 from app.graphql.types.enums import Availability, SnapshotOperation
 from app.graphql.types.interfaces import Version
+from app.graphql.types.lineage import DirectionArgument, LineageGraph, OptionsArgument, show_lineage
 from app.graphql.types.schema_version import ColumnStats, SchemaVersion, show_column_stats, show_schema
 from app.graphql.types.summary import SnapshotSummary, show_summary
 from app.graphql.types.tag import Tag
@@ -107,6 +109,17 @@ class Snapshot(Version):
     def availability(self) -> Availability:
         """A snapshot in the table's metadata is available."""
         return Availability.AVAILABLE
+
+    @field(
+        description="What it was made from, or what was made from it. A `replace` snapshot holds its ancestor's rows, "
+        "and has its lineage. Null, and an error, while the store of the graph is away."
+    )
+    async def lineage(
+        self, info: Info, direction: DirectionArgument = Direction.UPSTREAM, options: OptionsArgument = None
+    ) -> LineageGraph | None:
+        """The lineage graph around it."""
+        root = info.context.lineage.snapshot_root(self.table, self.snapshot.snapshot_id)
+        return await show_lineage(info, root, direction, options)
 
     @field(description="What the manifests tell of the columns, without reading data.")
     async def column_stats(

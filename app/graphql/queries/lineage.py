@@ -1,0 +1,31 @@
+"""lineage: the graph around anything that has an id."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from app.domain.lineage import Direction
+from app.errors import InvalidArgumentError
+from app.graphql.context import Info
+from app.graphql.entities import get_node
+from app.graphql.ids import decode_id
+from app.graphql.types.dataset import Dataset
+from app.graphql.types.lineage import DirectionArgument, LineageGraph, OptionsArgument
+from app.graphql.types.snapshot import Snapshot
+
+
+async def find_lineage(
+    info: Info,
+    # strawberry keeps the name `root` for the value that it calls so.
+    root_id: Annotated[strawberry.ID, strawberry.argument(name="root", description="Id of a dataset or snapshot.")],
+    direction: DirectionArgument = Direction.BOTH,
+    options: OptionsArgument = None,
+) -> LineageGraph | None:
+    """The lineage graph around a node."""
+    node = await get_node(info, decode_id(root_id, "root"))
+    if not isinstance(node, (Dataset, Snapshot)):
+        raise InvalidArgumentError("root", "it is the id of something that lineage does not pass through")
+    graph: LineageGraph | None = await node.lineage(info, direction, options)
+    return graph
