@@ -32,7 +32,10 @@ test: $(STAMP) lint servers ## Check and test everything (without Java: says lou
 	$(BIN)/pytest -q --durations=15
 
 test-fast: $(STAMP) ## The tests that need neither Java nor much time
-	$(BIN)/pytest -q -m "not spark and not rest_catalog and not slow"
+	$(BIN)/pytest -q -m "not spark and not rest_catalog and not janusgraph and not slow"
+
+test-graph: $(STAMP) servers ## The lineage graph in a real JanusGraph (needs Java 17 and Maven)
+	$(BIN)/pytest -q -m janusgraph
 
 test-spark: $(STAMP) servers ## Spark and the REST catalog as judges of what we write (needs Java 17 and Maven)
 	$(BIN)/pytest -q -m "spark or rest_catalog"
@@ -42,9 +45,9 @@ servers: $(STAMP) ## Fetch and build the Java servers that the tests start
 		deploy/dev/iceberg-rest/build.sh && deploy/dev/janusgraph/build.sh && deploy/dev/spark/build.sh && \
 		$(UV) sync --frozen --quiet --inexact --group spark; \
 	elif [ -n "$$CI" ]; then \
-		echo "CI needs a JDK (java, javac) and mvn for the Spark and REST catalog suites"; exit 1; \
+		echo "CI needs a JDK (java, javac) and mvn for the Spark, REST catalog and JanusGraph suites"; exit 1; \
 	else \
-		echo "##  No JDK or Maven here: the Spark and REST catalog suites will NOT run."; \
+		echo "##  No JDK or Maven here: the Spark, REST catalog and JanusGraph suites will NOT run."; \
 	fi
 
 lint: $(STAMP) ## Formatting, style, types and layers
@@ -66,4 +69,4 @@ bench: $(STAMP) ## Run the benchmarks; one JSON line a case
 clean: ## Remove what was installed and built (not your data)
 	rm -rf $(VENV) deploy/dev/*/target dist build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install serve test test-fast test-spark servers lint format schema bench clean
+.PHONY: help install serve test test-fast test-graph test-spark servers lint format schema bench clean

@@ -92,7 +92,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             datasets=datasets,
             versioning=Versioning(datasets, changes, executor, settings),
             repair=repair,
-            health=Health(lake, changes, settings),
+            health=Health(lake, changes, graph, settings),
             ingesting=Ingesting(log, settings),
             lineage=Lineage(graph, log, projector, settings),
             projector=projector,

@@ -6,18 +6,23 @@ from dataclasses import dataclass
 
 from app.errors import AppError
 from app.lake.store import Lake
+from app.lineage.store import LineageStore
 from app.registry.changes import ChangeLog
 from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One backend: whether it answers, what was seen, and what to do where it does not."""
+    """One backend: whether it answers, what was seen, and what to do where it does not.
+
+    Without one that is not `is_required`, most requests can be served all the same.
+    """
 
     name: str
     ok: bool
     detail: str
     hint: str | None = None
+    is_required: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +34,32 @@ class HealthReport:
     @property
     def is_ready(self) -> bool:
         """Whether requests can be served."""
-        return all(check.ok for check in self.checks)
+        return all(check.ok for check in self.checks if check.is_required)
 
 
 class Health:
     """Asks each backend something cheap."""
 
-    def __init__(self, lake: Lake, changes: ChangeLog, settings: Settings) -> None:
+    def __init__(self, lake: Lake, changes: ChangeLog, graph: LineageStore, settings: Settings) -> None:
         self._lake = lake
         self._changes = changes
+        self._graph = graph
         self._settings = settings
 
     async def check(self) -> HealthReport:
-        """One statement to Postgres, one listing from the catalog."""
-        return HealthReport(checks=(await self._postgres(), await self._catalog()))
+        """One statement to Postgres, one listing from the catalog, and JanusGraph's version where one is configured."""
+        checks = [await self._postgres(), await self._catalog()]
+        if self._settings.graph_url is not None:
+            checks.append(await self._lineage())
+        return HealthReport(checks=tuple(checks))
+
+    async def _lineage(self) -> Check:
+        try:
+            version = await self._graph.ping()
+        except AppError as error:
+            hint = "STRATIGRAPH_GRAPH_URL names it; only lineage fields fail, and catch up once it is back."
+            return Check(name="lineage", ok=False, detail=error.message, hint=hint, is_required=False)
+        return Check(name="lineage", ok=True, detail=f"{self._graph.kind}, version {version}", is_required=False)
 
     async def _postgres(self) -> Check:
         kind = "embedded" if self._settings.is_database_embedded else "external"
