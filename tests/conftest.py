@@ -18,6 +18,7 @@ from app.postgres.migrate import migrate
 pytest_plugins = ["tests.servers.availability"]
 
 TEMPLATE = "stratigraph_template"
+DROP_ATTEMPTS = 50
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +68,21 @@ def _temporary_database(url: str, *, template: str) -> Iterator[str]:
     try:
         yield with_database(url, name)
     finally:
-        # By force: a test that failed may have left connections behind.
-        asyncio.run(_execute(url, f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(_drop(url, name))
+
+
+async def _drop(url: str, name: str) -> None:
+    for attempt in range(DROP_ATTEMPTS):
+        try:
+            # By force: a test that failed may have left connections behind.
+            await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectInUseError):
+            # Autovacuum is in it, which is the superuser's and soon done.
+            if attempt == DROP_ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -30,9 +30,11 @@ from app.lineage.janusgraph.transport import GRACE_S, DeadlineProtocol, Deadline
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TIMED_OUT = 598
 _DISCONNECTED = "Server disconnected"
-# In messages and names of exceptions; the last three are BerkeleyDB's.
+# In messages and names of exceptions; the last line is BerkeleyDB's.
 _CONFLICT_SIGNS = (
     *("could not commit", "uniqueness constraint", "lockingexception", "has been removed"),
+    # What was found a step earlier is gone: another transaction took the last edge of a vertex, and the vertex with it.
+    "nosuchelementexception",
     *("deadlock", "lockconflict", "locktimeout"),
 )
 _ATTEMPTS = 12
