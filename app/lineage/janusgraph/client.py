@@ -32,9 +32,9 @@ _TIMED_OUT = 598
 _DISCONNECTED = "Server disconnected"
 # In messages and names of exceptions; the last line is BerkeleyDB's.
 _CONFLICT_SIGNS = (
-    *("could not commit", "uniqueness constraint", "lockingexception", "has been removed"),
-    # What was found a step earlier is gone: another transaction took the last edge of a vertex, and the vertex with it.
-    "nosuchelementexception",
+    *("could not commit", "uniqueness constraint", "lockingexception"),
+    # Our own scripts', of what was found a step earlier and is gone. The server tells the message of its cause alone.
+    "stratigraphtornread",
     *("deadlock", "lockconflict", "locktimeout"),
 )
 _ATTEMPTS = 12

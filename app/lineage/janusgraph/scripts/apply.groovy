@@ -11,13 +11,16 @@ import java.time.temporal.ChronoUnit
 import org.apache.tinkerpop.gremlin.structure.Direction
 import org.janusgraph.core.JanusGraph
 import org.janusgraph.core.JanusGraphEdge
+import org.janusgraph.core.JanusGraphRelation
 import org.janusgraph.core.JanusGraphTransaction
 import org.janusgraph.core.JanusGraphVertex
+import org.janusgraph.core.JanusGraphVertexProperty
 import org.janusgraph.core.attribute.Contain
 
+/** Reads are of no one moment; this one was in the midst of a commit. Without a cause: a client is told of that alone. */
 class StratigraphTornRead extends RuntimeException {
-    StratigraphTornRead(Throwable cause) {
-        super('what was to be changed has been removed meanwhile: ' + cause.message, cause)
+    StratigraphTornRead(String what) {
+        super('StratigraphTornRead: ' + what)
     }
 }
 
@@ -49,8 +52,8 @@ class StratigraphApply {
             try {
                 apply.replace(batch)
             } catch (IllegalStateException | NoSuchElementException e) {
-                // Reads are of no one moment: an index may lead to a vertex of which nothing is left.
-                throw new StratigraphTornRead(e)
+                // Such as an index that leads to a vertex of which nothing is left.
+                throw new StratigraphTornRead(e.toString())
             }
             if (tx.hasModifications()) {
                 tx.commit()
@@ -244,6 +247,8 @@ class StratigraphApply {
     /** Vertices go with their last edge, and entities with their last version. */
     void sweep() {
         Set<JanusGraphVertex> emptied = new LinkedHashSet<>()
+        // Before their edges: a guard read later may be that of a writer whose edge was not seen.
+        bereft.each { JanusGraphVertex it -> it.value('guard') }
         bereft.each { JanusGraphVertex vertex ->
             int left = count(vertex, Direction.BOTH, LABELS)
             if (left == 0) {
@@ -256,6 +261,7 @@ class StratigraphApply {
             }
         }
         emptied.each { JanusGraphVertex entity ->
+            entity.value('guard')
             int left = count(entity, Direction.IN, 'VERSION_OF')
             if (left == 0) {
                 remove(entity)
@@ -279,9 +285,22 @@ class StratigraphApply {
         vertex.property('guard', 1L + (long) vertex.value('guard'))
     }
 
-    /** Counted up first: removing reads the vertex anew, and would take the guard of a later writer for the one seen. */
+    /**
+     * Removes a vertex without edges, but for its own VERSION_OF.
+     *
+     * <p>All of it is read at once, and removed as it was read then. Who gave it an edge before has counted up its guard,
+     * which was read first and would differ; who does so later fails on the guard's lock.
+     */
     static void remove(JanusGraphVertex vertex) {
-        guard(vertex)
+        Object guard = vertex.value('guard')
+        for (JanusGraphRelation it : vertex.query().direction(Direction.BOTH).relations()) {
+            boolean isChanged = it.isEdge()
+                ? it.getType().name() != 'VERSION_OF' || it.direction(vertex) != Direction.OUT
+                : it.getType().name() == 'guard' && ((JanusGraphVertexProperty) it).value() != guard
+            if (isChanged) {
+                throw new StratigraphTornRead('a vertex that was to go has another edge')
+            }
+        }
         vertex.remove()
     }
 
