@@ -14,6 +14,8 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from app.domain.names import escape_key
+
 # Postgres' B-trees take keys of up to 2,704 bytes, and two names of 2,000 characters can have 16,000.
 MAX_KEY_BYTES = 1000
 
@@ -264,8 +266,7 @@ def run_key(run_id: UUID) -> str:
 
 
 def _named_key(kind: str, namespace: str, name: str) -> str:
-    # The bar cannot be mistaken: a name may have one, but what is before the first is the namespace.
-    key = f"{kind}:{namespace.replace('|', '%7C')}|{name}"
+    key = f"{kind}:{escape_key(namespace)}|{escape_key(name)}"
     if len(key.encode()) <= MAX_KEY_BYTES:
         return key
     # A short one always has a bar, so that no name can look like this.

@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from app.domain.names import escape_key
 from app.errors import InvalidArgumentError
 
 DEFAULT_DEPTH, MAX_DEPTH = 3, 50
@@ -68,8 +69,9 @@ class Vertex:
     """One version of one entity; with `version` None, the entity itself (only in answers of grain ENTITY, and roots).
 
     `entity` is stable under renames: `dataset:<table uuid>`, `external:<namespace>|<name>` for what is in no catalog of
-    ours, `model:<name>`, `pipeline:<pipeline id>`. `version` is a snapshot id or a number in decimal, what another
-    system calls its version, or "" where that is not known. `name` is for people, and may be out of date.
+    ours, `model:<name>`, `pipeline:<pipeline id>`; names are escaped, so that none has an `@` or a bar of its own.
+    `version` is a snapshot id or a number in decimal, what another system calls its version, or "" where that is not
+    known. `name` is for people, and may be out of date.
     """
 
     entity: str
@@ -232,21 +234,27 @@ def dataset_entity(table_uuid: UUID) -> str:
     return f"dataset:{table_uuid}"
 
 
+def is_external(vertex: Vertex) -> bool:
+    """Whether it is of a dataset that is in no catalog of ours."""
+    return vertex.entity.startswith("external:")
+
+
 def external_vertex(namespace: str, name: str, version: str) -> Vertex:
     """The vertex of a dataset that is in no catalog of ours; `version` is "" where it is not known."""
-    # The bar cannot be mistaken: a name may have one, but what is before the first is the namespace.
-    entity = f"external:{namespace.replace('|', '%7C')}|{name}"
+    entity = f"external:{escape_key(namespace)}|{escape_key(name)}"
     return Vertex(entity=entity, version=version, kind=EntityKind.DATASET, name=f"{namespace}/{name}")
 
 
 def model_vertex(name: str, number: int) -> Vertex:
     """The vertex of a model version."""
-    return Vertex(entity=f"model:{name}", version=str(number), kind=EntityKind.MODEL, name=name)
+    return Vertex(entity=f"model:{escape_key(name)}", version=str(number), kind=EntityKind.MODEL, name=name)
 
 
 def pipeline_vertex(pipeline_id: str, version: str) -> Vertex:
     """The vertex of a pipeline version; `version` is "" where a run does not say which."""
-    return Vertex(entity=f"pipeline:{pipeline_id}", version=version, kind=EntityKind.PIPELINE, name=pipeline_id)
+    return Vertex(
+        entity=f"pipeline:{escape_key(pipeline_id)}", version=version, kind=EntityKind.PIPELINE, name=pipeline_id
+    )
 
 
 def roll_up(edges: Iterable[Edge], vertices: Mapping[str, Vertex]) -> list[Edge]:

@@ -68,3 +68,8 @@ def _check_part(kind: str, part: str) -> None:
 def is_storable(text: str) -> bool:
     """Whether Postgres can hold the text: neither NUL nor a lone surrogate, which JSON can spell, is in it."""
     return not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text)
+
+
+def escape_key(text: str) -> str:
+    """The text as a part of a key whose parts `|` and `@` separate; different texts stay different."""
+    return text.replace("%", "%25").replace("|", "%7C").replace("@", "%40")

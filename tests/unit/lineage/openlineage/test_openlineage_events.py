@@ -60,7 +60,7 @@ def test_a_dataset_event() -> None:
     event = parse({"eventTime": AT, "producer": PRODUCER, "dataset": dataset_json("a|b", "5")}).event
 
     assert isinstance(event, DatasetEvent)
-    assert (event.run_key, event.dataset.version) == ("dataset:file|a|b", "5")
+    assert (event.run_key, event.dataset.version) == ("dataset:file|a%7Cb", "5")
 
 
 def test_keys_stay_short_enough_for_an_index_and_apart() -> None:
