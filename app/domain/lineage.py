@@ -215,6 +215,21 @@ class ColumnEdge:
     transformation: str | None
     description: str | None
 
+    @property
+    def order(self) -> tuple[int, str, str, str, str, str, str, bool, bool]:
+        """Sort key, total: nearest first."""
+        return (
+            self.depth,
+            self.from_vertex.vertex_id,
+            self.from_column,
+            self.to_vertex.vertex_id,
+            self.to_column,
+            self.transformation or "",
+            self.description or "",
+            self.transformation is not None,
+            self.description is not None,
+        )
+
 
 # Which edges a walk follows, by whether it leaves a vertex along them or against them.
 UPSTREAM_OUT = (EdgeKind.DERIVED_FROM, EdgeKind.TRAINED_ON, EdgeKind.GENERATED_BY)

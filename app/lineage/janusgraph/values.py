@@ -87,10 +87,10 @@ def to_column_edges(answer: Mapping[str, Any]) -> list[ColumnEdge]:
             transformation=transformation,
             description=description,
         )
-        key = _step_order(edge)[1:]
+        key = edge.order[1:]
         if key not in found or depth < found[key].depth:
             found[key] = edge
-    return sorted(found.values(), key=_step_order)
+    return sorted(found.values(), key=lambda edge: edge.order)
 
 
 def _links(rows: Sequence[Sequence[Any]]) -> dict[tuple[int, int, str], list[ColumnLink]]:
@@ -107,17 +107,3 @@ def _links(rows: Sequence[Sequence[Any]]) -> dict[tuple[int, int, str], list[Col
 
 def _node_order(node: FoundVertex) -> tuple[int, str]:
     return (node.depth, node.vertex.vertex_id)
-
-
-def _step_order(edge: ColumnEdge) -> tuple[Any, ...]:
-    return (
-        edge.depth,
-        edge.from_vertex.vertex_id,
-        edge.from_column,
-        edge.to_vertex.vertex_id,
-        edge.to_column,
-        edge.transformation or "",
-        edge.description or "",
-        edge.transformation is not None,
-        edge.description is not None,
-    )

@@ -60,7 +60,7 @@ async def find_column_edges(
     found = _Found()
     for way in ways(direction):
         await _follow(connection, way, [(number, column) for number in roots], found, depth=depth, limit=limit)
-    edges = sorted(found.steps.values(), key=_order)
+    edges = sorted(found.steps.values(), key=lambda edge: edge.order)
     return edges[:limit], found.is_complete and len(edges) <= limit
 
 
@@ -111,18 +111,4 @@ def _add(found: _Found, row: asyncpg.Record, hops: int) -> None:
         depth=hops,
         transformation=row["transformation"],
         description=row["description"],
-    )
-
-
-def _order(edge: ColumnEdge) -> tuple[int, str, str, str, str, str, str, bool, bool]:
-    return (
-        edge.depth,
-        edge.from_vertex.vertex_id,
-        edge.from_column,
-        edge.to_vertex.vertex_id,
-        edge.to_column,
-        edge.transformation or "",
-        edge.description or "",
-        edge.transformation is not None,
-        edge.description is not None,
     )
