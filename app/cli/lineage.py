@@ -13,7 +13,7 @@ from app.cli.session import with_services
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
-    from app.services.graph_upkeep import DriftReport
+    from app.services.graph_upkeep import DriftReport, RebuildReport
     from app.services.lineage import LineageAnswer
 
 DRIFTED = 1
@@ -73,16 +73,25 @@ def show_lineage(
 
 @app.command("rebuild")
 def rebuild(json: options.Json = False) -> None:
-    """Make the lineage graph again from all that was reported."""
+    """Make the lineage graph again from all that was reported.
+
+    The exit code is 1 where runs have to wait, because what they speak of cannot be read now.
+    """
 
     def progress(done: int, total: int) -> None:
         print_note(f"[{done}/{total}] runs")
 
-    total = with_services(lambda services: services.upkeep.rebuild(progress))
+    report: RebuildReport = with_services(lambda services: services.upkeep.rebuild(progress))
     if json:
-        print_json({"runs": total})
-        return
-    print_line(f"The graph is made of {total} runs.")
+        print_json({"runs": report.runs, "waiting": report.waiting})
+    else:
+        print_line(f"The graph is made of {report.runs} runs.")
+        if report.waiting:
+            print_note(
+                f"{report.waiting} more wait, because what they speak of cannot be read now; a server goes on with it."
+            )
+    if report.waiting:
+        raise typer.Exit(DRIFTED)
 
 
 @app.command("check")

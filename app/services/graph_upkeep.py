@@ -37,6 +37,14 @@ class DriftReport:
         return not self.differing_count and not self.unknown_count
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildReport:
+    """How many runs the graph is made of, and how many more wait: what they speak of cannot be read now."""
+
+    runs: int
+    waiting: int
+
+
 class GraphUpkeep:
     """The graph as a projection of the log: made anew, and checked."""
 
@@ -45,8 +53,8 @@ class GraphUpkeep:
         self._store = store
         self._projector = projector
 
-    async def rebuild(self, progress: Callable[[int, int], None]) -> int:
-        """Drop the graph and make it again from the log; answers of how many runs. `progress` takes (done, total).
+    async def rebuild(self, progress: Callable[[int, int], None]) -> RebuildReport:
+        """Drop the graph and make it again from the log. `progress` takes (done, total).
 
         Answers are incomplete meanwhile, and their watermark says so. It may be killed at any moment: what is left is
         pending, and done by any projector. Others may report and project at the same time.
@@ -69,8 +77,9 @@ class GraphUpkeep:
                 if await self._log.count_waiting() == await self._log.count_pending():
                     break
                 await asyncio.sleep(WAIT_S)
-        progress(total - await self._log.count_pending(), total)
-        return total
+        waiting = await self._log.count_pending()
+        progress(max(0, total - waiting), total)
+        return RebuildReport(runs=max(0, total - waiting), waiting=waiting)
 
     async def check(self) -> DriftReport:
         """Compare the graph with what the events of each run say. Costs a projection of every run.

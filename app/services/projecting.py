@@ -14,10 +14,11 @@ from app.domain.events import JobEvent, RunEvent
 from app.domain.lineage import Projection
 from app.domain.run_projection import outputs_to_bind, project_job, project_run
 from app.domain.run_state import ResolvableUse, merge
-from app.errors import AppError, LineageUnavailableError, Unavailable
+from app.errors import AppError, LineageUnavailableError
 from app.lineage.openlineage.parse import parse_events
 from app.lineage.store import LineageStore
 from app.registry.events import Claim, EventLog, StoredEvent
+from app.services.background import keep_at
 from app.services.resolving import Resolving
 from app.telemetry.tracing import span
 
@@ -37,6 +38,7 @@ class Projector:
         self._store = store
         self._resolving = resolving
         self._news = asyncio.Event()
+        self._is_prepared = False
 
     def wake(self) -> None:
         """There is something to do: do not wait for the next look."""
@@ -44,28 +46,7 @@ class Projector:
 
     async def run(self) -> None:
         """Project what is pending, now and again and again until cancelled."""
-        is_prepared = False
-        while True:
-            self._news.clear()
-            pause_s = IDLE_S
-            try:
-                if not is_prepared:
-                    await self._store.prepare()
-                    is_prepared = True
-                while await self.project_pending():
-                    pass
-            except Unavailable as error:
-                logger.warning("projecting lineage waits: %s", error.message)
-                pause_s = AWAY_S
-            except Exception:
-                # Whatever it is, it must not be the end of projecting for as long as this process lives.
-                logger.exception("projecting lineage failed, and is tried again")
-                pause_s = AWAY_S
-            try:
-                async with asyncio.timeout(pause_s):
-                    await self._news.wait()
-            except TimeoutError:
-                continue
+        await keep_at("projecting lineage", self._catch_up, pause_s=IDLE_S, away_s=AWAY_S, news=self._news)
 
     async def project_pending(self, limit: int = BATCH) -> int:
         """Project at most so many pending runs; answers how many were claimed.
@@ -85,9 +66,9 @@ class Projector:
                 except AppError as error:
                     # This run waits, because a table of it cannot be read now; the others do not wait for it.
                     await self._log.failed(claim.run_key, f"{error.code}: {error.message}")
-                except (ValueError, RecursionError) as error:
-                    logger.exception("run %s cannot be projected", claim.run_key)
-                    await self._log.failed(claim.run_key, f"{type(error).__name__}: {error}")
+                except Exception as error:  # noqa: BLE001  logged, and kept beside the run
+                    # Whatever is wrong with one run must not hold up those that were claimed with it, for ever.
+                    await self._give_up(claim, error)
             await self._apply(projected)
         return len(claims)
 
@@ -111,6 +92,13 @@ class Projector:
         # Events about datasets alone join nothing.
         return Projection(owner=run_key, vertices={}, edges=())
 
+    async def _catch_up(self) -> None:
+        if not self._is_prepared:
+            await self._store.prepare()
+            self._is_prepared = True
+        while await self.project_pending():
+            continue
+
     async def _apply(self, projected: Sequence[tuple[Claim, Projection]]) -> None:
         try:
             await self._store.apply([projection for _, projection in projected])
@@ -118,5 +106,18 @@ class Projector:
             for claim, _ in projected:
                 await self._log.failed(claim.run_key, f"{error.code}: {error.message}")
             raise
+        except Exception as error:  # noqa: BLE001  logged, and kept beside the run
+            # Something that the store cannot hold: whose it is shows when each is applied by itself.
+            if len(projected) == 1:
+                await self._give_up(projected[0][0], error)
+                return
+            for one in projected:
+                await self._apply([one])
+            return
         for claim, _ in projected:
             await self._log.done(claim.run_key, claim.generation)
+
+    async def _give_up(self, claim: Claim, error: Exception) -> None:
+        """Leave a run pending, to be tried again later and later; why is in the log, and beside the run."""
+        logger.error("run %s cannot be projected", claim.run_key, exc_info=error)
+        await self._log.failed(claim.run_key, f"{type(error).__name__}: {error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
@@ -15,6 +14,7 @@ from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.change_rows import StoredChange
 from app.registry.changes import ChangeLog
+from app.services.background import keep_at
 from app.services.datasets import Datasets
 from app.settings import Settings
 
@@ -39,15 +39,7 @@ class Repair:
 
     async def run(self) -> None:
         """Settle what is overdue, now and then again and again until cancelled."""
-        while True:
-            try:
-                await self.settle_overdue()
-            except Unavailable as error:
-                logger.warning("repair waits: %s", error.message)
-            except Exception:
-                # Whatever it is, it must not be the end of repair for as long as this process lives.
-                logger.exception("repair failed, and is tried again")
-            await asyncio.sleep(self._interval_s)
+        await keep_at("repair", self.settle_overdue, pause_s=self._interval_s, away_s=self._interval_s)
 
     async def settle_overdue(self, table_uuid: UUID | None = None, *, is_locked: bool = False) -> int:
         """Settle the overdue changes of one table, or of all; answers how many were.

@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ import pytest
 
 from app.bootstrap import Services, open_services
 from app.domain.lineage import Edge, EdgeKind, Projection, external_vertex
+from app.registry.events import StoredEvent
 from app.settings import Settings
 from tests.integration.lineage.events import body, run_event
 
@@ -82,9 +83,9 @@ async def test_a_rebuilt_graph_is_the_same_graph(services: Services) -> None:
     assert len(before) == 40 * 4
     seen: list[tuple[int, int]] = []
 
-    total = await services.upkeep.rebuild(lambda done, of: seen.append((done, of)))
+    report = await services.upkeep.rebuild(lambda done, of: seen.append((done, of)))
 
-    assert total == 40
+    assert (report.runs, report.waiting) == (40, 0)
     assert await whole_graph(services) == before
     assert seen[0] == (0, 40)
     assert seen[-1] == (40, 40)
@@ -121,6 +122,52 @@ async def test_drift_is_found_and_mended(services: Services, settings: Settings)
     assert report.unknown == ("run:nobody",)
     await services.upkeep.rebuild(lambda done, total: None)
     assert (await services.upkeep.check()).is_same
+
+
+async def test_a_run_that_cannot_be_projected_holds_up_no_other(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given one run that cannot be read, and one that the store cannot hold, in one batch with others
+    for number in range(8):
+        await services.ingesting.ingest(body(*events_of(number)))
+    unreadable, unwritable = f"run:{run_id(2)}", f"run:{run_id(5)}"
+    project, apply = services.projector.project, services.projector._store.apply
+
+    async def project_most(run_key: str, events: Sequence[StoredEvent]) -> Projection:
+        if run_key == unreadable:
+            raise RuntimeError("nobody expected this")
+        return await project(run_key, events)
+
+    async def apply_most(projections: Sequence[Projection]) -> None:
+        if unwritable in {projection.owner for projection in projections}:
+            raise TypeError("nobody expected that")
+        await apply(projections)
+
+    monkeypatch.setattr(services.projector, "project", project_most)
+    monkeypatch.setattr(services.projector._store, "apply", apply_most)
+
+    # when
+    await services.projector.project_pending()
+
+    # then
+    assert {edge[0][3] for edge in await whole_graph(services)} == {
+        f"run:{run_id(number)}" for number in range(8) if number not in (2, 5)
+    }
+    connection = await asyncpg.connect(services.settings.database_url)
+    try:
+        waiting = await connection.fetch("SELECT run_key, failure FROM lineage_pending ORDER BY run_key")
+    finally:
+        await connection.close()
+    assert [tuple(row) for row in waiting] == [
+        (unreadable, "RuntimeError: nobody expected this"),
+        (unwritable, "TypeError: nobody expected that"),
+    ]
+
+    # and once they can be, they are
+    monkeypatch.undo()
+    rebuilt = await services.upkeep.rebuild(lambda done, total: None)
+    assert (rebuilt.runs, rebuilt.waiting) == (8, 0)
+    assert len(await whole_graph(services)) == 8 * 4
 
 
 @pytest.mark.parametrize("runs", [pytest.param(150, id="short"), pytest.param(1500, id="full", marks=pytest.mark.slow)])
