@@ -11,7 +11,7 @@ from datetime import datetime
 
 from app.domain.events import DatasetId, DatasetUse
 from app.domain.history import History, SnapshotOperation
-from app.domain.lineage import EntityKind, Vertex, dataset_entity, external_vertex, snapshot_vertex
+from app.domain.lineage import EntityKind, Vertex, dataset_entity, external_vertex, is_external, snapshot_vertex
 from app.domain.locations import location_of_dataset, normalise_location
 from app.domain.names import DatasetName
 from app.domain.run_projection import Binding, BoundUse
@@ -37,7 +37,7 @@ class _Locations:
 
 
 class Resolving:
-    """Binds uses of datasets to vertices, once for ever."""
+    """Binds uses of datasets to vertices; to those of our tables once for ever."""
 
     def __init__(self, datasets: Datasets, bindings: Bindings) -> None:
         self._datasets = datasets
@@ -48,8 +48,8 @@ class Resolving:
     async def bind(self, uses: Sequence[ResolvableUse]) -> list[BoundUse]:
         """Each use with the vertex that it is about, in their order.
 
-        A dataset that is none of our tables is an external one. What was bound before stays bound so, because the
-        tables' histories forget.
+        A dataset that is none of our tables is an external one. What was bound to a table before stays bound so,
+        because tables' histories forget.
 
         Raises:
             BackendUnavailableError: Postgres or the catalog is away.
@@ -58,7 +58,9 @@ class Resolving:
         keys = [_key(use) for use in uses]
         known = await self._bindings.find(keys)
         fresh = {key: await self._find(use) for key, use in zip(keys, uses, strict=True) if key not in known}
-        known |= await self._bindings.keep(fresh)
+        # What is external today may be a table of ours tomorrow, and is looked for again each time.
+        ours = {key: binding for key, binding in fresh.items() if not is_external(binding.vertex)}
+        known |= fresh | await self._bindings.keep(ours)
         return [BoundUse(use=use, binding=known[key]) for key, use in zip(keys, uses, strict=True)]
 
     async def _find(self, use: ResolvableUse) -> Binding:

@@ -282,3 +282,27 @@ async def test_a_table_that_cannot_be_read_keeps_its_run_waiting_and_no_other(
     await project(services)
 
     assert await edges(services, CUSTOMERS, customers.third, Direction.UPSTREAM) == expected(sales, customers)
+
+
+async def test_a_table_that_is_registered_after_the_event_is_joined_by_the_next_one(
+    services: Services, catalog: Catalog, sales: Orders
+) -> None:
+    # given an event about a table that is not there yet
+    source = of_table(await services.datasets.load(name(SALES)), sales.second)
+    made = {"namespace": "file", "name": f"{services.settings.warehouse}/late/orders"}
+    await services.ingesting.ingest(body(run_event("COMPLETE", RUN, "2026-02-15T10:00:00Z", [source], [made])))
+    await project(services)
+    found = await edges(services, SALES, sales.second, Direction.DOWNSTREAM)
+    assert {end for kind, end, _ in found if kind == "DERIVED_FROM"} == {f"file/{made['name']}@"}
+
+    # when it is there
+    late = create_orders(catalog, "late.orders")
+    table = await services.datasets.load(name("late.orders"))
+    assert table.state.location == f"file://{made['name']}"
+    later = run_event("COMPLETE", RUN, "2026-02-15T10:00:01Z", [], [of_table(table, late.third)])
+    await services.ingesting.ingest(body(later))
+    await project(services)
+
+    # then
+    found = await edges(services, SALES, sales.second, Direction.DOWNSTREAM)
+    assert {end for kind, end, _ in found if kind == "DERIVED_FROM"} == {f"late.orders@{late.third}"}
