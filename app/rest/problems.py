@@ -108,6 +108,7 @@ class Endpoint:
         except AppError as error:
             return problem_of(request, error)
         except Exception:
+            # The last resort of a path: masked to the client, whole in the log, and the same number in both.
             masked = ProblemResponse(
                 request,
                 status=HTTPStatus.INTERNAL_SERVER_ERROR,
