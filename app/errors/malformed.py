@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from app.errors.base import Invalid, did_you_mean
 
+_SHOWN_TASKS = 100
+
 
 class InvalidReferenceError(Invalid):
     """A version reference that no grammar rule accepts, or whose number is out of range."""
@@ -126,6 +128,32 @@ class InvalidEventError(Invalid):
         # The pointer (RFC 6901) leads from the event, not from the batch, to what is wrong; "" is the whole of it.
         where = ("" if index is None else f"event {index} of the batch, ") + (_shown(pointer) or "the whole document")
         super().__init__(f"Not a lineage event: {where}: {reason}.", pointer=pointer, reason=reason, index=index)
+
+
+class InvalidDagError(Invalid):
+    """A pipeline's DAG that cannot be one."""
+
+    code = "INVALID_DAG"
+
+    def __init__(
+        self,
+        pointer: str,
+        reason: str,
+        *,
+        other_pointer: str | None = None,
+        cycle: Sequence[str] = (),
+        suggestions: Sequence[str] = (),
+    ) -> None:
+        # Of a long cycle the beginning: an answer is for people.
+        super().__init__(
+            f"Not a DAG: {_shown(pointer) or 'the whole document'}: {reason}.{did_you_mean(suggestions)}",
+            pointer=pointer,
+            reason=reason,
+            otherPointer=other_pointer,
+            cycle=list(cycle[:_SHOWN_TASKS]),
+            cycleLength=len(cycle),
+            suggestions=list(suggestions),
+        )
 
 
 def _shown(pointer: str) -> str:
