@@ -26,6 +26,10 @@ class ChangeKind(StrEnum):
     BRANCH_DELETED = "BRANCH_DELETED"
     ROLLED_BACK = "ROLLED_BACK"
     ROLLBACK_UNDONE = "ROLLBACK_UNDONE"
+    MODEL_REGISTERED = "MODEL_REGISTERED"
+    MODEL_ARCHIVED = "MODEL_ARCHIVED"
+    PIPELINE_REGISTERED = "PIPELINE_REGISTERED"
+    DATASET_PROMOTED = "DATASET_PROMOTED"
 
 
 class ChangeState(StrEnum):
@@ -81,14 +85,48 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSubject:
+    """A dataset that something was done to, under the name that it had then."""
+
+    dataset: DatasetName
+    table_uuid: UUID
+
+    def __str__(self) -> str:
+        return str(self.dataset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSubject:
+    """A model that something was done to."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSubject:
+    """A pipeline that something was done to."""
+
+    pipeline_id: str
+
+    def __str__(self) -> str:
+        return self.pipeline_id
+
+
+RegistrySubject = ModelSubject | PipelineSubject
+Subject = DatasetSubject | RegistrySubject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One recorded change of a dataset."""
+    """One recorded change of a dataset, a model or a pipeline."""
 
     change_id: UUID
     kind: ChangeKind
     state: ChangeState
-    dataset: DatasetName
-    table_uuid: UUID
+    subject: Subject
     actor: Actor
     reason: str | None
     intended_at: datetime

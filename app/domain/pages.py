@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from app.errors import InvalidPageError
 
@@ -76,6 +77,21 @@ def decode_cursor(kind: str, cursor: str, argument: str = "after") -> CursorKey:
     if not key or not all(isinstance(part, (int, str)) and not isinstance(part, bool) for part in key):
         raise InvalidPageError(argument, "it is no cursor of this API")
     return key
+
+
+def decode_instant_cursor(kind: str, cursor: str) -> tuple[int, UUID]:
+    """The key of a list that is ordered by an instant, in microseconds since 1970, and an id.
+
+    Raises:
+        InvalidPageError: as `decode_cursor`.
+    """
+    key = decode_cursor(kind, cursor)
+    if len(key) == 2 and isinstance(key[0], int) and -(2**63) <= key[0] < 2**63:
+        try:
+            return key[0], UUID(str(key[1]))
+        except ValueError as error:
+            raise InvalidPageError("after", "it is no cursor of this API") from error
+    raise InvalidPageError("after", "it is no cursor of this API")
 
 
 def cut_page(items: Sequence[Item], request: PageRequest, *, kind: str, key: Callable[[Item], CursorKey]) -> Page[Item]:

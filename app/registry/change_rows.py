@@ -9,15 +9,25 @@ from uuid import UUID
 
 import asyncpg
 
-from app.domain.changes import Actor, Change, ChangeKind, ChangeState, Command
+from app.domain.changes import (
+    Actor,
+    Change,
+    ChangeKind,
+    ChangeState,
+    Command,
+    DatasetSubject,
+    ModelSubject,
+    PipelineSubject,
+    Subject,
+)
 from app.domain.history import RefKind
 from app.domain.names import DatasetName
 from app.domain.ref_plans import RefPlan
 from app.errors import JsonValue
 
 COLUMNS = (
-    "change_id, kind, state, table_uuid, namespace, table_name, actor, reason, plan, details, base_metadata, "
-    "request_hash, intended_at, settled_at, lease_until < now() AS is_overdue"
+    "change_id, kind, state, subject_kind, subject_name, table_uuid, namespace, table_name, actor, reason, plan, "
+    "details, base_metadata, request_hash, intended_at, settled_at, lease_until < now() AS is_overdue"
 )
 
 
@@ -40,9 +50,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChange:
-    """A change with what is needed to settle or repeat it."""
+    """A change of a dataset with what is needed to settle or repeat it."""
 
     change: Change
+    subject: DatasetSubject
     plan: RefPlan
     base_metadata: str
     request_hash: bytes | None
@@ -96,24 +107,42 @@ async def record_tags(connection: Any, plan: RefPlan, intent: Intent) -> None:
     )
 
 
-def to_stored(row: asyncpg.Record) -> StoredChange:
+def to_change(row: asyncpg.Record) -> Change:
     """The change in a row of `COLUMNS`."""
-    change = Change(
+    return Change(
         change_id=row["change_id"],
         kind=ChangeKind(row["kind"]),
         state=ChangeState(row["state"]),
-        dataset=DatasetName(namespace=row["namespace"], name=row["table_name"]),
-        table_uuid=row["table_uuid"],
+        subject=_subject(row),
         actor=Actor(subject=row["actor"]),
         reason=row["reason"],
         intended_at=row["intended_at"],
         settled_at=row["settled_at"],
         details=row["details"],
     )
+
+
+def to_stored(row: asyncpg.Record) -> StoredChange:
+    """The change of a dataset in a row of `COLUMNS`."""
+    change = to_change(row)
+    if not isinstance(change.subject, DatasetSubject):
+        raise TypeError(f"change {change.change_id} is about {change.subject}, which is no dataset")
     return StoredChange(
         change=change,
+        subject=change.subject,
         plan=RefPlan.from_json(row["plan"]),
         base_metadata=row["base_metadata"],
         request_hash=row["request_hash"],
         is_overdue=row["is_overdue"],
     )
+
+
+def _subject(row: asyncpg.Record) -> Subject:
+    match row["subject_kind"]:
+        case "MODEL":
+            return ModelSubject(name=row["subject_name"])
+        case "PIPELINE":
+            return PipelineSubject(pipeline_id=row["subject_name"])
+        case _:
+            dataset = DatasetName(namespace=row["namespace"], name=row["table_name"])
+            return DatasetSubject(dataset=dataset, table_uuid=row["table_uuid"])

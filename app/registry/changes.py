@@ -11,11 +11,20 @@ import asyncpg
 
 from app.domain.changes import Actor, Change, ChangeKind, ChangeState, TagRecord
 from app.domain.names import is_storable
-from app.domain.pages import Page, PageRequest, decode_cursor, encode_cursor
+from app.domain.pages import Page, PageRequest, decode_instant_cursor, encode_cursor
 from app.domain.ref_plans import RefPlan
 from app.errors import InvalidPageError, JsonValue
 from app.postgres.pool import AdvisoryLocks, translated
-from app.registry.change_rows import COLUMNS, Intent, StoredChange, insert_change, record_tags, to_stored
+from app.registry.change_rows import (
+    COLUMNS,
+    IdempotencyKeyTakenError,
+    Intent,
+    StoredChange,
+    insert_change,
+    record_tags,
+    to_change,
+    to_stored,
+)
 from app.telemetry.tracing import span
 
 CURSOR_KIND = "changes"
@@ -92,7 +101,11 @@ class ChangeLog:
                     await self._pool.execute(_SETTLE.format(also=", idempotency_key = NULL"), *values)
 
     async def find_by_key(self, actor: Actor, idempotency_key: str) -> StoredChange | None:
-        """The attempt that holds this key, None where there is none or it failed."""
+        """The attempt on a dataset that holds this key, None where there is none or it failed.
+
+        Raises:
+            IdempotencyKeyTakenError: the key is held by something that was done to a model or a pipeline.
+        """
         with span("postgres.find_change"):
             async with translated():
                 row = await self._pool.fetchrow(
@@ -100,6 +113,8 @@ class ChangeLog:
                     actor.subject,
                     idempotency_key,
                 )
+        if row is not None and row["plan"] is None:
+            raise IdempotencyKeyTakenError
         return to_stored(row) if row else None
 
     async def find(self, change_id: UUID) -> Change | None:
@@ -109,7 +124,7 @@ class ChangeLog:
                 row = await self._pool.fetchrow(
                     f"SELECT {COLUMNS} FROM changes WHERE change_id = $1 AND state <> 'UNCHANGED'", change_id
                 )
-        return to_stored(row).change if row else None
+        return to_change(row) if row else None
 
     async def find_rollback(self, table_uuid: UUID, undo_tag: str) -> Change | None:
         """The rollback (or undo) that left this undo tag."""
@@ -135,7 +150,8 @@ class ChangeLog:
                 rows = await self._pool.fetch(
                     f"""
                     SELECT {COLUMNS} FROM changes
-                    WHERE state = 'INTENDED' AND lease_until < now() AND ($1::uuid IS NULL OR table_uuid = $1)
+                    WHERE state = 'INTENDED' AND lease_until < now() AND subject_kind = 'DATASET'
+                      AND ($1::uuid IS NULL OR table_uuid = $1)
                     ORDER BY intended_at LIMIT $2
                     """,
                     table_uuid,
@@ -180,7 +196,7 @@ class ChangeLog:
         """
         if request.last is not None or request.before is not None:
             raise InvalidPageError("last and before", "changes are paged forward only, with first and after")
-        after = None if request.after is None else _decode(request.after)
+        after = None if request.after is None else decode_instant_cursor(CURSOR_KIND, request.after)
         where = (
             "state IN ('DONE', 'UNKNOWN') AND ($1::uuid IS NULL OR table_uuid = $1) AND ($2::text IS NULL OR kind = $2)"
         )
@@ -204,7 +220,7 @@ class ChangeLog:
                 )
         shown = rows[: request.size]
         return Page(
-            items=[to_stored(row).change for row in shown],
+            items=[to_change(row) for row in shown],
             cursors=[encode_cursor(CURSOR_KIND, (row["settled_us"], str(row["change_id"]))) for row in shown],
             has_next=len(rows) > request.size,
             has_previous=request.after is not None,
@@ -295,18 +311,3 @@ class ChangeLog:
         """Postgres' version, as proof that it answers."""
         async with translated():
             return str(await self._pool.fetchval("SHOW server_version"))
-
-
-def _decode(cursor: str) -> tuple[int, UUID]:
-    key = decode_cursor(CURSOR_KIND, cursor)
-    try:
-        settled_us, change_id = key
-        return _int64(settled_us), UUID(str(change_id))
-    except (ValueError, TypeError) as error:
-        raise InvalidPageError("after", "it is no cursor of this API") from error
-
-
-def _int64(value: int | str) -> int:
-    if not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        raise ValueError("not a 64-bit number")
-    return value

@@ -125,6 +125,26 @@ class Datasets:
             logger.warning("the name of %s is not noted: %s", name, error.message)
         return table
 
+    async def find_table(self, table_uuid: UUID, seen_as: DatasetName) -> LakeTable | None:
+        """The table of this id, under whatever name it has now; None where the catalog has it no more.
+
+        One catalog call where it is still called so, else as `find_names`.
+
+        Raises:
+            UnreadableTableError, BackendUnavailableError: as `load`.
+        """
+        try:
+            table = await self.load(seen_as)
+            if table.state.table_uuid == table_uuid:
+                return table
+        except DatasetNotFoundError:
+            logger.info("%s is not under its name any more", seen_as)
+        name = await self.find_name(table_uuid)
+        try:
+            return await self.load(name) if name else None
+        except DatasetNotFoundError:  # dropped in between
+            return None
+
     async def find_name(self, table_uuid: UUID) -> DatasetName | None:
         """The present name of a table, None where it cannot be found. Costs as `find_names`."""
         return (await self.find_names([table_uuid])).get(table_uuid)

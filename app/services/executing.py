@@ -18,12 +18,9 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
 from uuid import UUID, uuid4
-
-import anyio
 
 from app.domain.changes import ChangeKind, ChangeState, Command
 from app.domain.datasets import TableState
@@ -46,6 +43,7 @@ from app.lake.table import LakeTable
 from app.registry.change_rows import IdempotencyKeyTakenError, Intent, StoredChange
 from app.registry.changes import ChangeLog
 from app.services.datasets import Datasets
+from app.services.finishing import finished
 from app.services.repair import Repair
 from app.settings import Settings
 from app.telemetry.tracing import span
@@ -108,7 +106,6 @@ class _Committed:
 
 
 Decide = Callable[[LakeTable], Awaitable[Decision]]
-Answer = TypeVar("Answer")
 
 
 def worker_name() -> str:
@@ -150,7 +147,7 @@ class Executor:
         if decision.plan is None:
             return await self._leave(request, command, table, decision)
         self._lake.check_writable(table)
-        return await _finished(self._carry_out(request, command, decide, table, decision.plan, decision))
+        return await finished(self._carry_out(request, command, decide, table, decision.plan, decision))
 
     async def _leave(self, request: Request, command: Command, table: LakeTable, decision: Decision) -> Executed:
         """Nothing to commit; what there is to remember is one statement, and done when it is written."""
@@ -272,7 +269,8 @@ class Executor:
         key = command.idempotency_key
         if key is None:
             return None
-        stored = await self._changes.find_by_key(command.actor, key)
+        with _key_of_its_own(command):
+            stored = await self._changes.find_by_key(command.actor, key)
         if stored is None:
             return None
         if stored.request_hash != request.fingerprint(command):
@@ -312,26 +310,5 @@ def _key_of_its_own(command: Command) -> Iterator[None]:
     try:
         yield
     except IdempotencyKeyTakenError as error:
-        # By a request on another table, whose lock is not ours.
+        # By a request on another table, whose lock is not ours, or on something that is no table.
         raise IdempotencyKeyReusedError(command.idempotency_key or "") from error
-
-
-async def _finished(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """What `work` answers; it is let end also where the caller is cancelled, which is told only then.
-
-    In a task of its own, because `Task.cancel()` goes through every shield within the same task.
-    """
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    # The scope is for callers under anyio, which cancels again at every await.
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.wait((task,))
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is not None:
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            logger.info("what a cancelled caller had asked for ended with %s: %s", type(failure).__name__, failure)
-        raise cancelled
-    return task.result()

@@ -8,10 +8,9 @@ import socket
 from uuid import UUID
 
 from app.domain.changes import ChangeState
-from app.errors import DatasetNotFoundError, LockTimeoutError, Unavailable
+from app.errors import LockTimeoutError, Unavailable
 from app.lake.recovery import Finding
 from app.lake.store import Lake
-from app.lake.table import LakeTable
 from app.registry.change_rows import StoredChange
 from app.registry.changes import ChangeLog
 from app.services.background import keep_at
@@ -54,7 +53,7 @@ class Repair:
             return await self._settle_table(table_uuid)
         settled = 0
         overdue = await self._changes.list_overdue(table_uuid)
-        for found in dict.fromkeys(stored.change.table_uuid for stored in overdue):
+        for found in dict.fromkeys(stored.subject.table_uuid for stored in overdue):
             try:
                 async with self._changes.lock(found, BUSY_TIMEOUT_S):
                     settled += await self._settle_table(found)
@@ -80,7 +79,7 @@ class Repair:
 
     async def _settle(self, stored: StoredChange, claimed: set[str]) -> int:
         change = stored.change
-        table = await self._find_table(stored)
+        table = await self._datasets.find_table(stored.subject.table_uuid, stored.subject.dataset)
         finding, metadata, failure = Finding.UNDECIDABLE, None, "the table is no longer in the catalog"
         if table is not None:
             finding, metadata = await self._lake.find_commit(table, stored.plan, stored.base_metadata, claimed=claimed)
@@ -91,23 +90,8 @@ class Repair:
             # That it is done is certain as soon as it is seen; that it will not be is not, before the lease runs out.
             return 0
         await self._write(stored, _OUTCOMES[finding], metadata, None if finding is Finding.COMMITTED else failure)
-        logger.warning("change %s of %s, left open, is %s", change.change_id, change.dataset, finding.value)
+        logger.warning("change %s of %s, left open, is %s", change.change_id, stored.subject.dataset, finding.value)
         return 1
-
-    async def _find_table(self, stored: StoredChange) -> LakeTable | None:
-        """The table as it is now, under whatever name; None where the catalog has it no more."""
-        change = stored.change
-        try:
-            table = await self._datasets.load(change.dataset)
-            if table.state.table_uuid == change.table_uuid:
-                return table
-        except DatasetNotFoundError:
-            logger.info("%s is not under its name any more", change.dataset)
-        name = await self._datasets.find_name(change.table_uuid)
-        try:
-            return await self._datasets.load(name) if name else None
-        except DatasetNotFoundError:  # dropped in between
-            return None
 
     async def _write(self, stored: StoredChange, state: ChangeState, metadata: str | None, failure: str | None) -> None:
         by = f"repair by {socket.gethostname()}:{os.getpid()}"

@@ -51,11 +51,14 @@ class Change(Node):
 
     @field(description="What it was done to, under the name that it has now.")
     async def subject(self, info: Info) -> Annotated[Node, strawberry.lazy("app.graphql.types.interfaces")] | None:
-        """The dataset that it was done to."""
+        """What it was done to."""
         # A dataset lists its changes, and a change has its dataset: one of the two modules has to wait for the other.
         from app.graphql.types.dataset import Dataset
 
-        name, uuid = self.change.dataset, self.change.table_uuid
+        subject = self.change.subject
+        if not isinstance(subject, changes.DatasetSubject):
+            return None
+        name, uuid = subject.dataset, subject.table_uuid
         try:
             is_there = (await info.context.loaders.tables.load(name)).state.table_uuid == uuid
         except NotFound:

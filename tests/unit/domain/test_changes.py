@@ -16,6 +16,7 @@ from app.domain.changes import (
     ChangeKind,
     ChangeState,
     Command,
+    DatasetSubject,
 )
 from app.domain.names import DatasetName
 from app.errors import InvalidArgumentError
@@ -96,8 +97,7 @@ def test_change_is_dated_by_its_end_once_there_is_one():
             change_id=UUID(int=1),
             kind=ChangeKind.TAG_CREATED,
             state=ChangeState.DONE if settled_at else ChangeState.INTENDED,
-            dataset=DatasetName.parse("bronze.orders"),
-            table_uuid=UUID(int=2),
+            subject=DatasetSubject(dataset=DatasetName.parse("bronze.orders"), table_uuid=UUID(int=2)),
             actor=ADA,
             reason=None,
             intended_at=begun,
