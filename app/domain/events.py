@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from app.domain.names import escape_key
+from app.domain.uses import InputRole
 
 # Postgres' B-trees take keys of up to 2,704 bytes, and two names of 2,000 characters can have 16,000.
 MAX_KEY_BYTES = 1000
@@ -130,11 +131,15 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetUse:
-    """A dataset as one event says that it was used; None and empty where the event is silent."""
+    """A dataset as one event says that it was used; None and empty where the event is silent.
+
+    `purpose` is what an input was read for; INPUT where the event does not say more.
+    """
 
     dataset: DatasetId
     role: DatasetRole
     version: str | None = None
+    purpose: InputRole = InputRole.INPUT
     aliases: tuple[Alias, ...] = ()
     fields: tuple[EventField, ...] = ()
     columns: tuple[ColumnUse, ...] = ()
@@ -193,7 +198,10 @@ class RunFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvent:
-    """A run reports about itself; `event_time` is UTC, to the microsecond."""
+    """A run reports about itself; `event_time` is UTC, to the microsecond.
+
+    Who recorded it and the number of its pipeline's version are told only by what was recorded through this system.
+    """
 
     run_id: UUID
     type: EventType
@@ -204,6 +212,8 @@ class RunEvent:
     facts: JobFacts = JobFacts()
     parent: ParentRun | None = None
     failure: RunFailure | None = None
+    recorded_by: str | None = None
+    pipeline_version: int | None = None
     inputs: tuple[DatasetUse, ...] = ()
     outputs: tuple[DatasetUse, ...] = ()
     warnings: tuple[EventWarning, ...] = ()
@@ -284,6 +294,7 @@ def unite(uses: Sequence[DatasetUse]) -> DatasetUse:
     return replace(
         first,
         version=_last(use.version for use in uses),
+        purpose=_last(use.purpose for use in uses if use.purpose is not InputRole.INPUT) or InputRole.INPUT,
         aliases=tuple(sorted({alias for use in uses for alias in use.aliases})),
         fields=_last_told(use.fields for use in uses),
         columns=_last_told(use.columns for use in uses),

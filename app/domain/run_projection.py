@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from app.domain.events import DatasetId, JobEvent, JobId, run_key
+from app.domain.events import DatasetId, JobEvent, run_key
 from app.domain.lineage import ColumnLink, Edge, EdgeKind, Projection, Vertex, pipeline_vertex
+from app.domain.pipelines import PipelineRun, RunDataset, pipeline_id_of
 from app.domain.run_state import ResolvableUse, RunState, RunStatus
 
 OPENLINEAGE = "openlineage"
@@ -41,11 +42,22 @@ def outputs_to_bind(state: RunState) -> tuple[ResolvableUse, ...]:
     return tuple(output for output in state.outputs if not output.is_inferred)
 
 
-def project_run(state: RunState, inputs: Sequence[BoundUse], outputs: Sequence[BoundUse]) -> Projection:
-    """The edges of a run: outputs from inputs, and what its pipeline consumed and produced."""
+def project_run(
+    state: RunState,
+    inputs: Sequence[BoundUse],
+    outputs: Sequence[BoundUse],
+    *,
+    version_number: int | None = None,
+    models: Sequence[Vertex] = (),
+) -> Projection:
+    """The edges of a run: outputs from inputs, and what its pipeline's version consumed and produced.
+
+    `models` are the model versions that say that this run made them.
+    """
     return _project(
         owner=run_key(state.run_id),
-        job=state.job,
+        pipeline=pipeline_vertex(pipeline_id_of(state.job), "" if version_number is None else str(version_number)),
+        models=models,
         run_id=state.run_id,
         at=state.ended_at or state.started_at,
         inputs=inputs,
@@ -55,24 +67,76 @@ def project_run(state: RunState, inputs: Sequence[BoundUse], outputs: Sequence[B
 
 def project_job(owner: str, event: JobEvent, inputs: Sequence[BoundUse], outputs: Sequence[BoundUse]) -> Projection:
     """The edges of a job that tells what it reads and writes without a run: as of the time of its event."""
-    return _project(owner=owner, job=event.job, run_id=None, at=event.event_time, inputs=inputs, outputs=outputs)
+    return _project(
+        owner=owner,
+        pipeline=pipeline_vertex(pipeline_id_of(event.job), ""),
+        run_id=None,
+        at=event.event_time,
+        inputs=inputs,
+        outputs=outputs,
+    )
 
 
-def pipeline_id_of(job: JobId) -> str:
-    """The id under which a scheduler's job is a pipeline of ours."""
-    return f"{job.namespace}/{job.name}"
+def pipeline_version_of(state: RunState, versions: Sequence[tuple[int, datetime, str | None]]) -> int | None:
+    """Which version of its pipeline a run was of, from number, time and git commit of each, oldest first.
+
+    The one that the run told by its number or its commit; else the newest that was registered when the run began.
+    """
+    numbers = {number for number, _, _ in versions}
+    if state.pipeline_version is not None:
+        return state.pipeline_version if state.pipeline_version in numbers else None
+    commit = git_commit_of(state)
+    found = [number for number, _, of_version in versions if commit is not None and of_version == commit]
+    found = found or [number for number, created_at, _ in versions if created_at <= state.started_at]
+    return max(found, default=None)
+
+
+def git_commit_of(state: RunState) -> str | None:
+    """The commit of a run's code, where it told one."""
+    return state.facts.location.version if state.facts.location else None
+
+
+def describe_run(
+    state: RunState, inputs: Sequence[BoundUse], outputs: Sequence[BoundUse], version_number: int | None
+) -> PipelineRun:
+    """The run as it is shown."""
+    location = state.facts.location
+    return PipelineRun(
+        run_id=state.run_id,
+        pipeline_id=pipeline_id_of(state.job),
+        version_number=version_number,
+        status=state.status,
+        started_at=state.started_at,
+        is_start_inferred=state.is_start_inferred,
+        ended_at=state.ended_at,
+        error=state.failure.message if state.failure and state.status is not RunStatus.SUCCESS else None,
+        producer=state.producer,
+        recorded_by=state.recorded_by,
+        parent_run_id=state.parent.run_id if state.parent else None,
+        sql=state.facts.sql,
+        source_url=location.url if location else None,
+        git_commit=git_commit_of(state),
+        owners=state.facts.owners,
+        inputs=tuple(_to_run_dataset(bound) for bound in inputs),
+        outputs=tuple(_to_run_dataset(bound) for bound in outputs),
+        event_count=state.event_count,
+    )
+
+
+def _to_run_dataset(bound: BoundUse) -> RunDataset:
+    return RunDataset(vertex=bound.binding.vertex, role=bound.use.use.purpose, is_inferred=bound.binding.is_inferred)
 
 
 def _project(
     *,
     owner: str,
-    job: JobId,
+    pipeline: Vertex,
     run_id: UUID | None,
     at: datetime,
     inputs: Sequence[BoundUse],
     outputs: Sequence[BoundUse],
+    models: Sequence[Vertex] = (),
 ) -> Projection:
-    pipeline = pipeline_vertex(pipeline_id_of(job), "")
     vertices: dict[str, Vertex] = {}
     edges: dict[tuple[EdgeKind, str, str], Edge] = {}
 
@@ -114,6 +178,9 @@ def _project(
                 is_inferred=made.is_inferred or read.binding.is_inferred,
                 columns=links.get(read.use.use.dataset, ()),
             )
+    for model in models:
+        state(EdgeKind.GENERATED_BY, model, pipeline, is_inferred=False)
+        state(EdgeKind.PRODUCES, pipeline, model, is_inferred=False)
     return Projection(owner=owner, vertices=vertices, edges=tuple(sorted(edges.values(), key=lambda edge: edge.order)))
 
 

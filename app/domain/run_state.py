@@ -67,6 +67,9 @@ class RunState:
     facts: JobFacts
     parent: ParentRun | None
     failure: RunFailure | None
+    recorded_by: str | None
+    pipeline_version: int | None
+    event_count: int
     inputs: tuple[ResolvableUse, ...]
     outputs: tuple[ResolvableUse, ...]
 
@@ -111,6 +114,9 @@ def merge(events: Iterable[RunEvent]) -> RunState:
         facts=_facts(ordered),
         parent=_last(event.parent for event in ordered),
         failure=_last(event.failure for event in ordered),
+        recorded_by=_last(event.recorded_by for event in ordered),
+        pipeline_version=_last(event.pipeline_version for event in ordered),
+        event_count=len(ordered),
         inputs=_uses(ordered, lambda event: event.inputs, _input_claim, at=begin),
         # A run that goes on has written what is there now; its next event will look again.
         outputs=_uses(ordered, lambda event: event.outputs, _output_claim, at=(ends or ordered)[-1].event_time),

@@ -6,13 +6,13 @@ from app.errors.base import AlreadyExists, Conflict, Invalid, Protected
 
 
 class TagExistsError(AlreadyExists):
-    """The tag name is taken, and points to another snapshot."""
+    """The tag name is taken, and points to another version."""
 
     code = "TAG_EXISTS"
 
-    def __init__(self, dataset: str, tag: str, snapshot_id: int) -> None:
+    def __init__(self, dataset: str, tag: str, snapshot_id: int, what: str = "snapshot") -> None:
         super().__init__(
-            f"{dataset} has a tag {tag!r} already, at snapshot {snapshot_id}; move it with moveTag if that is meant.",
+            f"{dataset} has a tag {tag!r} already, at {what} {snapshot_id}; move it with moveTag if that is meant.",
             dataset=dataset,
             ref=tag,
             existing=str(snapshot_id),
@@ -119,4 +119,17 @@ class ProtectedBranchError(Protected):
     def __init__(self, dataset: str, branch: str) -> None:
         super().__init__(
             f"Branch {branch!r} of {dataset} cannot be deleted; a table always has it.", dataset=dataset, ref=branch
+        )
+
+
+class RegistrationGivenUpError(Conflict):
+    """The registration of a model version took too long, and was given up; nothing was registered."""
+
+    code = "REGISTRATION_GIVEN_UP"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"The registration of a version of {model} took longer than its lease, and was given up; nothing was "
+            "registered. Try again.",
+            model=model,
         )

@@ -104,3 +104,27 @@ class LineageRunNotFoundError(NotFound):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"There is no event of a run {run_id}.", runId=run_id)
+
+
+class ModelNotFoundError(NotFound):
+    """No model of this name is registered."""
+
+    code = "MODEL_NOT_FOUND"
+
+    def __init__(self, model: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"There is no model {model!r}.{did_you_mean(suggestions)}", model=model, suggestions=list(suggestions)
+        )
+
+
+class PipelineNotFoundError(NotFound):
+    """No pipeline of this id is registered, and no run of one was reported."""
+
+    code = "PIPELINE_NOT_FOUND"
+
+    def __init__(self, pipeline_id: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"There is no pipeline {pipeline_id!r}.{did_you_mean(suggestions)}",
+            pipelineId=pipeline_id,
+            suggestions=list(suggestions),
+        )

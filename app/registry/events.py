@@ -9,11 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import orjson
 
-from app.domain.events import EventWarning, ParsedEvent
+from app.domain.events import EventWarning, ParsedEvent, run_key
 from app.postgres.pool import translated
 from app.telemetry.tracing import span
 
@@ -98,6 +99,72 @@ class EventWarnings:
     warnings: tuple[EventWarning, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """One entry of the log, of whatever kind. Two of one key and hash are the same."""
+
+    run_key: str
+    event_time: datetime
+    body_hash: bytes
+    body: bytes
+    warnings: tuple[EventWarning, ...] = ()
+
+    @classmethod
+    def of(cls, parsed: ParsedEvent) -> LogRecord:
+        """The entry of an event."""
+        event = parsed.event
+        return cls(
+            run_key=event.run_key,
+            event_time=event.event_time,
+            body_hash=event.body_hash,
+            body=parsed.body,
+            warnings=event.warnings,
+        )
+
+
+async def append_records(connection: Any, records: Sequence[LogRecord]) -> list[bool]:
+    """Write entries on a connection or pool, all or none; answers for each whether it is new. One statement."""
+    keys = [(record.run_key, record.body_hash) for record in records]
+    # The first of equal ones stands for all: within one statement too, a repetition changes nothing.
+    distinct = dict(reversed(list(zip(keys, records, strict=True))))
+    ordered = [distinct[key] for key in sorted(distinct)]
+    rows = await connection.fetch(
+        _APPEND,
+        [record.run_key for record in ordered],
+        [record.event_time for record in ordered],
+        [record.body_hash for record in ordered],
+        [record.body for record in ordered],
+        # As text: lists of lists would be taken for an array of two dimensions.
+        [orjson.dumps(record.warnings).decode() for record in ordered],
+    )
+    added = {(row["run_key"], row["body_hash"]) for row in rows}
+    return [key in added and distinct[key] is record for key, record in zip(keys, records, strict=True)]
+
+
+async def reopen_run(connection: Any, run_id: UUID) -> None:
+    """Have a run projected again, if any event of it is known: what is registered now changes what came of it."""
+    await connection.execute(
+        """
+        INSERT INTO lineage_pending (run_key) SELECT $1 WHERE EXISTS (SELECT FROM lineage_events WHERE run_key = $1)
+        ON CONFLICT (run_key) DO UPDATE SET generation = nextval('lineage_generations')
+        """,
+        run_key(run_id),
+    )
+
+
+async def reopen_runs_of_commit(connection: Any, pipeline_id: str, git_commit: str) -> None:
+    """Have the runs of a pipeline that were of this commit projected again."""
+    await connection.execute(
+        """
+        INSERT INTO lineage_pending (run_key)
+        SELECT 'run:' || run_id FROM pipeline_executions WHERE pipeline_id = $1 AND git_commit = $2 ORDER BY 1
+        ON CONFLICT (run_key) DO UPDATE SET generation = nextval('lineage_generations')
+        """,
+        pipeline_id,
+        git_commit,
+    )
+
+
 class EventLog:
     """Lineage events, in Postgres. What `append` has answered for is durable, and is pending until it is `done`."""
 
@@ -106,23 +173,9 @@ class EventLog:
 
     async def append(self, events: Sequence[ParsedEvent]) -> list[bool]:
         """Write them down, all or none; answers for each whether it is new. One statement."""
-        keys = [(parsed.event.run_key, parsed.event.body_hash) for parsed in events]
-        # The first of equal ones stands for all: within one statement too, a repetition changes nothing.
-        distinct = dict(reversed(list(zip(keys, events, strict=True))))
-        ordered = [distinct[key].event for key in sorted(distinct)]
         with span("postgres.append_events", count=len(events)):
             async with translated():
-                rows = await self._pool.fetch(
-                    _APPEND,
-                    [event.run_key for event in ordered],
-                    [event.event_time for event in ordered],
-                    [event.body_hash for event in ordered],
-                    [distinct[key].body for key in sorted(distinct)],
-                    # As text: lists of lists would be taken for an array of two dimensions.
-                    [orjson.dumps(event.warnings).decode() for event in ordered],
-                )
-        added = {(row["run_key"], row["body_hash"]) for row in rows}
-        return [key in added and distinct[key] is parsed for key, parsed in zip(keys, events, strict=True)]
+                return await append_records(self._pool, [LogRecord.of(parsed) for parsed in events])
 
     async def claim(self, limit: int, lease_s: float) -> list[Claim]:
         """At most `limit` runs to project, longest pending first, which nobody else gets for `lease_s`."""
@@ -239,6 +292,15 @@ class EventLog:
         async with translated():
             found = await self._pool.fetchval("SELECT 1 FROM lineage_pending WHERE run_key = $1", run_key)
         return found is not None
+
+    async def read(self, run_key: str) -> tuple[StoredEvent, ...]:
+        """The events under one key as they came; none where there are none."""
+        with span("postgres.read_events"):
+            async with translated():
+                rows = await self._pool.fetch(
+                    f"SELECT {_STORED} FROM lineage_events WHERE run_key = $1 ORDER BY event_id", run_key
+                )
+        return tuple(_to_stored(row) for row in rows)
 
     async def read_all(self) -> AsyncGenerator[tuple[str, tuple[StoredEvent, ...]]]:
         """All runs by key, each with its events as they came: one view of the log, streamed. Close it when done."""

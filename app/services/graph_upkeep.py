@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from app.domain.lineage import Edge
 from app.lineage.store import LineageStore
 from app.registry.events import EventLog
+from app.services.interpreting import Interpreting
 from app.services.projecting import Projector
 
 MAX_SHOWN = 20
@@ -48,10 +49,11 @@ class RebuildReport:
 class GraphUpkeep:
     """The graph as a projection of the log: made anew, and checked."""
 
-    def __init__(self, log: EventLog, store: LineageStore, projector: Projector) -> None:
+    def __init__(self, log: EventLog, store: LineageStore, projector: Projector, interpreting: Interpreting) -> None:
         self._log = log
         self._store = store
         self._projector = projector
+        self._interpreting = interpreting
 
     async def rebuild(self, progress: Callable[[int, int], None]) -> RebuildReport:
         """Drop the graph and make it again from the log. `progress` takes (done, total).
@@ -97,7 +99,7 @@ class GraphUpkeep:
                     pending += 1
                     continue
                 compared += 1
-                wanted = await self._projector.project(run_key, events)
+                wanted = (await self._interpreting.interpret(run_key, events)).projection
                 edges, _ = await self._store.edges_of(run_key)
                 if _said(edges) != _said(wanted.edges):
                     differing.append(run_key)

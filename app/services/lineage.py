@@ -15,6 +15,8 @@ from app.domain.lineage import (
     Vertex,
     Walk,
     dataset_entity,
+    model_vertex,
+    pipeline_vertex,
     snapshot_vertex,
 )
 from app.errors import InvalidArgumentError, LineageUnavailableError
@@ -63,6 +65,20 @@ class Lineage:
     def dataset_root(self, table_uuid: UUID, name: str) -> Vertex:
         """The vertex that stands for all versions of a dataset."""
         return Vertex(entity=dataset_entity(table_uuid), version=None, kind=EntityKind.DATASET, name=name)
+
+    def model_root(self, name: str, number: int | None = None) -> Vertex:
+        """The vertex that stands for a model version, or for all versions of a model."""
+        vertex = model_vertex(name, number or 0)
+        return vertex if number is not None else vertex.as_entity
+
+    def pipeline_root(self, pipeline_id: str, number: int | None = None) -> Vertex:
+        """The vertex that stands for a pipeline version, or for all versions of a pipeline."""
+        vertex = pipeline_vertex(pipeline_id, "" if number is None else str(number))
+        return vertex if number is not None else vertex.as_entity
+
+    def wake(self) -> None:
+        """Something was reported: whoever projects in this process need not wait for its next look."""
+        self._projector.wake()
 
     async def walk(self, root: Vertex, walk: Walk, *, consistency: Consistency = Consistency.EVENTUAL) -> LineageAnswer:
         """What a walk from the root meets. One statement or traversal, and three for the watermark.

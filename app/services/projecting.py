@@ -10,16 +10,14 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from app.domain.events import JobEvent, RunEvent
 from app.domain.lineage import Projection
-from app.domain.run_projection import outputs_to_bind, project_job, project_run
-from app.domain.run_state import ResolvableUse, merge
+from app.domain.pipelines import PipelineRun
 from app.errors import AppError, LineageUnavailableError
-from app.lineage.openlineage.parse import parse_events
 from app.lineage.store import LineageStore
-from app.registry.events import Claim, EventLog, StoredEvent
+from app.registry.events import Claim, EventLog
+from app.registry.runs import RunStore
 from app.services.background import keep_at
-from app.services.resolving import Resolving
+from app.services.interpreting import Interpreting
 from app.telemetry.tracing import span
 
 logger = logging.getLogger(__name__)
@@ -33,10 +31,11 @@ AWAY_S = 5.0
 class Projector:
     """Brings the graph up to the log. Any number may work at once, in any number of processes."""
 
-    def __init__(self, log: EventLog, store: LineageStore, resolving: Resolving) -> None:
+    def __init__(self, log: EventLog, store: LineageStore, runs: RunStore, interpreting: Interpreting) -> None:
         self._log = log
         self._store = store
-        self._resolving = resolving
+        self._runs = runs
+        self._interpreting = interpreting
         self._news = asyncio.Event()
         self._is_prepared = False
 
@@ -60,37 +59,23 @@ class Projector:
             return 0
         with span("lineage.project_runs", count=len(claims)):
             projected: list[tuple[Claim, Projection]] = []
+            runs: list[PipelineRun] = []
             for claim in claims:
                 try:
-                    projected.append((claim, await self.project(claim.run_key, claim.events)))
+                    found = await self._interpreting.interpret(claim.run_key, claim.events)
+                    projected.append((claim, found.projection))
+                    if found.run is not None:
+                        runs.append(found.run)
                 except AppError as error:
                     # This run waits, because a table of it cannot be read now; the others do not wait for it.
                     await self._log.failed(claim.run_key, f"{error.code}: {error.message}")
                 except Exception as error:  # noqa: BLE001  logged, and kept beside the run
                     # Whatever is wrong with one run must not hold up those that were claimed with it, for ever.
                     await self._give_up(claim, error)
+            # Runs first: they can be looked at while the store of the graph is away.
+            await self._runs.keep(runs)
             await self._apply(projected)
         return len(claims)
-
-    async def project(self, run_key: str, events: Sequence[StoredEvent]) -> Projection:
-        """What the events of one run say, by what is known today. Raises as `Resolving.bind`."""
-        parsed = [parse_events(stored.body)[0].event for stored in events]
-        runs = [event for event in parsed if isinstance(event, RunEvent)]
-        if runs:
-            state = merge(runs)
-            inputs = await self._resolving.bind(state.inputs)
-            outputs = await self._resolving.bind(outputs_to_bind(state))
-            return project_run(state, inputs, outputs)
-        jobs = [event for event in parsed if isinstance(event, JobEvent)]
-        if jobs:
-            # A later event says the whole anew; of two at one moment the larger hash does, in whatever order they came.
-            last = max(jobs, key=lambda event: (event.event_time, event.body_hash))
-            uses = [
-                [ResolvableUse(use=use, at=last.event_time) for use in part] for part in (last.inputs, last.outputs)
-            ]
-            return project_job(run_key, last, await self._resolving.bind(uses[0]), await self._resolving.bind(uses[1]))
-        # Events about datasets alone join nothing.
-        return Projection(owner=run_key, vertices={}, edges=())
 
     async def _catch_up(self) -> None:
         if not self._is_prepared:

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from app.domain.events import DatasetId, DatasetUse
 from app.domain.history import History, SnapshotOperation
 from app.domain.lineage import EntityKind, Vertex, dataset_entity, external_vertex, is_external, snapshot_vertex
 from app.domain.locations import location_of_dataset, normalise_location
 from app.domain.names import DatasetName
+from app.domain.pipelines import NATIVE_NAMESPACE
 from app.domain.run_projection import Binding, BoundUse
 from app.domain.run_state import ResolvableUse
 from app.domain.versions import VersionSelector, resolve
@@ -64,8 +66,13 @@ class Resolving:
         return [BoundUse(use=use, binding=known[key]) for key, use in zip(keys, uses, strict=True)]
 
     async def _find(self, use: ResolvableUse) -> Binding:
-        table = await self._find_table(use.use)
         version = use.use.version
+        table_uuid = _told_uuid(use.use.dataset)
+        table = await (self._find_table(use.use) if table_uuid is None else self._by_uuid(table_uuid))
+        if table is None and table_uuid is not None and (told := _as_snapshot_id(version)) is not None:
+            # Dropped since: it is known for certain all the same.
+            shown = next((alias.name for alias in use.use.aliases), str(table_uuid))
+            return Binding(vertex=snapshot_vertex(table_uuid, told, shown), is_inferred=False)
         if table is None:
             dataset = use.use.dataset
             vertex = external_vertex(dataset.namespace, dataset.name, version or "")
@@ -83,6 +90,14 @@ class Resolving:
             return Binding(vertex=unknown, is_inferred=True)
         origin = same_rows_as(state.history, snapshot_id)
         return Binding(vertex=snapshot_vertex(state.table_uuid, origin, str(state.name)), is_inferred=is_inferred)
+
+    async def _by_uuid(self, table_uuid: UUID) -> LakeTable | None:
+        name = await self._datasets.find_name(table_uuid)
+        try:
+            table = await self._datasets.load(name) if name else None
+        except NotFound:
+            return None
+        return table if table and table.state.table_uuid == table_uuid else None
 
     async def _find_table(self, use: DatasetUse) -> LakeTable | None:
         locations = list(_locations_in(use))
@@ -149,6 +164,17 @@ def _is_likely(table: LakeTable, use: DatasetUse, locations: Sequence[str]) -> b
         return True
     # The same files may be mounted elsewhere; but two tables do not share a snapshot id.
     return _as_snapshot_id(use.version) in table.state.history.snapshots
+
+
+def _told_uuid(dataset: DatasetId) -> UUID | None:
+    """The table that is told by its id, as this system itself tells it."""
+    kind, _, text = dataset.name.partition(":")
+    if dataset.namespace != NATIVE_NAMESPACE or kind != "dataset":
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _key(use: ResolvableUse) -> BindingKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.domain.events import ColumnUse, DatasetId, DatasetRole, DatasetUse, merge_repeated
+from app.domain.uses import InputRole
 from app.lineage.openlineage.facets import (
     facets_of,
     leaving_out,
@@ -13,9 +14,11 @@ from app.lineage.openlineage.facets import (
     read_fields,
     read_lifecycle,
     read_owners,
+    read_purpose,
     read_statistics,
     read_version,
 )
+from app.lineage.openlineage.names import PURPOSE_FACET
 from app.lineage.openlineage.nodes import Node
 
 MAX_DATASETS = 10_000
@@ -43,11 +46,15 @@ def read_use(node: Node, role: DatasetRole) -> DatasetUse:
     if role is DatasetRole.OUTPUT:
         columns = read_facet(facets, "columnLineage", _columns)
         statistics = read_facet(facets_of(node, "outputFacets"), "outputStatistics", read_statistics)
+    purpose = None
+    if role is DatasetRole.INPUT:
+        purpose = read_facet(facets_of(node, "inputFacets"), PURPOSE_FACET, read_purpose)
     row_count, size_bytes = statistics or (None, None)
     return DatasetUse(
         dataset=dataset,
         role=role,
         version=read_facet(facets, "version", read_version),
+        purpose=purpose or InputRole.INPUT,
         aliases=read_facet(facets, "symlinks", read_aliases) or (),
         fields=read_facet(facets, "schema", read_fields) or (),
         columns=columns or (),

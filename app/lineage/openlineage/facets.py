@@ -21,7 +21,8 @@ from app.domain.events import (
     SourceCode,
     SourceLocation,
 )
-from app.lineage.openlineage.nodes import FaultError, Node
+from app.domain.uses import InputRole
+from app.lineage.openlineage.nodes import FaultError, Node, shortened
 
 _MAX_EXPONENT = 100
 _DOUBLE_DIGITS = 17
@@ -93,6 +94,30 @@ def read_parent(facet: Node) -> ParentRun:
 def read_failure(facet: Node) -> RunFailure:
     """Facet errorMessage of a run."""
     return RunFailure(message=facet.child("message").text(), stack_trace=facet.optional_text("stackTrace"))
+
+
+def read_purpose(facet: Node) -> InputRole:
+    """Our own facet of an input: what it was read for."""
+    node = facet.child("purpose")
+    text = node.filled_in()
+    if text not in tuple(InputRole):
+        node.fail(f"{shortened(text)} is no purpose; there are {', '.join(InputRole)}")
+    return InputRole(text)
+
+
+def read_pipeline_version(facet: Node) -> int:
+    """Our own facet of a run: the number of its pipeline's version."""
+    node = facet.child("versionNumber")
+    value = node.value
+    number = int(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else 0
+    if number != value or not 1 <= number < 2**31:
+        node.fail("it is no number of a version; they are counted from 1")
+    return number
+
+
+def read_recorder(facet: Node) -> str:
+    """Our own facet of a run: who recorded it."""
+    return facet.child("actor").name()
 
 
 def read_owners(facet: Node) -> tuple[Owner, ...]:

@@ -22,7 +22,16 @@ from app.domain.events import (
 from app.errors import InvalidEventError
 from app.lineage.openlineage.body import canonical_bytes, read_json
 from app.lineage.openlineage.datasets import read_use, read_uses
-from app.lineage.openlineage.facets import facets_of, read_facet, read_failure, read_job_facts, read_parent
+from app.lineage.openlineage.facets import (
+    facets_of,
+    read_facet,
+    read_failure,
+    read_job_facts,
+    read_parent,
+    read_pipeline_version,
+    read_recorder,
+)
+from app.lineage.openlineage.names import PIPELINE_FACET, RECORD_FACET
 from app.lineage.openlineage.nodes import FaultError, Node, Warnings, shortened
 from app.lineage.openlineage.times import read_time
 
@@ -83,6 +92,8 @@ def _run_event(root: Node, body_hash: bytes, now: datetime | None) -> RunEvent:
         facts=facts,
         parent=read_facet(run_facets, "parent", read_parent),
         failure=read_facet(run_facets, "errorMessage", read_failure),
+        recorded_by=read_facet(run_facets, RECORD_FACET, read_recorder),
+        pipeline_version=read_facet(run_facets, PIPELINE_FACET, read_pipeline_version),
         inputs=inputs,
         outputs=outputs,
         warnings=root.warnings.all,

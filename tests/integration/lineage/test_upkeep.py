@@ -18,6 +18,7 @@ import pytest
 from app.bootstrap import Services, open_services
 from app.domain.lineage import Edge, EdgeKind, Projection, external_vertex
 from app.registry.events import StoredEvent
+from app.services.interpreting import Interpretation
 from app.settings import Settings
 from tests.integration.lineage.events import body, run_event
 
@@ -131,19 +132,20 @@ async def test_a_run_that_cannot_be_projected_holds_up_no_other(
     for number in range(8):
         await services.ingesting.ingest(body(*events_of(number)))
     unreadable, unwritable = f"run:{run_id(2)}", f"run:{run_id(5)}"
-    project, apply = services.projector.project, services.projector._store.apply
+    interpreting = services.projector._interpreting
+    interpret, apply = interpreting.interpret, services.projector._store.apply
 
-    async def project_most(run_key: str, events: Sequence[StoredEvent]) -> Projection:
+    async def interpret_most(run_key: str, events: Sequence[StoredEvent]) -> Interpretation:
         if run_key == unreadable:
             raise RuntimeError("nobody expected this")
-        return await project(run_key, events)
+        return await interpret(run_key, events)
 
     async def apply_most(projections: Sequence[Projection]) -> None:
         if unwritable in {projection.owner for projection in projections}:
             raise TypeError("nobody expected that")
         await apply(projections)
 
-    monkeypatch.setattr(services.projector, "project", project_most)
+    monkeypatch.setattr(interpreting, "interpret", interpret_most)
     monkeypatch.setattr(services.projector._store, "apply", apply_most)
 
     # when

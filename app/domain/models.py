@@ -1,0 +1,189 @@
+"""Models and their versions: what was trained, on which data, and how good it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from app.domain.changes import Actor
+from app.domain.names import is_storable
+from app.domain.uses import VersionUse
+from app.errors import InvalidArgumentError, InvalidNameError, JsonValue
+
+MAX_NAME_CHARS = 200
+MAX_TEXT_CHARS = 10_000
+MAX_URI_CHARS = 2_000
+MAX_METRICS = 1_000
+MAX_TRAINING_DATA = 200
+MAX_PARAMETERS_BYTES = 1_000_000
+
+# What is better low, by the words in its name (`val_rmse`, `p95_latency_ms`). All else is taken for better high.
+_LOWER_IS_BETTER = frozenset(
+    {
+        "bias", "brier", "cost", "crps", "deviance", "distance", "divergence", "entropy", "error", "errors", "fdr",
+        "fnr", "fpr", "ece", "inertia", "latency", "loglos", "logloss", "loss", "mae", "mape", "mse", "msle", "nll",
+        "perplexity", "pinball", "regret", "residual", "rmse", "rmsle", "smape", "time", "wer", "cer", "mdae",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One measure of a model version; `value` is None where it was not a number.
+
+    `higher_is_better` is what was declared, None where nothing was.
+    """
+
+    name: str
+    value: float | None
+    higher_is_better: bool | None = None
+
+    @property
+    def is_better_high(self) -> bool:
+        """Which way it improves: as declared, else guessed from its name."""
+        return guess_higher_is_better(self.name) if self.higher_is_better is None else self.higher_is_better
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model: the name that its versions have in common."""
+
+    name: str
+    description: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewModelVersion:
+    """A version as it is registered. The server gives it its number."""
+
+    model: str
+    description: str | None = None
+    framework: str | None = None
+    artifact_uri: str | None = None
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    run_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """One immutable version of a model. Only its archiving is ever added to it."""
+
+    model: str
+    number: int
+    created_at: datetime
+    created_by: Actor
+    reason: str | None
+    framework: str | None
+    artifact_uri: str | None
+    parameters: Mapping[str, JsonValue]
+    metrics: tuple[Metric, ...]
+    training_data: tuple[VersionUse, ...]
+    run_id: UUID | None
+    archived_at: datetime | None
+
+    @property
+    def label(self) -> str:
+        """The version as people call it: `v3`."""
+        return f"v{self.number}"
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it was archived, and keeps no data any more."""
+        return self.archived_at is not None
+
+
+def check_model_name(name: str) -> str:
+    """The name itself, once a model may have it.
+
+    Slashes and colons are left out as MLflow does, because names are parts of URLs and URIs.
+
+    Raises:
+        InvalidNameError: empty, too long, or with a character that is not allowed.
+    """
+    return _check_name("model", name, forbidden="/:")
+
+
+def check_new_version(new: NewModelVersion, training: Sequence[VersionUse] = ()) -> None:
+    """That a version may be registered.
+
+    Raises:
+        InvalidNameError, InvalidArgumentError: what is wrong, by the name of the argument.
+    """
+    check_model_name(new.model)
+    for argument, text, limit in (
+        ("description", new.description, MAX_TEXT_CHARS),
+        ("framework", new.framework, MAX_NAME_CHARS),
+        ("artifactUri", new.artifact_uri, MAX_URI_CHARS),
+    ):
+        check_text(argument, text, limit)
+    if new.artifact_uri is not None and (not new.artifact_uri.strip() or not new.artifact_uri.isprintable()):
+        raise InvalidArgumentError("artifactUri", "a URI of printable characters is needed")
+    check_metrics(new.metrics)
+    if len(training) > MAX_TRAINING_DATA:
+        raise InvalidArgumentError("trainingData", f"{len(training)} entries, at most {MAX_TRAINING_DATA} are taken")
+    seen: set[tuple[UUID, int, str]] = set()
+    for use in training:
+        key = (use.table_uuid, use.snapshot_id, use.role.value)
+        if key in seen:
+            raise InvalidArgumentError(
+                "trainingData", f"{use.dataset} at {use.snapshot_id} is given twice as {use.role.value}"
+            )
+        seen.add(key)
+
+
+def check_metrics(metrics: Sequence[Metric]) -> None:
+    """That no metric is told twice, and that their names can be kept. Raises InvalidArgumentError."""
+    if len(metrics) > MAX_METRICS:
+        raise InvalidArgumentError("metrics", f"{len(metrics)} metrics, at most {MAX_METRICS} are taken")
+    seen: set[str] = set()
+    for metric in metrics:
+        if not metric.name.strip() or len(metric.name) > MAX_NAME_CHARS or not metric.name.isprintable():
+            raise InvalidArgumentError(
+                "metrics", f"a metric's name has 1 to {MAX_NAME_CHARS} printable characters, not {metric.name[:50]!r}"
+            )
+        if metric.name in seen:
+            raise InvalidArgumentError("metrics", f"{metric.name!r} is given twice")
+        if metric.value is not None and not math.isfinite(metric.value):
+            raise InvalidArgumentError("metrics", f"{metric.name!r} is {metric.value}, which is no number")
+        seen.add(metric.name)
+
+
+def check_text(argument: str, text: str | None, limit: int) -> None:
+    """That a text can be kept. Raises InvalidArgumentError."""
+    if text is None:
+        return
+    if len(text) > limit:
+        raise InvalidArgumentError(argument, f"it has {len(text)} characters, at most {limit} are kept")
+    if not is_storable(text):
+        raise InvalidArgumentError(argument, "it has a character that cannot be kept: NUL or a lone surrogate")
+
+
+def guess_higher_is_better(metric: str) -> bool:
+    """Whether a metric of this name is better when it is higher."""
+    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower())
+    return not any(word in _LOWER_IS_BETTER for word in words)
+
+
+def sorted_metrics(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
+    """Metrics by name."""
+    return tuple(sorted(metrics, key=lambda metric: metric.name))
+
+
+def _check_name(kind: str, name: str, *, forbidden: str) -> str:
+    if not name.strip():
+        raise InvalidNameError(kind, name, "it is empty")
+    if name != name.strip():
+        raise InvalidNameError(kind, name, "it begins or ends with a space")
+    if len(name) > MAX_NAME_CHARS:
+        raise InvalidNameError(kind, name, f"it has {len(name)} characters, at most {MAX_NAME_CHARS} are allowed")
+    if not name.isprintable() or not is_storable(name):
+        raise InvalidNameError(kind, name, "it has an unprintable character")
+    if found := next((char for char in name if char in forbidden), None):
+        raise InvalidNameError(kind, name, f"{found!r} is not allowed")
+    return name

@@ -1,0 +1,71 @@
+"""Pins: the tags by which the system keeps data that something still needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from app.domain.history import History, RefKind
+from app.domain.names import DatasetName
+from app.domain.uses import InputRole, VersionUse
+
+MAX_MODEL_CHARS = 80
+
+
+class PinState(StrEnum):
+    """How a pin stands. Only RELEASED ones keep nothing any more.
+
+    WANTED: before the fact that needs it is recorded. LIVE: it is. RELEASING: its tag is to go.
+    """
+
+    WANTED = "WANTED"
+    LIVE = "LIVE"
+    RELEASING = "RELEASING"
+    RELEASED = "RELEASED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """One tag that keeps a snapshot for a model version. An adopted one was set by somebody else, and stays theirs."""
+
+    pin_id: UUID
+    model: str
+    number: int
+    dataset: DatasetName
+    table_uuid: UUID
+    snapshot_id: int
+    tag: str
+    state: PinState
+    is_adopted: bool = False
+
+
+def pin_names(model: str, number: int, role: InputRole) -> Iterator[str]:
+    """Names for the pin of a snapshot that a model version was trained on, the first free one to be taken.
+
+    `model_training_<model>_v<n>`; for a second snapshot of the same table `…_<role>`, `…_<role>_2` and so on. What a
+    tag's name cannot have is replaced in the model's.
+    """
+    shown = re.sub(r"[^A-Za-z0-9_.\-]+", "_", model)[:MAX_MODEL_CHARS]
+    base = f"model_training_{shown}_v{number}"
+    yield base
+    suffixed = f"{base}_{role.value.lower()}"
+    yield suffixed
+    count = 2
+    while True:
+        yield f"{suffixed}_{count}"
+        count += 1
+
+
+def choose_pin_name(use: VersionUse, model: str, number: int, history: History, taken: Collection[str]) -> str:
+    """The first name that is free in the table, or a tag of this very snapshot; never one of those taken."""
+    for name in pin_names(model, number, use.role):
+        ref = history.refs.get(name)
+        if name not in taken and (
+            ref is None
+            or (ref.kind is RefKind.TAG and ref.snapshot_id == use.snapshot_id and ref.max_ref_age_ms is None)
+        ):
+            return name
+    raise AssertionError("there is no end of names")

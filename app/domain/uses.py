@@ -1,0 +1,38 @@
+"""Uses of versions of datasets: by runs, and for training models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from uuid import UUID
+
+from app.domain.lineage import Vertex, snapshot_vertex
+from app.domain.names import DatasetName
+
+
+class InputRole(StrEnum):
+    """What a version of a dataset was read for."""
+
+    INPUT = "INPUT"
+    TRAINING = "TRAINING"
+    VALIDATION = "VALIDATION"
+    TEST = "TEST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionUse:
+    """A snapshot of one of our tables, and what it was used for; `dataset` is the name that it had then."""
+
+    dataset: DatasetName
+    table_uuid: UUID
+    snapshot_id: int
+    role: InputRole
+
+    @property
+    def vertex(self) -> Vertex:
+        """The snapshot in the lineage graph."""
+        return snapshot_vertex(self.table_uuid, self.snapshot_id, str(self.dataset))
+
+    def with_snapshot(self, snapshot_id: int) -> VersionUse:
+        """The same use, of another snapshot."""
+        return replace(self, snapshot_id=snapshot_id)

@@ -1,0 +1,11 @@
+"""The facets that this project adds to OpenLineage's; the specification wants a prefix of their own for them."""
+
+from __future__ import annotations
+
+PRODUCER = "https://github.com/stratigraph/stratigraph"
+SCHEMA_URL = f"{PRODUCER}/blob/main/docs/openlineage.md"
+EVENT_SCHEMA_URL = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+
+PURPOSE_FACET = "stratigraph_purpose"
+PIPELINE_FACET = "stratigraph_pipeline"
+RECORD_FACET = "stratigraph_record"

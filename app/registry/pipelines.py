@@ -1,0 +1,210 @@
+"""Pipelines and their versions, in Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from app.domain.changes import Actor
+from app.domain.names import is_storable
+from app.domain.pages import Page, PageRequest
+from app.domain.pipelines import Pipeline, PipelineVersion
+from app.errors import JsonValue
+from app.postgres.pool import translated
+from app.registry.facts import Transaction
+from app.registry.paging import find_page
+from app.telemetry.tracing import span
+
+PIPELINES_CURSOR, VERSIONS_CURSOR = "pipelines", "pipeline-versions"
+_PIPELINE = "pipeline_id, name, description, created_at"
+_VERSION = "pipeline_id, number, created_at, created_by, reason, dag, dag_digest, code, code_hash, git_commit"
+
+
+class PipelineStore:
+    """Pipelines by id, their versions by number."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def find_pipelines(self, pipeline_ids: Sequence[str]) -> dict[str, Pipeline]:
+        """Those that exist, in one statement."""
+        known = [pipeline_id for pipeline_id in pipeline_ids if is_storable(pipeline_id)]
+        with span("postgres.find_pipelines", count=len(known)):
+            async with translated():
+                rows = await self._pool.fetch(f"SELECT {_PIPELINE} FROM pipelines WHERE pipeline_id = ANY($1)", known)
+        return {row["pipeline_id"]: _to_pipeline(row) for row in rows}
+
+    async def ids_like(self, prefix: str = "", *, limit: int = 10_000) -> list[str]:
+        """Ids of pipelines, for telling the closest to one that is not there."""
+        async with translated():
+            rows = await self._pool.fetch(
+                "SELECT pipeline_id FROM pipelines WHERE starts_with(pipeline_id, $1) ORDER BY pipeline_id LIMIT $2",
+                prefix,
+                limit,
+            )
+        return [row["pipeline_id"] for row in rows]
+
+    async def page_pipelines(self, request: PageRequest, *, id_prefix: str = "") -> Page[Pipeline]:
+        """Pipelines by id. Raises InvalidPageError."""
+        with span("postgres.list_pipelines"):
+            return await find_page(
+                self._pool,
+                request,
+                cursor_kind=PIPELINES_CURSOR,
+                select=f"SELECT {_PIPELINE} FROM pipelines WHERE starts_with(pipeline_id, $1)",
+                count="SELECT count(*) FROM pipelines WHERE starts_with(pipeline_id, $1)",
+                arguments=[id_prefix if is_storable(id_prefix) else ""],
+                key="pipeline_id",
+                to_item=_to_pipeline,
+            )
+
+    async def find_versions(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], PipelineVersion]:
+        """Those that exist, in one statement."""
+        known = [key for key in keys if is_storable(key[0])]
+        with span("postgres.find_pipeline_versions", count=len(known)):
+            async with translated():
+                rows = await self._pool.fetch(
+                    f"""
+                    SELECT {_VERSION} FROM unnest($1::text[], $2::integer[]) AS wanted (pipeline_id, number)
+                    JOIN pipeline_versions USING (pipeline_id, number)
+                    """,
+                    [key[0] for key in known],
+                    [key[1] for key in known],
+                )
+        return {(row["pipeline_id"], row["number"]): _to_version(row) for row in rows}
+
+    async def latest_numbers(self, pipeline_ids: Sequence[str]) -> dict[str, int]:
+        """The highest number of each pipeline that has a version, in one statement."""
+        async with translated():
+            rows = await self._pool.fetch(
+                """
+                SELECT pipeline_id, max(number) AS number FROM pipeline_versions
+                WHERE pipeline_id = ANY($1) GROUP BY pipeline_id
+                """,
+                [pipeline_id for pipeline_id in pipeline_ids if is_storable(pipeline_id)],
+            )
+        return {row["pipeline_id"]: row["number"] for row in rows}
+
+    async def page_versions(self, pipeline_id: str, request: PageRequest) -> Page[PipelineVersion]:
+        """Versions of a pipeline, newest first. Raises InvalidPageError."""
+        with span("postgres.list_pipeline_versions"):
+            return await find_page(
+                self._pool,
+                request,
+                cursor_kind=VERSIONS_CURSOR,
+                select=f"SELECT {_VERSION} FROM pipeline_versions WHERE pipeline_id = $1",
+                count="SELECT count(*) FROM pipeline_versions WHERE pipeline_id = $1",
+                arguments=[pipeline_id],
+                key="number",
+                is_descending=True,
+                to_item=_to_version,
+            )
+
+    async def history(self, pipeline_id: str) -> dict[int, datetime]:
+        """When each version was made."""
+        return {number: at for number, at, _ in await self.version_keys(pipeline_id)}
+
+    async def version_keys(self, pipeline_id: str) -> list[tuple[int, datetime, str | None]]:
+        """Number, time and git commit of each version, oldest first."""
+        with span("postgres.pipeline_history"):
+            async with translated():
+                rows = await self._pool.fetch(
+                    """
+                    SELECT number, created_at, git_commit FROM pipeline_versions
+                    WHERE pipeline_id = $1 ORDER BY number
+                    """,
+                    pipeline_id,
+                )
+        return [(row["number"], row["created_at"], row["git_commit"]) for row in rows]
+
+
+async def remember_pipeline(connection: Transaction, pipeline_id: str) -> None:
+    """Make a pipeline that is known by its name alone; one that is there stays as it is."""
+    await connection.execute(
+        "INSERT INTO pipelines (pipeline_id, name) VALUES ($1, $1) ON CONFLICT (pipeline_id) DO NOTHING", pipeline_id
+    )
+
+
+async def lock_pipeline(
+    connection: Transaction, pipeline_id: str, name: str | None, description: str | None
+) -> PipelineVersion | None:
+    """Make or update a pipeline, keep others out of it until the transaction ends; answers its latest version.
+
+    Without a name it keeps the one that it has, which is its id at first.
+    """
+    await connection.execute(
+        """
+        INSERT INTO pipelines (pipeline_id, name, description) VALUES ($1, coalesce($2, $1), $3)
+        ON CONFLICT (pipeline_id) DO UPDATE
+        SET name = coalesce($2, pipelines.name), description = coalesce(excluded.description, pipelines.description)
+        """,
+        pipeline_id,
+        name,
+        description,
+    )
+    row = await connection.fetchrow(
+        f"SELECT {_VERSION} FROM pipeline_versions WHERE pipeline_id = $1 ORDER BY number DESC LIMIT 1", pipeline_id
+    )
+    return _to_version(row) if row else None
+
+
+async def insert_version(
+    connection: Transaction,
+    change_id: UUID,
+    *,
+    pipeline_id: str,
+    number: int,
+    by: str,
+    reason: str | None,
+    dag: JsonValue,
+    dag_digest: str,
+    code: str | None,
+    code_hash: str | None,
+    git_commit: str | None,
+) -> PipelineVersion:
+    """Write a version of a pipeline whose row is locked."""
+    row = await connection.fetchrow(
+        f"""
+        INSERT INTO pipeline_versions (pipeline_id, number, change_id, created_by, reason, dag, dag_digest, code,
+                                       code_hash, git_commit)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {_VERSION}
+        """,
+        pipeline_id,
+        number,
+        change_id,
+        by,
+        reason,
+        dag,
+        dag_digest,
+        code,
+        code_hash,
+        git_commit,
+    )
+    return _to_version(row)
+
+
+def _to_pipeline(row: asyncpg.Record) -> Pipeline:
+    return Pipeline(
+        pipeline_id=row["pipeline_id"],
+        name=row["name"],
+        description=row["description"],
+        created_at=row["created_at"],
+    )
+
+
+def _to_version(row: asyncpg.Record) -> PipelineVersion:
+    return PipelineVersion(
+        pipeline_id=row["pipeline_id"],
+        number=row["number"],
+        created_at=row["created_at"],
+        created_by=Actor(subject=row["created_by"]),
+        reason=row["reason"],
+        dag=row["dag"],
+        dag_digest=row["dag_digest"],
+        code=row["code"],
+        code_hash=row["code_hash"],
+        git_commit=row["git_commit"],
+    )
