@@ -23,15 +23,29 @@ from app.registry.bindings import Bindings
 from app.registry.changes import ChangeLog
 from app.registry.datasets import DatasetNames
 from app.registry.events import EventLog
+from app.registry.facts import Facts
+from app.registry.models import ModelStore
+from app.registry.pins import PinStore
+from app.registry.pipelines import PipelineStore
+from app.registry.runs import RunStore
+from app.registry.version_tags import VersionTags
 from app.services.datasets import Datasets
 from app.services.executing import Executor
 from app.services.graph_upkeep import GraphUpkeep
 from app.services.health import Health
 from app.services.ingesting import Ingesting
+from app.services.interpreting import Interpreting
 from app.services.lineage import Lineage
+from app.services.model_registration import ModelRegistration
+from app.services.models import Models
+from app.services.pinning import Pinning
+from app.services.pipelines import Pipelines
 from app.services.projecting import Projector
+from app.services.promoting import Promoting
 from app.services.repair import Repair
 from app.services.resolving import Resolving
+from app.services.runs import Runs
+from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
 from app.settings import Settings
 from app.telemetry.tracing import start_export
@@ -39,6 +53,7 @@ from app.telemetry.tracing import start_export
 if TYPE_CHECKING:
     from app.lake.sample.load import SampleReport, SampleStep
 
+REGISTRY_LOCKS = 4
 SAMPLE_ACTOR = Actor(subject="stratigraph demo")
 SAMPLE_ROLLBACK = "gold.daily_revenue"
 
@@ -51,6 +66,14 @@ class Services:
     lake: Lake
     datasets: Datasets
     versioning: Versioning
+    models: Models
+    registration: ModelRegistration
+    pinning: Pinning
+    pipelines: Pipelines
+    runs: Runs
+    promoting: Promoting
+    version_tags: VersionTags
+    version_tagging: VersionTagging
     repair: Repair
     health: Health
     ingesting: Ingesting
@@ -74,6 +97,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(pool.close)
         locks = await open_advisory_locks(url)
         stack.push_async_callback(locks.close)
+        # Of their own: who holds one of these goes on to lock tables, and must find a connection for that.
+        registry_locks = await open_advisory_locks(url, max_held=REGISTRY_LOCKS)
+        stack.push_async_callback(registry_locks.close)
         # Several processes may open an empty database at once, and pyiceberg's table creation is no match for that.
         async with locks.held("open catalog", timeout_s=120):
             lake = await Lake.open(settings, url)
@@ -85,18 +111,34 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         log = EventLog(pool)
         graph = await _open_graph(settings, pool)
         stack.push_async_callback(graph.close)
-        projector = Projector(log, graph, Resolving(datasets, Bindings(pool)))
+        models, pipelines, runs = ModelStore(pool), PipelineStore(pool), RunStore(pool)
+        interpreting = Interpreting(Resolving(datasets, Bindings(pool)), pipelines, models)
+        projector = Projector(log, graph, runs, interpreting)
+        versioning = Versioning(datasets, changes, executor, settings)
+        facts, tags, pins = Facts(pool, registry_locks), VersionTags(pool), PinStore(pool)
+        pinning = Pinning(pins, datasets, versioning)
+        models_service = Models(models, tags, pins, datasets)
+        pipelines_service = Pipelines(pipelines, facts, tags)
+        lineage = Lineage(graph, log, projector, settings)
         yield Services(
             settings=settings,
             lake=lake,
             datasets=datasets,
-            versioning=Versioning(datasets, changes, executor, settings),
+            versioning=versioning,
+            models=models_service,
+            registration=ModelRegistration(models_service, models, facts, pins, pinning, datasets, settings),
+            pinning=pinning,
+            pipelines=pipelines_service,
+            runs=Runs(runs, log, interpreting, datasets, pipelines_service, lineage),
+            promoting=Promoting(facts, log, datasets, lineage),
+            version_tags=tags,
+            version_tagging=VersionTagging(facts),
             repair=repair,
             health=Health(lake, changes, graph, settings),
             ingesting=Ingesting(log, settings),
-            lineage=Lineage(graph, log, projector, settings),
+            lineage=lineage,
             projector=projector,
-            upkeep=GraphUpkeep(log, graph, projector),
+            upkeep=GraphUpkeep(log, graph, projector, interpreting),
         )
 
 

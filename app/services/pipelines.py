@@ -1,0 +1,175 @@
+"""Pipelines: registering and looking at them and their versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.domain.changes import ChangeKind, ChangeState, Command, PipelineSubject
+from app.domain.dags import code_hash, parse_dag
+from app.domain.models import MAX_NAME_CHARS, MAX_TEXT_CHARS, check_text
+from app.domain.numbered import NumberedHistory, NumberSelector, resolve_number
+from app.domain.pages import Page, PageRequest
+from app.domain.pipelines import MAX_CODE_CHARS, Pipeline, PipelineVersion, check_pipeline_id
+from app.domain.versions import closest
+from app.errors import InvalidArgumentError, JsonValue, PipelineNotFoundError, VersionNotFoundError
+from app.registry.events import reopen_runs_of_commit
+from app.registry.facts import Facts, StoredFact, insert_fact
+from app.registry.pipelines import PipelineStore, insert_version, lock_pipeline
+from app.registry.version_tags import VersionTags
+from app.services.executing import worker_name
+from app.services.recording import FactRequest, find_repeated, key_of_its_own
+from app.telemetry.tracing import span
+
+MAX_COMMIT_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPipelineVersion:
+    """A version as it is registered. The server gives it its number. `dag`: {tasks: [{id, …}], edges: [[from, to]]}."""
+
+    pipeline_id: str
+    dag: JsonValue
+    name: str | None = None
+    description: str | None = None
+    code: str | None = None
+    git_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineOutcome:
+    """A pipeline version as it is now; `is_unchanged` where it was the latest already."""
+
+    version: PipelineVersion
+    is_unchanged: bool
+    change_id: UUID | None
+
+
+class Pipelines:
+    """The pipelines of the registry.
+
+    Every method raises BackendUnavailableError where Postgres is away.
+    """
+
+    def __init__(self, store: PipelineStore, facts: Facts, tags: VersionTags) -> None:
+        self._store = store
+        self._facts = facts
+        self._tags = tags
+
+    async def get(self, pipeline_id: str) -> Pipeline:
+        """A pipeline, registered or known by its runs. Raises PipelineNotFoundError with the closest ids."""
+        found = (await self._store.find_pipelines([pipeline_id])).get(pipeline_id)
+        if found is None:
+            raise PipelineNotFoundError(pipeline_id[:200], closest(pipeline_id, await self._store.ids_like()))
+        return found
+
+    async def page(self, request: PageRequest, *, id_prefix: str = "") -> Page[Pipeline]:
+        """Pipelines by id. Raises InvalidPageError."""
+        return await self._store.page_pipelines(request, id_prefix=id_prefix)
+
+    async def page_versions(self, pipeline_id: str, request: PageRequest) -> Page[PipelineVersion]:
+        """Versions of a pipeline, newest first. Raises InvalidPageError."""
+        return await self._store.page_versions(pipeline_id, request)
+
+    async def resolve(self, pipeline_id: str, at: NumberSelector | str | None) -> int:
+        """The number of the version that is named.
+
+        Raises:
+            PipelineNotFoundError: no such pipeline.
+            As `app.domain.numbered.resolve_number`.
+        """
+        await self.get(pipeline_id)
+        subject = PipelineSubject(pipeline_id=pipeline_id)
+        tags = (await self._tags.of_subjects([subject]))[subject]
+        history = NumberedHistory(
+            owner=pipeline_id,
+            created_at=await self._store.history(pipeline_id),
+            tags={tag.name: tag.number for tag in tags},
+        )
+        return resolve_number(at, history)
+
+    async def get_version(self, pipeline_id: str, at: NumberSelector | str | None) -> PipelineVersion:
+        """A version. Raises as `resolve`."""
+        key = (pipeline_id, await self.resolve(pipeline_id, at))
+        found = (await self._store.find_versions([key])).get(key)
+        if found is None:
+            raise VersionNotFoundError(pipeline_id, str(key[1]), "it is gone")
+        return found
+
+    async def register(self, new: NewPipelineVersion, command: Command) -> PipelineOutcome:
+        """Register the next version of a pipeline; what is as the latest is, is unchanged and no new version.
+
+        DAG, code and commit are compared: the DAG as a graph, code by its hash. A run of the pipeline belongs to the
+        version of its commit, else to the one that was the latest when it began.
+
+        Raises:
+            InvalidDagError: with the place of what is wrong with it.
+            InvalidNameError, InvalidArgumentError: what else is.
+            IdempotencyKeyReusedError: the key was used for something else.
+        """
+        _check(new)
+        dag = parse_dag(new.dag)
+        hashed = None if new.code is None else code_hash(new.code)
+        subject = PipelineSubject(pipeline_id=new.pipeline_id)
+        arguments: dict[str, JsonValue] = {
+            "name": new.name,
+            "description": new.description,
+            "dag": dag.digest,
+            "code": hashed,
+            "gitCommit": new.git_commit,
+        }
+        request = FactRequest(kind=ChangeKind.PIPELINE_REGISTERED, subject=subject, arguments=arguments)
+        with span("pipeline.register", pipeline=new.pipeline_id):
+            async with self._facts.transaction() as connection:
+                latest = await lock_pipeline(connection, new.pipeline_id, new.name, new.description)
+                done = await find_repeated(connection, request, command)
+                if done is None:
+                    is_unchanged = latest is not None and (
+                        (latest.dag_digest, latest.code_hash, latest.git_commit) == (dag.digest, hashed, new.git_commit)
+                    )
+                    number = latest.number if latest and is_unchanged else (latest.number if latest else 0) + 1
+                    fact = request.fact(command, {"number": number, "unchanged": is_unchanged})
+                    if not is_unchanged or command.idempotency_key is not None:
+                        with key_of_its_own(command):
+                            state = ChangeState.UNCHANGED if is_unchanged else ChangeState.DONE
+                            await insert_fact(connection, fact, state, by=worker_name())
+                    if latest is not None and is_unchanged:
+                        return PipelineOutcome(version=latest, is_unchanged=True, change_id=None)
+                    version = await insert_version(
+                        connection,
+                        fact.change_id,
+                        pipeline_id=new.pipeline_id,
+                        number=number,
+                        by=command.actor.subject,
+                        reason=command.reason,
+                        dag=new.dag,
+                        dag_digest=dag.digest,
+                        code=new.code,
+                        code_hash=hashed,
+                        git_commit=new.git_commit,
+                    )
+                    if new.git_commit is not None:
+                        await reopen_runs_of_commit(connection, new.pipeline_id, new.git_commit)
+                    return PipelineOutcome(version=version, is_unchanged=False, change_id=fact.change_id)
+            return await self._repeated(done, new.pipeline_id)
+
+    async def _repeated(self, done: StoredFact, pipeline_id: str) -> PipelineOutcome:
+        key = (pipeline_id, int(str(done.change.details["number"])))
+        is_unchanged = done.change.state is ChangeState.UNCHANGED
+        return PipelineOutcome(
+            version=(await self._store.find_versions([key]))[key],
+            is_unchanged=is_unchanged,
+            change_id=None if is_unchanged else done.change.change_id,
+        )
+
+
+def _check(new: NewPipelineVersion) -> None:
+    check_pipeline_id(new.pipeline_id)
+    check_text("name", new.name, MAX_NAME_CHARS)
+    check_text("description", new.description, MAX_TEXT_CHARS)
+    check_text("code", new.code, MAX_CODE_CHARS)
+    check_text("gitCommit", new.git_commit, MAX_COMMIT_CHARS)
+    if new.name is not None and (not new.name.strip() or not new.name.isprintable()):
+        raise InvalidArgumentError("name", "a name of printable characters is needed; leave it out to have the id")
+    if new.git_commit is not None and (not new.git_commit.strip() or not new.git_commit.isprintable()):
+        raise InvalidArgumentError("gitCommit", "a commit's id is needed")

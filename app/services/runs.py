@@ -1,0 +1,156 @@
+"""Runs of pipelines: recorded through this system, or reported by OpenLineage; both are the same log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.domain.changes import Command
+from app.domain.events import run_key
+from app.domain.lineage import Vertex
+from app.domain.models import MAX_TEXT_CHARS, check_text
+from app.domain.names import DatasetName
+from app.domain.numbered import NumberSelector
+from app.domain.pages import Page, PageRequest
+from app.domain.pipelines import NewRun, PipelineRun, check_pipeline_id
+from app.domain.run_state import RunStatus
+from app.domain.uses import InputRole, VersionUse
+from app.errors import LineageRunNotFoundError
+from app.lake.table import LakeTable
+from app.lineage.openlineage.parse import parse_events
+from app.lineage.openlineage.write import run_events
+from app.registry.events import EventLog
+from app.registry.runs import RunStore
+from app.services.datasets import Datasets
+from app.services.interpreting import Interpreting
+from app.services.lineage import Lineage
+from app.services.pipelines import Pipelines
+from app.services.versioning import Version
+from app.telemetry.tracing import span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedVersion:
+    """A version of a dataset that a run read or wrote, as it is named by whoever records it."""
+
+    dataset: DatasetName
+    at: Version
+    role: InputRole = InputRole.INPUT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What is told of a run: its begin, its end, or both."""
+
+    run_id: UUID
+    pipeline_id: str
+    status: RunStatus
+    version_number: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    inputs: Sequence[UsedVersion] = ()
+    outputs: Sequence[UsedVersion] = ()
+    error: str | None = None
+
+
+class Runs:
+    """The runs that are known."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        log: EventLog,
+        interpreting: Interpreting,
+        datasets: Datasets,
+        pipelines: Pipelines,
+        lineage: Lineage,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._interpreting = interpreting
+        self._datasets = datasets
+        self._pipelines = pipelines
+        self._lineage = lineage
+
+    async def get(self, run_id: UUID) -> PipelineRun:
+        """A run. Raises LineageRunNotFoundError."""
+        found = (await self._store.find([run_id])).get(run_id)
+        if found is None:
+            raise LineageRunNotFoundError(str(run_id))
+        return found
+
+    async def page_of_pipeline(
+        self,
+        pipeline_id: str,
+        request: PageRequest,
+        *,
+        status: RunStatus | None = None,
+        started_from: datetime | None = None,
+        started_to: datetime | None = None,
+    ) -> Page[PipelineRun]:
+        """Runs of a pipeline, latest first. Raises InvalidPageError."""
+        return await self._store.page_of_pipeline(
+            pipeline_id, request, status=status, started_from=started_from, started_to=started_to
+        )
+
+    async def page_of_consumers(self, table: LakeTable, snapshot_id: int, request: PageRequest) -> Page[PipelineRun]:
+        """Runs that read a snapshot, latest first; of a `replace` snapshot, those that read its rows."""
+        return await self._store.page_of_consumers(self._lineage.snapshot_root(table, snapshot_id), request)
+
+    async def producers(self, vertices: Sequence[Vertex]) -> dict[str, PipelineRun]:
+        """The run that made each of these versions, by vertex id; one statement."""
+        return await self._store.producers(vertices)
+
+    async def record(self, report: RunReport, command: Command) -> PipelineRun:
+        """Record a run, or more about one; what was recorded before is merged with it, whatever the order.
+
+        The same report twice changes nothing. It is in the log, durable, and shown at once; the lineage graph follows.
+
+        Raises:
+            InvalidNameError, InvalidArgumentError: what is wrong with it, such as an end before the start.
+            PipelineNotFoundError, VersionNotFoundError: a version of the pipeline is told that is not there.
+            DatasetNotFoundError, VersionNotFoundError, SnapshotExpiredError: there is no such version of a dataset.
+            BackendUnavailableError: Postgres or the catalog is away.
+        """
+        check_pipeline_id(report.pipeline_id)
+        check_text("error", report.error, MAX_TEXT_CHARS)
+        run = NewRun(
+            run_id=report.run_id,
+            pipeline_id=report.pipeline_id,
+            version_number=report.version_number,
+            status=report.status,
+            started_at=_utc(report.started_at),
+            ended_at=_utc(report.ended_at),
+            inputs=(),
+            outputs=(),
+            error=report.error,
+            recorded_by=command.actor.subject,
+        )
+        with span("run.record", pipeline=report.pipeline_id):
+            if report.version_number is not None:
+                await self._pipelines.resolve(report.pipeline_id, NumberSelector(number=report.version_number))
+            run = run.with_data(
+                inputs=[await self._resolve(use) for use in report.inputs],
+                outputs=[await self._resolve(use) for use in report.outputs],
+            )
+            await self._log.append(parse_events(run_events(run), now=datetime.now(UTC)))
+            key = run_key(report.run_id)
+            found = (await self._interpreting.interpret(key, await self._log.read(key))).run
+            if found is None:
+                raise LineageRunNotFoundError(str(report.run_id))
+            await self._store.keep([found])
+        self._lineage.wake()
+        return await self.get(report.run_id)
+
+    async def _resolve(self, use: UsedVersion) -> VersionUse:
+        table = await self._datasets.load(use.dataset)
+        found = await self._datasets.resolve_with_record(table, use.at)
+        return VersionUse(
+            dataset=use.dataset, table_uuid=table.state.table_uuid, snapshot_id=found.snapshot_id, role=use.role
+        )
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(UTC)
