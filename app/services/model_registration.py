@@ -98,11 +98,12 @@ class ModelRegistration:
         request = FactRequest(kind=ChangeKind.MODEL_REGISTERED, subject=subject, arguments=_arguments(new, training))
         with span("model.register", model=new.model):
             async with self._facts.lock(subject, self._settings.lock_timeout_s):
+                # First of all, so that a key whose holder has died is free.
+                await self._pinning.settle_model(new.model)
                 async with self._facts.transaction() as connection:
                     done = await find_repeated(connection, request, command)
                 if done is not None:
                     return await self._repeated(done)
-                await self._pinning.settle_model(new.model)
                 resolved = await self._resolve(training)
                 check_new_version(new, resolved.uses)
                 return await finished(self._register(new, resolved, request, command))
