@@ -25,7 +25,7 @@ MAX_PARAMETERS_BYTES = 1_000_000
 _LOWER_IS_BETTER = frozenset(
     {
         "bias", "brier", "cost", "crps", "deviance", "distance", "divergence", "entropy", "error", "errors", "fdr",
-        "fnr", "fpr", "ece", "inertia", "latency", "loglos", "logloss", "loss", "mae", "mape", "mse", "msle", "nll",
+        "fnr", "fpr", "ece", "inertia", "latency", "logloss", "loss", "mae", "mape", "mse", "msle", "nll",
         "perplexity", "pinball", "regret", "residual", "rmse", "rmsle", "smape", "time", "wer", "cer", "mdae",
     }
 )  # fmt: skip
@@ -167,7 +167,8 @@ def check_text(argument: str, text: str | None, limit: int) -> None:
 def guess_higher_is_better(metric: str) -> bool:
     """Whether a metric of this name is better when it is higher."""
     words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower())
-    return not any(word in _LOWER_IS_BETTER for word in words)
+    # scikit-learn's scorers turn losses round, so that all of them are better high: `neg_log_loss`.
+    return words[0] == "neg" or not any(word in _LOWER_IS_BETTER for word in words)
 
 
 def sorted_metrics(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
