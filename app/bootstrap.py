@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -45,6 +45,7 @@ from app.services.promoting import Promoting
 from app.services.repair import Repair
 from app.services.resolving import Resolving
 from app.services.runs import Runs
+from app.services.sample import Sample
 from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
 from app.settings import Settings
@@ -74,6 +75,7 @@ class Services:
     promoting: Promoting
     version_tags: VersionTags
     version_tagging: VersionTagging
+    sample: Sample
     repair: Repair
     health: Health
     ingesting: Ingesting
@@ -120,22 +122,35 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         models_service = Models(models, tags, pins, datasets)
         pipelines_service = Pipelines(pipelines, facts, tags)
         lineage = Lineage(graph, log, projector, settings)
+        ingesting = Ingesting(log, settings)
+        registration = ModelRegistration(models_service, models, facts, pins, pinning, datasets, settings)
+        runs_service = Runs(runs, log, interpreting, datasets, pipelines_service, lineage)
         yield Services(
             settings=settings,
             lake=lake,
             datasets=datasets,
             versioning=versioning,
             models=models_service,
-            registration=ModelRegistration(models_service, models, facts, pins, pinning, datasets, settings),
+            registration=registration,
             pinning=pinning,
             pipelines=pipelines_service,
-            runs=Runs(runs, log, interpreting, datasets, pipelines_service, lineage),
+            runs=runs_service,
             promoting=Promoting(facts, log, datasets, lineage),
             version_tags=tags,
             version_tagging=VersionTagging(facts),
+            sample=Sample(
+                lake,
+                datasets,
+                pipelines_service,
+                ingesting,
+                runs_service,
+                models_service,
+                registration,
+                settings.home / "artifacts",
+            ),
             repair=repair,
             health=Health(lake, changes, graph, settings),
-            ingesting=Ingesting(log, settings),
+            ingesting=ingesting,
             lineage=lineage,
             projector=projector,
             upkeep=GraphUpkeep(log, graph, projector, interpreting),
@@ -144,7 +159,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 async def build_sample_lake(services: Services, scale: float, progress: Callable[[SampleStep], None]) -> SampleReport:
     """Build what the sample lake lacks; its tags and a rollback go through the service, so that they are recorded."""
-    report, tags = await services.lake.load_sample(services.settings.home / "tmp", scale, progress)
+    from app.lake.sample.load import SampleStep
+
+    last = SampleStep(done=1, total=1, what="")
+
+    def remember(step: SampleStep) -> None:
+        nonlocal last
+        last = step
+        progress(step)
+
+    report, tags = await services.lake.load_sample(services.settings.home / "tmp", scale, remember)
     for tag, snapshot_id in tags:
         command = Command(actor=SAMPLE_ACTOR, reason=tag.reason)
         try:
@@ -156,6 +180,7 @@ async def build_sample_lake(services: Services, scale: float, progress: Callable
             continue
     if SAMPLE_ROLLBACK not in report.foreign:
         await _show_a_rollback(services.versioning)
+    await services.sample.tell(lambda what: progress(replace(last, what=what)))
     return report
 
 

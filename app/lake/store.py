@@ -26,7 +26,9 @@ from app.telemetry.tracing import span
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.lake.sample.lineage import MadeSnapshot
     from app.lake.sample.load import SampleReport, SampleStep
+    from app.lake.sample.models import SampleModel, TrainedModel
     from app.lake.sample.tags import SampleTag
 
 
@@ -133,6 +135,20 @@ class Lake:
                 lambda: load_sample_lake(self._catalog, work_dir, scale=scale, progress=progress)
             )
             return report, await self._threads.run(find_sample_targets, self._catalog)
+
+    async def find_sample_snapshots(self) -> dict[tuple[str, str], MadeSnapshot]:
+        """What each step of the sample lake's history left, by (dataset, step)."""
+        from app.lake.sample.lineage import find_made
+
+        with translated_errors():
+            return await self._threads.run(find_made, self._catalog)
+
+    async def train_sample_model(self, plan: SampleModel) -> TrainedModel | None:
+        """Train a model of the sample; None where its snapshot is not there."""
+        from app.lake.sample.models import train
+
+        with translated_errors():
+            return await self._threads.run_to_end(lambda: train(self._catalog, plan))
 
     def _list_names(self, namespace: str | None) -> list[DatasetName]:
         with translated_errors(namespace=namespace):

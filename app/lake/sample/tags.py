@@ -97,7 +97,7 @@ def find_step_snapshot_id(table: Table, step: str) -> int | None:
 
 def find_sample_targets(catalog: Catalog) -> list[tuple[SampleTag, int]]:
     """The tags whose step was made, each with the snapshot it belongs on. Costs one `load_table` per tagged table."""
-    tables = {dataset: _find_table(catalog, dataset) for dataset in {tag.dataset for tag in SAMPLE_TAGS}}
+    tables = {dataset: find_table(catalog, dataset) for dataset in {tag.dataset for tag in SAMPLE_TAGS}}
     found = []
     for tag in SAMPLE_TAGS:
         table = tables[tag.dataset]
@@ -107,7 +107,8 @@ def find_sample_targets(catalog: Catalog) -> list[tuple[SampleTag, int]]:
     return found
 
 
-def _find_table(catalog: Catalog, dataset: str) -> Table | None:
+def find_table(catalog: Catalog, dataset: str) -> Table | None:
+    """A table of the sample, None where it was dropped."""
     try:
         return catalog.load_table(dataset)
     except NoSuchTableError:

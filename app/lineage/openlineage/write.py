@@ -32,8 +32,8 @@ def run_events(run: NewRun) -> bytes:
     The same run gives the same bytes. What it read is told with its start, what it wrote with its end, as far as there
     are both.
     """
-    inputs = [_dataset(use, is_input=True) for use in run.inputs]
-    outputs = [_dataset(use, is_input=False) for use in run.outputs]
+    inputs = [dataset_json(use, is_input=True) for use in run.inputs]
+    outputs = [dataset_json(use, is_input=False) for use in run.outputs]
     events = []
     if run.status is RunStatus.RUNNING:
         events.append(_event(run, EventType.START, run.started_at, inputs, outputs))
@@ -48,11 +48,11 @@ def run_events(run: NewRun) -> bytes:
 def _event(
     run: NewRun, kind: EventType, at: Any, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    facets: dict[str, Any] = {RECORD_FACET: _facet(actor=run.recorded_by)}
+    facets: dict[str, Any] = {RECORD_FACET: facet_json(actor=run.recorded_by)}
     if run.version_number is not None:
-        facets[PIPELINE_FACET] = _facet(versionNumber=run.version_number)
+        facets[PIPELINE_FACET] = facet_json(versionNumber=run.version_number)
     if run.error is not None and kind is not EventType.START:
-        facets["errorMessage"] = _facet(message=run.error, programmingLanguage="")
+        facets["errorMessage"] = facet_json(message=run.error, programmingLanguage="")
     return {
         "eventType": kind.value,
         "eventTime": at.isoformat(),
@@ -65,21 +65,23 @@ def _event(
     }
 
 
-def _dataset(use: VersionUse, *, is_input: bool) -> dict[str, Any]:
+def dataset_json(use: VersionUse, *, is_input: bool) -> dict[str, Any]:
+    """A snapshot of one of our tables, told by the table's id."""
     told: dict[str, Any] = {
         "namespace": NATIVE_NAMESPACE,
         "name": use.vertex.entity,
         "facets": {
-            "version": _facet(datasetVersion=str(use.snapshot_id)),
-            "symlinks": _facet(
+            "version": facet_json(datasetVersion=str(use.snapshot_id)),
+            "symlinks": facet_json(
                 identifiers=[{"namespace": NATIVE_NAMESPACE, "name": str(use.dataset), "type": "TABLE"}]
             ),
         },
     }
     if is_input and use.role is not InputRole.INPUT:
-        told["inputFacets"] = {PURPOSE_FACET: _facet(purpose=use.role.value)}
+        told["inputFacets"] = {PURPOSE_FACET: facet_json(purpose=use.role.value)}
     return told
 
 
-def _facet(**members: Any) -> dict[str, Any]:
+def facet_json(**members: Any) -> dict[str, Any]:
+    """A facet, with what the specification wants of each."""
     return {"_producer": PRODUCER, "_schemaURL": SCHEMA_URL, **members}
