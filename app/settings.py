@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from app.errors import InvalidSettingError
 
 PREFIX = "STRATIGRAPH_"
+_LISTS = frozenset({"production_namespaces", "artifact_roots"})
 
 
 def _absolute(path: Path) -> Path:
@@ -55,6 +56,12 @@ class Settings(BaseModel):
         default=("gold", "platinum"),
         description="Namespaces whose datasets count as production, separated by commas. The table property "
         "`stratigraph.production` (true or false) decides for one table.",
+    )
+    artifact_roots: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="URIs or absolute paths below which model artifacts may be, separated by commas: archiving moves "
+        "them from and to nowhere else. Not set, `artifacts` in the home directory.",
     )
     rollback_keep_days: int = Field(
         default=90, ge=1, le=36500, description="Days for which the tag that a rollback leaves behind is kept."
@@ -119,6 +126,11 @@ class Settings(BaseModel):
         return self.catalog is None
 
     @property
+    def allowed_artifact_roots(self) -> tuple[str, ...]:
+        """The places below which artifacts may be moved from and to: URIs or absolute paths."""
+        return self.artifact_roots or (str(self.home / "artifacts"),)
+
+    @property
     def warehouse(self) -> Path:
         """Folder of the embedded warehouse."""
         return self.home / "warehouse"
@@ -150,7 +162,7 @@ def load_settings(env: Mapping[str, str] | None = None, **overrides: Any) -> Set
         if not text.strip() and name != "production_namespaces":
             # An empty home would be the working directory, an empty host every network.
             raise InvalidSettingError(variable, "it is empty; unset it to have the default.")
-        values[name] = _split(text) if name == "production_namespaces" else text
+        values[name] = _split(text) if name in _LISTS else text
     values.update({name: value for name, value in overrides.items() if value is not None})
     try:
         return Settings(**values)

@@ -25,6 +25,9 @@ from app.errors.base import (
     Unsupported,
 )
 from app.errors.conflicts import (
+    ArtifactChangedError,
+    ArtifactExistsError,
+    ArtifactForbiddenError,
     BranchExistsError,
     CommitConflictError,
     HeadMovedError,
@@ -49,6 +52,7 @@ from app.errors.limits import (
     UnsupportedTableError,
 )
 from app.errors.lookup import (
+    ArtifactNotFoundError,
     BranchNotFoundError,
     ChangeNotFoundError,
     DatasetNotFoundError,
@@ -83,6 +87,10 @@ __all__ = [
     "AlreadyUndoneError",
     "AmbiguousReferenceError",
     "AppError",
+    "ArtifactChangedError",
+    "ArtifactExistsError",
+    "ArtifactForbiddenError",
+    "ArtifactNotFoundError",
     "BackendUnavailableError",
     "BodyTooLargeError",
     "BranchExistsError",

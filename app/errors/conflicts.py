@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.errors.base import AlreadyExists, Conflict, Invalid, Protected
+from app.errors.base import AlreadyExists, Conflict, Forbidden, Invalid, Protected
 
 
 class TagExistsError(AlreadyExists):
@@ -132,4 +132,36 @@ class RegistrationGivenUpError(Conflict):
             f"The registration of a version of {model} took longer than its lease, and was given up; nothing was "
             "registered. Try again.",
             model=model,
+        )
+
+
+class ArtifactExistsError(AlreadyExists):
+    """Where an artifact was to be copied to, there is something else."""
+
+    code = "ARTIFACT_EXISTS"
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri!r} is taken: {reason}. Nothing is ever overwritten.", uri=uri, reason=reason)
+
+
+class ArtifactChangedError(Conflict):
+    """An artifact or its copy is not what it was when it was copied."""
+
+    code = "ARTIFACT_CHANGED"
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri!r} has changed: {reason}. Nothing was removed.", uri=uri, reason=reason)
+
+
+class ArtifactForbiddenError(Forbidden):
+    """A URI outside the places where artifacts may be."""
+
+    code = "ARTIFACT_FORBIDDEN"
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(
+            f"{uri!r} is outside the places that artifacts may be moved from and to. "
+            "STRATIGRAPH_ARTIFACT_ROOTS sets them.",
+            uri=uri,
+            setting="STRATIGRAPH_ARTIFACT_ROOTS",
         )

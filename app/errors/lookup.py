@@ -128,3 +128,12 @@ class PipelineNotFoundError(NotFound):
             pipelineId=pipeline_id,
             suggestions=list(suggestions),
         )
+
+
+class ArtifactNotFoundError(NotFound):
+    """Nothing is at the URI of an artifact, or a folder without a file."""
+
+    code = "ARTIFACT_NOT_FOUND"
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"There is no artifact at {uri!r}: {reason}.", uri=uri, reason=reason)

@@ -13,8 +13,10 @@ from tests.repo.paths import APP, MODULES, ROOT
 # Package -> the parts of app/ that may import it.
 PLACES = {
     "pyiceberg": ("lake",),
-    "pyarrow": ("lake",),
-    "sqlalchemy": ("lake",),
+    "pyarrow": ("artifacts", "lake"),
+    "fsspec": ("artifacts",),
+    "botocore": ("artifacts",),
+    "sqlalchemy": ("lake", "mlflow"),
     "asyncpg": ("lineage", "postgres", "registry"),
     "strawberry": ("graphql",),
     "graphql": ("graphql",),

@@ -60,6 +60,7 @@ SAMPLES = {
     "tag": "production_2026_02_14",
     "timeout_s": 10.0,
     "undo_tag": "pre_rollback_20260215T100000000Z_1",
+    "uri": "s3://models/churn/1",
     "url": "http://127.0.0.1:8000",
     "why": "production tag",
 }

@@ -32,6 +32,7 @@ def test_defaults_need_no_environment():
         ("text", "catalog", "prod", "prod"),
         ("list", "production_namespaces", " gold , eu.gold,", ("gold", "eu.gold")),
         ("empty list", "production_namespaces", "", ()),
+        ("list of places", "artifact_roots", "s3://a/b, /data/models", ("s3://a/b", "/data/models")),
         ("path", "home", "/data/../data/s", Path("/data/../data/s")),
         ("url", "database_url", "postgresql://u:p@h:5432/d", "postgresql://u:p@h:5432/d"),
         ("short url", "database_url", "postgres://h/d", "postgres://h/d"),
@@ -49,6 +50,11 @@ def test_home_is_absolute_and_knows_the_users_own(monkeypatch, tmp_path):
     assert load_settings({"STRATIGRAPH_HOME": "~/lake"}).home == tmp_path / "lake"
     assert load_settings({"STRATIGRAPH_HOME": "lake"}).home == tmp_path / "lake"
     assert load_settings({"STRATIGRAPH_HOME": "lake"}).warehouse == tmp_path / "lake" / "warehouse"
+
+
+def test_artifacts_are_in_the_home_unless_places_are_set(tmp_path):
+    assert load_settings({"STRATIGRAPH_HOME": str(tmp_path)}).allowed_artifact_roots == (str(tmp_path / "artifacts"),)
+    assert load_settings({"STRATIGRAPH_ARTIFACT_ROOTS": "s3://a"}).allowed_artifact_roots == ("s3://a",)
 
 
 def test_own_database_and_catalog_replace_the_embedded_ones():
@@ -114,6 +120,8 @@ def test_unknown_variable_is_refused(case, variable, meant):
         ("empty home", "STRATIGRAPH_HOME", ""),
         ("home of nobody", "STRATIGRAPH_HOME", "~nobody-of-that-name/lake"),
         ("empty host", "STRATIGRAPH_HOST", " "),
+        ("empty places", "STRATIGRAPH_ARTIFACT_ROOTS", ""),
+        ("no places", "STRATIGRAPH_ARTIFACT_ROOTS", ","),
         ("level that is none", "STRATIGRAPH_LOG_LEVEL", "LOUD"),
         ("level and line break", "STRATIGRAPH_LOG_LEVEL", "info\n"),
     ],

@@ -1,0 +1,1 @@
+"""Reading the registry of an MLflow server or database."""
