@@ -39,6 +39,7 @@ from app.errors.conflicts import (
     RegistrationGivenUpError,
     TagExistsError,
 )
+from app.errors.imports import MissingExtraError, UnsupportedSourceError
 from app.errors.limits import (
     BackendUnavailableError,
     BodyTooLargeError,
@@ -122,6 +123,7 @@ __all__ = [
     "LineageUnavailableError",
     "LockTimeoutError",
     "MigrationError",
+    "MissingExtraError",
     "ModelNotFoundError",
     "NamespaceNotFoundError",
     "NoSnapshotError",
@@ -141,6 +143,7 @@ __all__ = [
     "UnknownColumnError",
     "UnreadableTableError",
     "Unsupported",
+    "UnsupportedSourceError",
     "UnsupportedTableError",
     "VersionNotFoundError",
     "concrete_errors",

@@ -17,6 +17,7 @@ PLACES = {
     "fsspec": ("artifacts",),
     "botocore": ("artifacts",),
     "sqlalchemy": ("lake", "mlflow"),
+    "mlflow": ("mlflow",),
     "asyncpg": ("lineage", "postgres", "registry"),
     "strawberry": ("graphql",),
     "graphql": ("graphql",),
