@@ -10,6 +10,18 @@ from app.domain.artifacts import Artifact, ArtifactLocation
 CHUNK_BYTES = 8 * 1024 * 1024
 # The proof of a copy names each file, and is kept in a row of a database.
 MAX_FILES = 10_000
+_PART_PREFIX, _PART_SUFFIX = ".", ".stratigraph-part"
+
+
+def part_name(name: str) -> str:
+    """What a file is called, beside its place, while it is written."""
+    return f"{_PART_PREFIX}{name}{_PART_SUFFIX}"
+
+
+def is_part(path: str) -> bool:
+    """Whether a file is one that was being written, and so no part of an artifact."""
+    name = path.rpartition("/")[2]
+    return name.startswith(_PART_PREFIX) and name.endswith(_PART_SUFFIX)
 
 
 class ArtifactFiles(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.artifacts.files import CHUNK_BYTES, MAX_FILES
+from app.artifacts.files import CHUNK_BYTES, MAX_FILES, is_part, part_name
 from app.domain.artifacts import Artifact, ArtifactFile, ArtifactKind, ArtifactLocation, check_relative
 from app.errors import (
     ArtifactExistsError,
@@ -21,7 +21,6 @@ from app.errors import (
 )
 
 BACKEND = "artifact store"
-_PART_PREFIX, _PART_SUFFIX = ".", ".stratigraph-part"
 _NEW_MODE = 0o644
 
 
@@ -144,7 +143,7 @@ def _walk(top: Path) -> Iterator[ArtifactFile]:
                     "artifact", f"it holds a symbolic link, {name[:120]!r}; links cannot be moved"
                 )
         for name in names:
-            if name.startswith(_PART_PREFIX) and name.endswith(_PART_SUFFIX):
+            if is_part(name):
                 continue
             place = Path(folder) / name
             count += 1
@@ -179,7 +178,7 @@ def _write_all(descriptor: int, chunk: bytes) -> None:
 
 
 def _part_of(place: Path) -> Path:
-    return place.with_name(f"{_PART_PREFIX}{place.name}{_PART_SUFFIX}")
+    return place.with_name(part_name(place.name))
 
 
 def _publish(part: Path, place: Path) -> None:

@@ -10,7 +10,7 @@ import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.spec import AbstractBufferedFile
 
-from app.artifacts.files import CHUNK_BYTES, MAX_FILES
+from app.artifacts.files import CHUNK_BYTES, MAX_FILES, is_part, part_name
 from app.artifacts.local import BACKEND
 from app.domain.artifacts import Artifact, ArtifactFile, ArtifactKind, ArtifactLocation, check_relative
 from app.errors import ArtifactNotFoundError, BackendUnavailableError, InvalidArgumentError
@@ -18,6 +18,8 @@ from app.errors import ArtifactNotFoundError, BackendUnavailableError, InvalidAr
 _PART_BYTES = 16 * 1024 * 1024
 # S3 takes 10,000 parts of an upload.
 _MAX_PARTS = 9_000
+# Where a file that is being written is not there before its end. Others show it as it grows.
+_WHOLE_OR_NOT = frozenset({"s3", "gs", "abfs", "abfss", "az"})
 # The lake's properties of S3, by their names in pyiceberg, and what s3fs calls them.
 _S3_NAMES = {
     "s3.access-key-id": "key",
@@ -30,7 +32,10 @@ _MARKERS = ("ETag", "etag", "generation", "md5Hash", "mtime", "last_modified", "
 
 
 class RemoteFiles:
-    """Files of one store. A new one is written by one request, or by an upload in parts that the last one completes."""
+    """Files of one store. A new one is written by one request, or by an upload in parts that the last one completes.
+
+    Where a file can be seen while it is written, it is written beside its place and then moved there.
+    """
 
     def __init__(self, location: ArtifactLocation, properties: Mapping[str, str]) -> None:
         """Open the store that the location is in; nothing is asked of it yet.
@@ -56,7 +61,7 @@ class RemoteFiles:
             if info["type"] == "file":
                 files: tuple[ArtifactFile, ...] = (_file("", info),)
                 return Artifact(uri=location.uri, kind=ArtifactKind.FILE, files=files)
-            found = self._fs.find(top, detail=True)
+            found = {path: info for path, info in self._fs.find(top, detail=True).items() if not is_part(path)}
         if len(found) > MAX_FILES:
             raise InvalidArgumentError("artifact", f"it has more than {MAX_FILES} files")
         files = tuple(
@@ -116,10 +121,18 @@ class RemoteFiles:
                 raise FileNotFoundError(place)
             self._fs.pipe_file(place, b"", mode="create")
             return
-        if not is_s3:
-            self._fs.makedirs(self._fs._parent(place), exist_ok=True)  # noqa: SLF001 (fsspec has no other name for it)
+        if self._scheme not in _WHOLE_OR_NOT:
+            folder, _, name = place.rpartition("/")
+            self._fs.makedirs(folder, exist_ok=True)
+            part = f"{folder}/{part_name(name)}"
+            self._stream(part, "wb", chunks, size_bytes)
+            self._fs.mv(part, place)
+            return
+        self._stream(place, "xb" if is_s3 else "wb", chunks, size_bytes)
+
+    def _stream(self, place: str, mode: str, chunks: Iterator[bytes], size_bytes: int) -> None:
         part_bytes = max(_PART_BYTES, size_bytes // _MAX_PARTS)
-        file = self._fs.open(place, "xb" if is_s3 else "wb", block_size=part_bytes)
+        file = self._fs.open(place, mode, block_size=part_bytes)
         try:
             for chunk in chunks:
                 file.write(chunk)

@@ -486,12 +486,15 @@ async def test_any_file_system_of_fsspec_will_do(tmp_path: Path) -> None:
     (tmp_path / "model" / "empty").write_bytes(b"")
     memory = fsspec.filesystem("memory")
     memory.store.clear()
+    # What a writer that was killed has left.
+    memory.pipe_file("/cold/models/7/data/.x.stratigraph-part", b"half")
 
     try:
         proof = await store.copy(str(tmp_path / "model"), "memory://cold/models", "7")
         assert await store.copy(str(tmp_path / "model"), "memory://cold/models", "7") == proof
         assert await store.copy(proof.copy_uri, str(tmp_path / "back"), "7")
         await store.remove(str(tmp_path / "model"), proof)
+        assert sorted(memory.find("/cold")) == ["/cold/models/7/data/x", "/cold/models/7/empty"]
     finally:
         memory.store.clear()
 
