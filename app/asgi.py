@@ -31,7 +31,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             work = [
                 asyncio.create_task(services.repair.run(), name="repair"),
                 asyncio.create_task(services.projector.run(), name="projector"),
-                asyncio.create_task(services.pinning.run(), name="pins"),
+                asyncio.create_task(services.model_upkeep.run(), name="models"),
             ]
             try:
                 yield

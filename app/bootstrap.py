@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from app.artifacts.store import ArtifactStore
 from app.domain.changes import Actor, Command
 from app.domain.names import DatasetName
 from app.domain.versions import VersionSelector
@@ -29,6 +30,7 @@ from app.registry.pins import PinStore
 from app.registry.pipelines import PipelineStore
 from app.registry.runs import RunStore
 from app.registry.version_tags import VersionTags
+from app.services.cold_storage import ColdStorage
 from app.services.datasets import Datasets
 from app.services.executing import Executor
 from app.services.graph_upkeep import GraphUpkeep
@@ -37,6 +39,7 @@ from app.services.ingesting import Ingesting
 from app.services.interpreting import Interpreting
 from app.services.lineage import Lineage
 from app.services.model_registration import ModelRegistration
+from app.services.model_upkeep import ModelUpkeep
 from app.services.models import Models
 from app.services.pinning import Pinning
 from app.services.pipelines import Pipelines
@@ -70,6 +73,7 @@ class Services:
     models: Models
     registration: ModelRegistration
     pinning: Pinning
+    model_upkeep: ModelUpkeep
     pipelines: Pipelines
     runs: Runs
     promoting: Promoting
@@ -120,10 +124,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         facts, tags, pins = Facts(pool, registry_locks), VersionTags(pool), PinStore(pool)
         pinning = Pinning(pins, datasets, versioning)
         models_service = Models(models, tags, pins, datasets)
+        cold_storage = ColdStorage(ArtifactStore(settings.allowed_artifact_roots, properties=lake.properties), models)
         pipelines_service = Pipelines(pipelines, facts, tags)
         lineage = Lineage(graph, log, projector, settings)
         ingesting = Ingesting(log, settings)
-        registration = ModelRegistration(models_service, models, facts, pins, pinning, datasets, settings)
+        registration = ModelRegistration(models_service, models, facts, pins, pinning, cold_storage, datasets, settings)
         runs_service = Runs(runs, log, interpreting, datasets, pipelines_service, lineage)
         yield Services(
             settings=settings,
@@ -133,6 +138,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             models=models_service,
             registration=registration,
             pinning=pinning,
+            model_upkeep=ModelUpkeep(pinning, cold_storage),
             pipelines=pipelines_service,
             runs=runs_service,
             promoting=Promoting(facts, log, datasets, lineage),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from app.errors import ArtifactForbiddenError, InvalidArgumentError
+from app.errors import ArtifactForbiddenError, InvalidArgumentError, JsonValue
 
 FILE = "file"
 MAX_URI_CHARS = 2_000
@@ -86,6 +87,28 @@ class CopyProof:
         """BLAKE2b of all paths and contents, in hexadecimal: equal where the copied trees are equal."""
         tree = "".join(f"{file.digest} {file.size_bytes} {file.path}\0" for file in self.files)
         return hashlib.blake2b(tree.encode(), digest_size=32).hexdigest()
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The proof as JSON, from which `from_json` makes it again."""
+        return {
+            "source": self.source_uri,
+            "copy": self.copy_uri,
+            "kind": self.kind.value,
+            "files": [[file.path, str(file.size_bytes), file.digest, file.marker] for file in self.files],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CopyProof:
+        """The proof that `to_json` wrote."""
+        return cls(
+            source_uri=data["source"],
+            copy_uri=data["copy"],
+            kind=ArtifactKind(data["kind"]),
+            files=tuple(
+                CopiedFile(path=path, size_bytes=int(size_bytes), digest=digest, marker=marker)
+                for path, size_bytes, digest, marker in data["files"]
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -21,12 +21,16 @@ class InputRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionUse:
-    """A snapshot of one of our tables, and what it was used for; `dataset` is the name that it had then."""
+    """A snapshot of one of our tables, and what it was used for; `dataset` is the name that it had then.
+
+    `is_inferred` says that nobody told the snapshot: it is the one that was current at the time of the use.
+    """
 
     dataset: DatasetName
     table_uuid: UUID
     snapshot_id: int
     role: InputRole
+    is_inferred: bool = False
 
     @property
     def vertex(self) -> Vertex:

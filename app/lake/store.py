@@ -24,7 +24,7 @@ from app.settings import Settings
 from app.telemetry.tracing import span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from app.lake.sample.lineage import MadeSnapshot
     from app.lake.sample.load import SampleReport, SampleStep
@@ -135,6 +135,11 @@ class Lake:
                 lambda: load_sample_lake(self._catalog, work_dir, scale=scale, progress=progress)
             )
             return report, await self._threads.run(find_sample_targets, self._catalog)
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """The catalog's properties, credentials of object stores among them."""
+        return self._catalog.properties
 
     async def find_sample_snapshots(self) -> dict[tuple[str, str], MadeSnapshot]:
         """What each step of the sample lake's history left, by (dataset, step)."""

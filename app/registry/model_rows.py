@@ -16,7 +16,8 @@ MODEL_COLUMNS = "name, description, created_at"
 VERSION_COLUMNS = """
     v.model, v.number, v.created_at, v.created_by, v.reason, v.framework, v.artifact_uri, v.parameters, v.metrics,
     v.run_id, v.archived_at,
-    coalesce((SELECT jsonb_agg(jsonb_build_array(t.table_uuid, t.namespace, t.table_name, t.snapshot_id::text, t.role)
+    coalesce((SELECT jsonb_agg(jsonb_build_array(t.table_uuid, t.namespace, t.table_name, t.snapshot_id::text, t.role,
+                                                 t.is_inferred)
                                ORDER BY t.place)
               FROM model_training_data t WHERE t.model = v.model AND t.number = v.number), '[]') AS training_data
 """
@@ -45,8 +46,9 @@ def to_version(row: asyncpg.Record) -> ModelVersion:
                 table_uuid=UUID(table_uuid),
                 snapshot_id=int(snapshot_id),
                 role=InputRole(role),
+                is_inferred=is_inferred,
             )
-            for table_uuid, namespace, name, snapshot_id, role in row["training_data"]
+            for table_uuid, namespace, name, snapshot_id, role, is_inferred in row["training_data"]
         ),
         run_id=row["run_id"],
         archived_at=row["archived_at"],

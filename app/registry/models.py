@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
+from app.domain.artifacts import CopyProof
 from app.domain.models import Model, ModelVersion, NewModelVersion
 from app.domain.names import is_storable
 from app.domain.pages import Page, PageRequest
@@ -24,12 +25,11 @@ MODELS_CURSOR, VERSIONS_CURSOR = "models", "model-versions"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftArtifact:
-    """An artifact that was moved to cold storage, and is still where it was too."""
+    """An artifact that was copied to cold storage, and is still where it was too."""
 
     model: str
     number: int
-    left_at: str
-    is_at: str
+    proof: CopyProof
 
 
 class ModelStore:
@@ -151,29 +151,28 @@ class ModelStore:
         async with translated():
             rows = await self._pool.fetch(
                 """
-                SELECT model, number, artifact_left_at, artifact_uri FROM model_versions
-                WHERE artifact_left_at IS NOT NULL ORDER BY model, number LIMIT $1
+                SELECT model, number, artifact_proof FROM model_versions
+                WHERE artifact_proof IS NOT NULL AND artifact_failure IS NULL ORDER BY model, number LIMIT $1
                 """,
                 limit,
             )
         return [
-            LeftArtifact(
-                model=row["model"], number=row["number"], left_at=row["artifact_left_at"], is_at=row["artifact_uri"]
-            )
+            LeftArtifact(model=row["model"], number=row["number"], proof=CopyProof.from_json(row["artifact_proof"]))
             for row in rows
         ]
 
-    async def artifact_is_removed(self, left: LeftArtifact) -> None:
-        """It is no longer where it was."""
+    async def artifact_is_removed(self, left: LeftArtifact, *, failure: str | None = None) -> None:
+        """It is no longer where it was; or, with a `failure`, it will stay there, and why."""
         async with translated():
             await self._pool.execute(
                 """
-                UPDATE model_versions SET artifact_left_at = NULL
-                WHERE model = $1 AND number = $2 AND artifact_left_at = $3
+                UPDATE model_versions
+                SET artifact_proof = CASE WHEN $3::text IS NULL THEN NULL ELSE artifact_proof END, artifact_failure = $3
+                WHERE model = $1 AND number = $2
                 """,
                 left.model,
                 left.number,
-                left.left_at,
+                failure,
             )
 
     async def next_number(self, model: str) -> int:
@@ -221,8 +220,9 @@ async def insert_version(
     )
     await connection.executemany(
         """
-        INSERT INTO model_training_data (model, number, place, table_uuid, namespace, table_name, snapshot_id, role)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO model_training_data (model, number, place, table_uuid, namespace, table_name, snapshot_id, role,
+                                         is_inferred)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
         [
             (
@@ -234,6 +234,7 @@ async def insert_version(
                 use.dataset.name,
                 use.snapshot_id,
                 use.role.value,
+                use.is_inferred,
             )
             for place, use in enumerate(training)
         ],
@@ -241,23 +242,17 @@ async def insert_version(
     return created_at
 
 
-async def archive_version(connection: Transaction, model: str, number: int, *, moved_to: str | None) -> bool:
-    """Mark a version as archived; whether it was not before. With `moved_to` its artifact is there from now on."""
+async def archive_version(connection: Transaction, model: str, number: int, *, moved: CopyProof | None) -> bool:
+    """Mark a version as archived; whether it was not before. An artifact that was `moved` is at its copy from then."""
     done = await connection.execute(
         """
         UPDATE model_versions
-        SET archived_at = now(),
-            artifact_left_at = CASE WHEN $3::text IS NULL THEN artifact_left_at ELSE artifact_uri END,
-            artifact_uri = coalesce($3, artifact_uri)
+        SET archived_at = now(), artifact_proof = $3, artifact_uri = coalesce($4, artifact_uri)
         WHERE model = $1 AND number = $2 AND archived_at IS NULL
         """,
         model,
         number,
-        moved_to,
+        moved.to_json() if moved else None,
+        moved.copy_uri if moved else None,
     )
     return bool(done == "UPDATE 1")
-
-
-def by_key(versions: Mapping[tuple[str, int], ModelVersion], keys: Sequence[tuple[str, int]]) -> list[ModelVersion]:
-    """The versions of these keys that exist, in their order."""
-    return [versions[key] for key in keys if key in versions]

@@ -17,8 +17,9 @@ from app.domain.uses import InputRole, VersionUse
 from app.errors import AppError, JsonValue, RegistrationGivenUpError, StateUnknown, Unavailable
 from app.registry.events import LogRecord, append_records, reopen_run
 from app.registry.facts import Facts, StoredFact, insert_fact, settle_fact
-from app.registry.models import ModelStore, archive_version, insert_version
+from app.registry.models import LeftArtifact, ModelStore, archive_version, insert_version
 from app.registry.pins import PinStore, make_live, start_release
+from app.services.cold_storage import ColdStorage
 from app.services.datasets import Datasets
 from app.services.executing import worker_name
 from app.services.finishing import finished
@@ -38,6 +39,7 @@ class TrainingInput:
     dataset: DatasetName
     at: Version
     role: InputRole = InputRole.TRAINING
+    is_inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ class ModelRegistration:
         facts: Facts,
         pins: PinStore,
         pinning: Pinning,
+        cold_storage: ColdStorage,
         datasets: Datasets,
         settings: Settings,
     ) -> None:
@@ -79,6 +82,7 @@ class ModelRegistration:
         self._facts = facts
         self._pins = pins
         self._pinning = pinning
+        self._cold_storage = cold_storage
         self._datasets = datasets
         self._settings = settings
 
@@ -161,8 +165,15 @@ class ModelRegistration:
     ) -> ModelOutcome:
         """Take a version out of use: its data is no longer kept for it. Its record stays.
 
+        Its artifact is moved to `<cold_storage_uri>/<model>/v<number>/` where that is given: copied and read back
+        before, removed from where it was after the version is archived. One that is archived already is unchanged, and
+        its artifact where it is.
+
         Raises:
             ModelNotFoundError, VersionNotFoundError: there is none.
+            InvalidArgumentError: it has no artifact that could be moved.
+            ArtifactNotFoundError, ArtifactExistsError, ArtifactChangedError, ArtifactForbiddenError: as
+                `ArtifactStore.copy`; then nothing was archived.
             LockTimeoutError, IdempotencyKeyInUseError, IdempotencyKeyReusedError.
         """
         subject = ModelSubject(name=check_model_name(name))
@@ -180,17 +191,25 @@ class ModelRegistration:
     async def _archive(
         self, version: ModelVersion, cold_storage_uri: str | None, request: FactRequest, command: Command
     ) -> ModelOutcome:
-        moved_to: str | None = None
+        moved = None
+        if cold_storage_uri is not None and not version.is_archived:
+            moved = await self._cold_storage.copy(version, cold_storage_uri)
         async with self._facts.transaction() as connection:
-            is_news = await archive_version(connection, version.model, version.number, moved_to=moved_to)
+            is_news = await archive_version(connection, version.model, version.number, moved=moved)
             pins = await start_release(connection, version.model, version.number)
-            details: dict[str, JsonValue] = {"number": version.number, "pinsReleased": pins, "movedTo": moved_to}
+            details: dict[str, JsonValue] = {
+                "number": version.number,
+                "pinsReleased": pins,
+                "movedTo": moved.copy_uri if moved else None,
+            }
             fact = request.fact(command, details)
             if is_news or command.idempotency_key is not None:
                 with key_of_its_own(command):
                     state = ChangeState.DONE if is_news else ChangeState.UNCHANGED
                     await insert_fact(connection, fact, state, by=worker_name())
         await self._pinning.release(await self._pins.list_releasing(version.model))
+        if moved is not None:
+            await self._cold_storage.remove(LeftArtifact(model=version.model, number=version.number, proof=moved))
         key = (version.model, version.number)
         return ModelOutcome(
             version=(await self._store.find_versions([key]))[key],
@@ -221,6 +240,7 @@ class ModelRegistration:
                 table_uuid=table.state.table_uuid,
                 snapshot_id=found.snapshot_id,
                 role=given.role,
+                is_inferred=given.is_inferred,
             )
             uses.append(use)
             vertices.append(use.with_snapshot(same_rows_as(table.state.history, found.snapshot_id)).vertex)

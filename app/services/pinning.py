@@ -31,7 +31,6 @@ from app.errors import (
     Unavailable,
 )
 from app.registry.pins import PinStore, PinTakenError
-from app.services.background import keep_at
 from app.services.datasets import Datasets
 from app.services.executing import worker_name
 from app.services.versioning import Versioning
@@ -41,7 +40,6 @@ logger = logging.getLogger(__name__)
 UPKEEP_ACTOR = Actor(subject="stratigraph upkeep")
 NAME_ATTEMPTS = 10
 PAGE = 200
-SETTLE_EVERY_S = 30.0
 
 
 class Pinning:
@@ -102,10 +100,6 @@ class Pinning:
         """Give up what nobody is at any more, for whoever holds the lock of the model."""
         await self._pins.give_up_dead(model=model, by=worker_name())
         await self.release(await self._pins.list_releasing(model))
-
-    async def run(self) -> None:
-        """Settle what is left open, now and then again and again until cancelled."""
-        await keep_at("settling pins", self.settle, pause_s=SETTLE_EVERY_S, away_s=SETTLE_EVERY_S)
 
     async def settle(self) -> None:
         """Give up registrations whose process is gone, and remove the tags that are to go. For any process, any time.

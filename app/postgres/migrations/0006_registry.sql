@@ -39,12 +39,15 @@ CREATE TABLE model_versions (
     metrics             jsonb       NOT NULL DEFAULT '[]',
     run_id              uuid,
     archived_at         timestamptz,
-    -- Where the artifact was before it was moved to cold storage, for as long as it is still there too.
-    artifact_left_at    text,
+    -- That the artifact was copied to cold storage, file by file, for as long as it has yet to be removed from where it
+    -- was; and why that was not done, where it was given up.
+    artifact_proof      jsonb,
+    artifact_failure    text,
     PRIMARY KEY (model, number)
 );
 CREATE INDEX model_versions_of_run ON model_versions (run_id) WHERE run_id IS NOT NULL;
-CREATE INDEX model_versions_left_artifacts ON model_versions (model, number) WHERE artifact_left_at IS NOT NULL;
+CREATE INDEX model_versions_left_artifacts ON model_versions (model, number)
+    WHERE artifact_proof IS NOT NULL AND artifact_failure IS NULL;
 
 CREATE TABLE model_training_data (
     model       text    COLLATE "C" NOT NULL,
@@ -55,6 +58,7 @@ CREATE TABLE model_training_data (
     table_name  text    NOT NULL,
     snapshot_id bigint  NOT NULL,
     role        text    NOT NULL,
+    is_inferred boolean NOT NULL DEFAULT false,
     PRIMARY KEY (model, number, place),
     FOREIGN KEY (model, number) REFERENCES model_versions
 );
@@ -78,6 +82,26 @@ CREATE TABLE pins (
 CREATE UNIQUE INDEX pins_of_tag ON pins (table_uuid, tag) WHERE state <> 'RELEASED';
 CREATE INDEX pins_of_model ON pins (model, number);
 CREATE INDEX pins_to_release ON pins (pin_id) WHERE state = 'RELEASING';
+
+-- Which version of another registry each imported version was, and what it said then.
+CREATE TABLE model_imports (
+    source         text    COLLATE "C" NOT NULL,
+    model          text    COLLATE "C" NOT NULL,
+    foreign_number integer NOT NULL,
+    number         integer NOT NULL,
+    fingerprint    text    NOT NULL,
+    PRIMARY KEY (source, model, foreign_number),
+    FOREIGN KEY (model, number) REFERENCES model_versions
+);
+
+-- Which tags were set for the aliases of another registry.
+CREATE TABLE alias_imports (
+    source text    COLLATE "C" NOT NULL,
+    model  text    COLLATE "C" NOT NULL,
+    alias  text    COLLATE "C" NOT NULL,
+    foreign_number integer NOT NULL,
+    PRIMARY KEY (source, model, alias)
+);
 
 CREATE TABLE pipelines (
     pipeline_id text        COLLATE "C" PRIMARY KEY,

@@ -1,0 +1,26 @@
+"""What model versions leave to be done: pins to be set or removed, artifacts to be removed from where they were."""
+
+from __future__ import annotations
+
+from app.services.background import keep_at
+from app.services.cold_storage import ColdStorage
+from app.services.pinning import Pinning
+
+SETTLE_EVERY_S = 30.0
+
+
+class ModelUpkeep:
+    """Settles what a process that died has left."""
+
+    def __init__(self, pinning: Pinning, cold_storage: ColdStorage) -> None:
+        self._pinning = pinning
+        self._cold_storage = cold_storage
+
+    async def run(self) -> None:
+        """Settle what is left open, now and then again and again until cancelled."""
+        await keep_at("settling models", self.settle, pause_s=SETTLE_EVERY_S, away_s=SETTLE_EVERY_S)
+
+    async def settle(self) -> None:
+        """Settle what is left open. Raises BackendUnavailableError."""
+        await self._pinning.settle()
+        await self._cold_storage.settle()
