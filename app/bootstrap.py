@@ -25,6 +25,7 @@ from app.registry.changes import ChangeLog
 from app.registry.datasets import DatasetNames
 from app.registry.events import EventLog
 from app.registry.facts import Facts
+from app.registry.imports import ImportStore
 from app.registry.models import ModelStore
 from app.registry.pins import PinStore
 from app.registry.pipelines import PipelineStore
@@ -35,6 +36,7 @@ from app.services.datasets import Datasets
 from app.services.executing import Executor
 from app.services.graph_upkeep import GraphUpkeep
 from app.services.health import Health
+from app.services.importing import Importing
 from app.services.ingesting import Ingesting
 from app.services.interpreting import Interpreting
 from app.services.lineage import Lineage
@@ -79,6 +81,7 @@ class Services:
     promoting: Promoting
     version_tags: VersionTags
     version_tagging: VersionTagging
+    importing: Importing
     sample: Sample
     repair: Repair
     health: Health
@@ -144,6 +147,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             promoting=Promoting(facts, log, datasets, lineage),
             version_tags=tags,
             version_tagging=VersionTagging(facts),
+            importing=Importing(ImportStore(pool), registration, VersionTagging(facts), datasets),
             sample=Sample(
                 lake,
                 datasets,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import changing, demo, doctor, lineage, reading, schema, serving
+from app.cli import changing, demo, doctor, importing, lineage, reading, schema, serving
 from app.cli.output import print_error, print_failure
 from app.errors import AppError
 
@@ -38,6 +38,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(demo.app, name="demo")
+app.add_typer(importing.app, name="import")
 app.add_typer(lineage.app, name="lineage")
 app.add_typer(schema.app, name="schema")
 
