@@ -46,12 +46,13 @@ class LineageStore(Protocol):
         """
 
     async def neighbours(
-        self, vertex_ids: Sequence[str], direction: Direction, *, limit: int
+        self, vertex_ids: Sequence[str], direction: Direction, *, limit: int, with_columns: bool = False
     ) -> tuple[list[Edge], dict[str, Vertex]]:
         """The edges that one hop passes from these versions, in order, at most `limit`, and the vertices at their ends.
 
-        For walks that also follow what the store does not know (Iceberg's parent snapshots). Each of these versions is
-        a root: who walks on leaves pipelines out. Edges come without their columns.
+        For walks that also follow what the store does not know (Iceberg's parent snapshots, columns that a change is
+        about). The id of an entity stands for all of its versions. Each of these versions is a root: who walks on
+        leaves pipelines out. Edges come without their columns, unless they are asked for.
         """
 
     async def column_edges(

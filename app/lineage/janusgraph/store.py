@@ -113,11 +113,13 @@ class JanusGraphLineage:
         return int(answer["count"])
 
     async def neighbours(
-        self, vertex_ids: Sequence[str], direction: Direction, *, limit: int
+        self, vertex_ids: Sequence[str], direction: Direction, *, limit: int, with_columns: bool = False
     ) -> tuple[list[Edge], dict[str, Vertex]]:
         """The edges one hop from these versions, in order; one script."""
         with span("lineage.neighbours", count=len(vertex_ids), direction=direction.value), _answering():
-            request = traversals.neighbours_request(vertex_ids, direction, limit=limit, timeout_s=self._read_timeout_s)
+            request = traversals.neighbours_request(
+                vertex_ids, direction, limit=limit, with_columns=with_columns, timeout_s=self._read_timeout_s
+            )
             answer = await self._client.run(traversals.NEIGHBOURS, request, timeout_s=self._read_timeout_s)
         vertices = to_vertices(answer)
         return to_edges(answer, vertices), {vertex.vertex_id: vertex for vertex in vertices}

@@ -80,13 +80,14 @@ def walk_request(walk: Walk, *, is_count: bool = False) -> dict[str, Any]:
 
 
 def neighbours_request(
-    vertex_ids: Sequence[str], direction: Direction, *, limit: int, timeout_s: float
+    vertex_ids: Sequence[str], direction: Direction, *, limit: int, with_columns: bool, timeout_s: float
 ) -> dict[str, Any]:
     """The request of `NEIGHBOURS`."""
     return {
         "vertex_ids": list(dict.fromkeys(vertex_ids)),
         "ways": [_WAYS[way] for way in one_ways(direction)],
         "limit": limit,
+        "with_columns": with_columns,
         "budget_ms": budget_ms(timeout_s),
     }
 

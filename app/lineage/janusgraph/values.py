@@ -65,7 +65,7 @@ def to_edges(answer: Mapping[str, Any], vertices: Sequence[Vertex]) -> list[Edge
             recorded_at=_EPOCH + timedelta(microseconds=recorded_at),
             run_id=None if run_id is None else UUID(run_id),
             is_inferred=is_inferred,
-            columns=tuple(links.get((from_place, to_place, kind), ())),
+            columns=tuple(links.get((from_place, to_place, kind, owner), ())),
         )
         for from_place, to_place, kind, owner, source, recorded_at, run_id, is_inferred in answer["edges"]
     ]
@@ -93,15 +93,15 @@ def to_column_edges(answer: Mapping[str, Any]) -> list[ColumnEdge]:
     return sorted(found.values(), key=lambda edge: edge.order)
 
 
-def _links(rows: Sequence[Sequence[Any]]) -> dict[tuple[int, int, str], list[ColumnLink]]:
-    found: dict[tuple[int, int, str], list[ColumnLink]] = {}
-    for from_place, to_place, kind, _, from_column, to_column, transformation, description in sorted(
+def _links(rows: Sequence[Sequence[Any]]) -> dict[tuple[int, int, str, str], list[ColumnLink]]:
+    found: dict[tuple[int, int, str, str], list[ColumnLink]] = {}
+    for from_place, to_place, kind, _, from_column, to_column, transformation, description, owner in sorted(
         rows, key=lambda row: int(row[3])
     ):
         link = ColumnLink(
             from_column=from_column, to_column=to_column, transformation=transformation, description=description
         )
-        found.setdefault((from_place, to_place, kind), []).append(link)
+        found.setdefault((from_place, to_place, kind, owner), []).append(link)
     return found
 
 

@@ -38,7 +38,12 @@ def _listed(codes: Iterable[int]) -> str:
 
 _NEIGHBOURS = {
     direction: f"""
-        WITH given (id) AS (SELECT vertex_id FROM lineage_vertices WHERE digest = ANY ($1)),
+        WITH given (id) AS (
+                 SELECT vertex_id FROM lineage_vertices WHERE digest = ANY ($1)
+                 UNION
+                 SELECT v.vertex_id FROM lineage_entities e JOIN lineage_vertices v USING (entity_id)
+                 WHERE e.digest = ANY ($1)
+             ),
              passed (edge_id) AS ({" UNION ".join(map(_passed, ways(direction)))})
         SELECT {EDGE_COLUMNS}, {END_COLUMNS}
         FROM passed p
@@ -59,6 +64,12 @@ _COLUMNS_OF = """
     WHERE o.digest = $1
     ORDER BY c.edge_id, c.ordinal
 """
+_COLUMNS_OF_EDGES = """
+    SELECT c.edge_id, c.from_column, c.to_column, c.transformation, c.description
+    FROM unnest($1::bigint[]) AS f (id)
+    CROSS JOIN LATERAL (SELECT * FROM lineage_columns WHERE edge_id = f.id OFFSET 0) AS c
+    ORDER BY c.edge_id, c.ordinal
+"""
 _OWNERS = """
     SELECT owner FROM lineage_owners
     WHERE left(owner, 100) >= left($1::text, 100) AND owner > $1 ORDER BY left(owner, 100), owner LIMIT $2
@@ -74,27 +85,25 @@ _TOTALS = f"""
 
 
 async def find_neighbours(
-    pool: asyncpg.Pool, vertex_ids: Sequence[str], direction: Direction, *, limit: int
+    connection: PoolConnectionProxy,
+    vertex_ids: Sequence[str],
+    direction: Direction,
+    *,
+    limit: int,
+    with_columns: bool,
 ) -> tuple[list[Edge], dict[str, Vertex]]:
-    """The edges that lead one hop on from these versions, and what they join."""
-    rows = await pool.fetch(_NEIGHBOURS[direction], [digest(vertex_id) for vertex_id in vertex_ids], limit)
-    return _with_ends(rows, {})
+    """The edges that lead one hop on from these versions or entities, and what they join."""
+    rows = await connection.fetch(_NEIGHBOURS[direction], [digest(vertex_id) for vertex_id in vertex_ids], limit)
+    if not with_columns:
+        return _with_ends(rows, {})
+    links = await connection.fetch(_COLUMNS_OF_EDGES, [row["edge_id"] for row in rows])
+    return _with_ends(rows, _by_edge(links))
 
 
 async def find_edges_of(connection: PoolConnectionProxy, owner: str) -> tuple[list[Edge], dict[str, Vertex]]:
     """All that an owner says; two statements, which should see one state."""
     rows = await connection.fetch(_EDGES_OF, digest(owner))
-    columns: defaultdict[int, list[ColumnLink]] = defaultdict(list)
-    for row in await connection.fetch(_COLUMNS_OF, digest(owner)):
-        columns[row["edge_id"]].append(
-            ColumnLink(
-                from_column=row["from_column"],
-                to_column=row["to_column"],
-                transformation=row["transformation"],
-                description=row["description"],
-            )
-        )
-    return _with_ends(rows, columns)
+    return _with_ends(rows, _by_edge(await connection.fetch(_COLUMNS_OF, digest(owner))))
 
 
 async def find_owners(pool: asyncpg.Pool, after: str) -> list[str]:
@@ -120,6 +129,20 @@ async def count_all(pool: asyncpg.Pool) -> tuple[dict[str, int], dict[str, int]]
 
 def _label(code: int) -> str:
     return kind_of(code).value.capitalize()
+
+
+def _by_edge(rows: Sequence[asyncpg.Record]) -> dict[int, list[ColumnLink]]:
+    columns: defaultdict[int, list[ColumnLink]] = defaultdict(list)
+    for row in rows:
+        columns[row["edge_id"]].append(
+            ColumnLink(
+                from_column=row["from_column"],
+                to_column=row["to_column"],
+                transformation=row["transformation"],
+                description=row["description"],
+            )
+        )
+    return columns
 
 
 def _with_ends(

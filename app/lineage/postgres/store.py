@@ -70,12 +70,12 @@ class PostgresLineage:
                 return await count_nodes(self._pool, walk)
 
     async def neighbours(
-        self, vertex_ids: Sequence[str], direction: Direction, *, limit: int
+        self, vertex_ids: Sequence[str], direction: Direction, *, limit: int, with_columns: bool = False
     ) -> tuple[list[Edge], dict[str, Vertex]]:
-        """The edges one hop from these versions, in order; one statement."""
+        """The edges one hop from these versions, in order; one statement, and one for their columns."""
         with span("lineage.neighbours", count=len(vertex_ids), direction=direction.value):
-            async with at_border():
-                return await find_neighbours(self._pool, vertex_ids, direction, limit=limit)
+            async with at_border(), reading(self._pool) as connection:
+                return await find_neighbours(connection, vertex_ids, direction, limit=limit, with_columns=with_columns)
 
     async def column_edges(
         self, root: str, column: str, direction: Direction, *, depth: int, limit: int

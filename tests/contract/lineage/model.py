@@ -114,16 +114,18 @@ class Model:
             found |= {node.vertex.vertex_id for node in shown} - hops.roots
         return len(found)
 
-    def neighbours(self, vertex_ids: Sequence[str], direction: Direction, limit: int) -> list[Edge]:
+    def neighbours(
+        self, vertex_ids: Sequence[str], direction: Direction, limit: int, *, with_columns: bool = False
+    ) -> list[Edge]:
         found = {}
         for way in _ONE_WAY if direction is Direction.BOTH else (direction,):
             vertices = self.vertices
-            roots = frozenset(vertex_ids) & vertices.keys()
+            roots = frozenset(key for key, it in vertices.items() if {key, it.entity} & set(vertex_ids))
             hops = Hops(self.edges, {key: vertex.kind for key, vertex in vertices.items()}, roots, way)
             for edge in hops.edges:
                 ends = hops.ends(edge)
                 if ends and ends[0] in roots:
-                    found[edge.order] = replace(edge, columns=())
+                    found[edge.order] = edge if with_columns else replace(edge, columns=())
         return [edge for _, edge in sorted(found.items())][:limit]
 
     def column_edges(

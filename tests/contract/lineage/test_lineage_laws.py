@@ -81,7 +81,12 @@ column_questions = st.tuples(
     st.integers(0, 5),
     st.integers(1, 8) | st.just(100),
 )
-hop_questions = st.tuples(st.lists(st.sampled_from(IDS), max_size=4), st.sampled_from(Direction), st.integers(1, 20))
+hop_questions = st.tuples(
+    st.lists(st.sampled_from([*IDS, *ENTITIES]), max_size=4),
+    st.sampled_from(Direction),
+    st.integers(1, 20),
+    st.booleans(),
+)
 
 
 def test_a_store_answers_what_the_model_answers(store_url: str) -> None:
@@ -116,7 +121,7 @@ async def _check(
     batches: Sequence[Sequence[Projection]],
     asked: Sequence[Walk],
     columns: Sequence[tuple[str, str, Direction, int, int]],
-    hops: tuple[list[str], Direction, int],
+    hops: tuple[list[str], Direction, int, bool],
 ) -> None:
     # What the last example said is taken back rather than dropped: nothing may be left of it.
     await store.apply([said([], owner) for owner in OWNERS])
@@ -137,9 +142,9 @@ async def _check(
     for root, column, direction, depth, limit in columns:
         found = await store.column_edges(root, column, direction, depth=depth, limit=limit)
         assert found == model.column_edges(root, column, direction, depth=depth, limit=limit)
-    ids, direction, limit = hops
-    edges, vertices = await store.neighbours(ids, direction, limit=limit)
-    assert edges == model.neighbours(ids, direction, limit)
+    ids, direction, limit, with_columns = hops
+    edges, vertices = await store.neighbours(ids, direction, limit=limit, with_columns=with_columns)
+    assert edges == model.neighbours(ids, direction, limit, with_columns=with_columns)
     assert vertices == {end: model.vertices[end] for item in edges for end in (item.from_id, item.to_id)}
 
 

@@ -1,4 +1,4 @@
-// The edges that one hop passes from these versions, and the vertices at their ends.
+// The edges that one hop passes from these versions, or from those of an entity, and the vertices at their ends.
 @CompileStatic
 class StratigraphNeighbours {
     static Map run(JanusGraph janusGraph, String text) {
@@ -12,7 +12,9 @@ class StratigraphNeighbours {
     }
 
     static Map answer(StratigraphGraph graph, Map request) {
-        List<JanusGraphVertex> near = graph.find('vertex_id', (List<String>) request.vertex_ids)
+        List<String> ids = (List<String>) request.vertex_ids
+        Set<JanusGraphVertex> near = new LinkedHashSet<>(graph.find('vertex_id', ids))
+        graph.across(graph.find('entity_id', ids), Direction.IN, ['VERSION_OF'] as String[], near)
         graph.look(near)
         Map<Long, JanusGraphEdge> edges = new LinkedHashMap<>()
         ((List<Map>) request.ways).each { Map it ->
@@ -49,7 +51,26 @@ class StratigraphNeighbours {
             int to = places.computeIfAbsent(edge.inVertex(), { places.size() })
             joined.add(StratigraphGraph.row(from, to, StratigraphGraph.facts(edge)))
         }
-        return [nodes: places.keySet().collect { graph.show(it, 0) }, edges: joined, truncated: []]
+        List columns = request.with_columns ? links(graph, places) : []
+        return [nodes: places.keySet().collect { graph.show(it, 0) }, edges: joined, truncated: [], columns: columns]
+    }
+
+    /** The links between columns of these vertices; whose edge is not among those found is told by nobody. */
+    static List links(StratigraphGraph graph, Map<JanusGraphVertex, Integer> places) {
+        List found = []
+        graph.edges(places.keySet(), Direction.OUT, ['COLUMN_DERIVED_FROM'] as String[]).each {
+            JanusGraphVertex vertex, Iterable<JanusGraphEdge> some ->
+            for (JanusGraphEdge it : some) {
+                Integer to = places.get(it.inVertex())
+                if (to != null) {
+                    found.add([
+                        places.get(vertex), to, it.value('of_kind'), it.value('ordinal'), it.value('from_column'),
+                        it.value('to_column'), it.property('transformation').orElse(null),
+                        it.property('description').orElse(null), it.value('owner')])
+                }
+            }
+        }
+        return found
     }
 }
 

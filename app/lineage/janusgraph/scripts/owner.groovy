@@ -35,7 +35,7 @@ class StratigraphOwner {
         List columns = links.collect { JanusGraphEdge it ->
             [places.get(it.outVertex()), places.get(it.inVertex()), it.value('of_kind'), it.value('ordinal'),
              it.value('from_column'), it.value('to_column'), it.property('transformation').orElse(null),
-             it.property('description').orElse(null)]
+             it.property('description').orElse(null), it.value('owner')]
         }
         return [nodes: whole.collect { graph.show(it, 0) }, edges: joined, truncated: [], columns: columns]
     }
