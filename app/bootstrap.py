@@ -36,6 +36,7 @@ from app.services.datasets import Datasets
 from app.services.executing import Executor
 from app.services.graph_upkeep import GraphUpkeep
 from app.services.health import Health
+from app.services.history_walks import HistoryWalks, TablesOfLake
 from app.services.importing import Importing
 from app.services.ingesting import Ingesting
 from app.services.interpreting import Interpreting
@@ -129,7 +130,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         models_service = Models(models, tags, pins, datasets)
         cold_storage = ColdStorage(ArtifactStore(settings.allowed_artifact_roots, properties=lake.properties), models)
         pipelines_service = Pipelines(pipelines, facts, tags)
-        lineage = Lineage(graph, log, projector, settings)
+        lineage = Lineage(graph, HistoryWalks(graph, TablesOfLake(datasets)), log, projector, settings)
         ingesting = Ingesting(log, settings)
         registration = ModelRegistration(models_service, models, facts, pins, pinning, cold_storage, datasets, settings)
         runs_service = Runs(runs, log, interpreting, datasets, pipelines_service, lineage)

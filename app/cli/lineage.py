@@ -38,6 +38,9 @@ def show_lineage(
     direction: Annotated[Way, typer.Option("--direction", help="Which way to look.")] = Way.UPSTREAM,
     depth: Annotated[int, typer.Option("--depth", metavar="N", help="Hops, 0 to 50.")] = 3,
     entities: Annotated[bool, typer.Option("--entities", help="Tables and pipelines instead of versions.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Follow each snapshot to its Iceberg parent and children too.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Show what a dataset was made from, or what was made from it."""
@@ -62,7 +65,7 @@ def show_lineage(
         # No server needs to run for it: what is pending is projected first.
         while await services.projector.project_pending():
             continue
-        return await services.lineage.walk(root, walk)
+        return await services.lineage.walk(root, walk, history=history)
 
     answer = with_services(ask)
     if json:

@@ -145,3 +145,16 @@ class History:
         mentioned = {s.parent_id for s in self.snapshots.values() if s.parent_id is not None}
         mentioned |= {entry.snapshot_id for entry in self.log}
         return frozenset(mentioned - self.snapshots.keys())
+
+
+def same_rows_as(history: History, snapshot_id: int) -> int:
+    """The snapshot itself, or of a `replace` snapshot (compaction, by any engine) its nearest ancestor that is none.
+
+    A replace snapshot holds the same rows in other files; where its ancestors have expired, the last one known.
+    """
+    found = snapshot_id
+    for snapshot in history.ancestors(snapshot_id):
+        found = snapshot.snapshot_id
+        if snapshot.operation is not SnapshotOperation.REPLACE:
+            break
+    return found

@@ -15,7 +15,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from app.domain.names import escape_key
-from app.errors import InvalidArgumentError
+from app.domain.versions import check_snapshot_id
+from app.errors import InvalidArgumentError, InvalidReferenceError
 
 DEFAULT_DEPTH, MAX_DEPTH = 3, 50
 DEFAULT_NODES, MAX_NODES = 500, 10_000
@@ -247,6 +248,23 @@ def snapshot_vertex(table_uuid: UUID, snapshot_id: int, name: str) -> Vertex:
 def dataset_entity(table_uuid: UUID) -> str:
     """The entity of one of our tables."""
     return f"dataset:{table_uuid}"
+
+
+def table_uuid_of(vertex: Vertex) -> UUID | None:
+    """Iceberg's id of the table that it is of, None where it is of none of ours."""
+    kind, _, key = vertex.entity.partition(":")
+    try:
+        return UUID(key) if kind == "dataset" else None
+    except ValueError:
+        return None
+
+
+def snapshot_id_of(vertex: Vertex) -> int | None:
+    """Iceberg's id of the snapshot that it is, None where it is none of a table of ours."""
+    try:
+        return check_snapshot_id(int(vertex.version)) if vertex.version and table_uuid_of(vertex) else None
+    except (ValueError, InvalidReferenceError):
+        return None
 
 
 def is_external(vertex: Vertex) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.domain.events import DatasetId, DatasetUse
-from app.domain.history import History, SnapshotOperation
+from app.domain.history import History, same_rows_as
 from app.domain.lineage import EntityKind, Vertex, dataset_entity, external_vertex, is_external, snapshot_vertex
 from app.domain.locations import location_of_dataset, normalise_location
 from app.domain.names import DatasetName
@@ -143,19 +143,6 @@ class Resolving:
                 else:
                     found[normalise_location(answer.state.location)] = name
         return found
-
-
-def same_rows_as(history: History, snapshot_id: int) -> int:
-    """The snapshot itself, or of a `replace` snapshot (compaction, by any engine) its nearest ancestor that is none.
-
-    A replace snapshot holds the same rows in other files; where its ancestors have expired, the last one known.
-    """
-    found = snapshot_id
-    for snapshot in history.ancestors(snapshot_id):
-        found = snapshot.snapshot_id
-        if snapshot.operation is not SnapshotOperation.REPLACE:
-            break
-    return found
 
 
 def _is_likely(table: LakeTable, use: DatasetUse, locations: Sequence[str]) -> bool:

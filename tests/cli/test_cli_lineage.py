@@ -54,6 +54,14 @@ def test_json_has_ids_kinds_and_whether_it_is_all(cli: Cli, told: SmallLake) -> 
     assert answer["watermark"]
 
 
+def test_history_is_followed_where_it_is_asked_for(cli: Cli, told: SmallLake) -> None:
+    result = cli("lineage", "show", MADE, "--at", "latest", "--history")
+
+    assert result.exit_code == 0
+    assert f"{ORDERS} @ {told.orders.first}" in result.stdout
+    assert f"{ORDERS} @ {told.orders.first}" not in cli("lineage", "show", MADE, "--at", "latest").stdout
+
+
 def test_nothing_known_is_said(cli: Cli, told: SmallLake) -> None:
     result = cli("lineage", "show", ORDERS, "--at", "main~2")
     assert result.exit_code == 0

@@ -93,6 +93,32 @@ async def test_lineage_of_an_id_both_ways_at_both_grains(api: Api, orders: Order
     ]
 
 
+async def test_history_follows_the_parents_of_snapshots(api: Api, orders: Orders, made: Orders) -> None:
+    query = """query($o: LineageOptions) { dataset(namespace: "gold", name: "customers") { current { lineage(options: $o) {
+        nodes { name versionLabel depth version { label } } edges { source kind runId } completeness { complete }
+    } } } }"""
+
+    async def nodes(**options: Any) -> tuple[set[tuple[str, str, int]], list[dict[str, Any]]]:
+        graph = (await api.data(query, o=options))["dataset"]["current"]["lineage"]
+        found = {(node["name"], node["versionLabel"], node["depth"]) for node in graph["nodes"]}
+        return found, [edge for edge in graph["edges"] if edge["source"] == "iceberg"]
+
+    plain, no_parents = await nodes()
+    found, parents = await nodes(history=True)
+
+    assert no_parents == []
+    assert plain <= found
+    assert found - plain == {
+        (MADE, str(made.second), 1),
+        (MADE, str(made.first), 2),
+        (ORDERS, str(orders.first), 2),
+    }
+    assert len(parents) == 3
+    assert all(edge["kind"] == "DERIVED_FROM" and edge["runId"] is None for edge in parents)
+    # Within an entity there is nothing to follow.
+    assert await nodes(history=True, grain="ENTITY") == await nodes(grain="ENTITY")
+
+
 async def test_columns(api: Api, orders: Orders, made: Orders) -> None:
     query = """{ dataset(namespace: "gold", name: "customers") { columnLineage(column: "label") {
         fromDataset { namespace name } fromColumn toDataset { name } toColumn depth transformation } } }"""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import strawberry
 
 from app.domain import lineage
 from app.domain.lineage import DEFAULT_DEPTH, DEFAULT_NODES, Direction, EdgeKind, EntityKind, Grain, TruncationReason
-from app.domain.versions import check_snapshot_id
-from app.errors import AppError, InvalidReferenceError, NotFound
+from app.errors import AppError, NotFound
 from app.graphql import ids
 from app.graphql.context import Info
 from app.graphql.fields import field
@@ -49,6 +47,11 @@ class LineageOptions:
     grain: Grain | None = strawberry.field(default=Grain.VERSION, description="Versions, or entities.")
     kinds: list[EntityKind] | None = strawberry.field(
         default=None, description="Only nodes of these kinds are shown; the others are passed through all the same."
+    )
+    history: bool | None = strawberry.field(
+        default=False,
+        description="Whether snapshots of our datasets are also derived from their Iceberg parent (edges of source "
+        "`iceberg`). Changes nothing at grain ENTITY.",
     )
     consistency: Consistency | None = strawberry.field(
         default=Consistency.EVENTUAL, description="Whether to wait for what was just reported."
@@ -113,7 +116,7 @@ class LineageNode:
         from app.graphql.types.snapshot import find_snapshot
 
         dataset = await _find_dataset(info, self.vertex)
-        number = _snapshot_number(self.vertex)
+        number = lineage.snapshot_id_of(self.vertex)
         if dataset is None or number is None:
             return None
         table = await dataset.find_table(info)
@@ -132,7 +135,7 @@ class LineageEdge:
         description="Whether a version was not reported, but taken from the time at which it happened."
     )
     recorded_at: datetime = strawberry.field(description="When it happened.")
-    source: str = strawberry.field(description="What it is known from, such as `openlineage`.")
+    source: str = strawberry.field(description="What it is known from, such as `openlineage` or `iceberg`.")
 
 
 @strawberry.type(description="Whether an answer is the whole of what was asked for.")
@@ -281,40 +284,27 @@ async def show_lineage(
     """The graph around a root. Raises InvalidArgumentError, LineageUnavailableError."""
     asked = options or LineageOptions()
     walk = asked.to_walk(root.vertex_id, direction)
-    answer = await info.context.lineage.walk(root, walk, consistency=asked.consistency or Consistency.EVENTUAL)
+    answer = await info.context.lineage.walk(
+        root, walk, consistency=asked.consistency or Consistency.EVENTUAL, history=bool(asked.history)
+    )
     return LineageGraph(answer=answer)
 
 
 def node_id(vertex: lineage.Vertex) -> strawberry.ID:
     """The id under which a vertex is a node of this API, where it is one; else the graph's own."""
-    table_uuid = _table_uuid(vertex)
+    table_uuid = lineage.table_uuid_of(vertex)
     if table_uuid is None:
         return strawberry.ID(vertex.vertex_id)
-    number = _snapshot_number(vertex)
+    number = lineage.snapshot_id_of(vertex)
     if number is not None:
         return ids.snapshot_id(table_uuid, number)
     return ids.dataset_id(table_uuid) if vertex.version is None else strawberry.ID(vertex.vertex_id)
 
 
-def _table_uuid(vertex: lineage.Vertex) -> UUID | None:
-    kind, _, key = vertex.entity.partition(":")
-    try:
-        return UUID(key) if kind == "dataset" else None
-    except ValueError:
-        return None
-
-
-def _snapshot_number(vertex: lineage.Vertex) -> int | None:
-    try:
-        return check_snapshot_id(int(vertex.version)) if vertex.version else None
-    except (ValueError, InvalidReferenceError):
-        return None
-
-
 async def _find_dataset(info: Info, vertex: lineage.Vertex) -> Dataset | None:
     from app.graphql.types.dataset import Dataset
 
-    table_uuid = _table_uuid(vertex)
+    table_uuid = lineage.table_uuid_of(vertex)
     if table_uuid is None:
         return None
     try:
