@@ -37,6 +37,7 @@ from app.services.executing import Executor
 from app.services.graph_upkeep import GraphUpkeep
 from app.services.health import Health
 from app.services.history_walks import HistoryWalks, TablesOfLake
+from app.services.impacts import Impacts
 from app.services.importing import Importing
 from app.services.ingesting import Ingesting
 from app.services.interpreting import Interpreting
@@ -52,6 +53,7 @@ from app.services.repair import Repair
 from app.services.resolving import Resolving
 from app.services.runs import Runs
 from app.services.sample import Sample
+from app.services.standing import RegisteredModels
 from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
 from app.settings import Settings
@@ -88,6 +90,7 @@ class Services:
     health: Health
     ingesting: Ingesting
     lineage: Lineage
+    impacts: Impacts
     projector: Projector
     upkeep: GraphUpkeep
 
@@ -163,6 +166,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             health=Health(lake, changes, graph, settings),
             ingesting=ingesting,
             lineage=lineage,
+            impacts=Impacts(graph, datasets, models=RegisteredModels(models, tags)),
             projector=projector,
             upkeep=GraphUpkeep(log, graph, projector, interpreting),
         )

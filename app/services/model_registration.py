@@ -8,6 +8,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from app.domain.changes import ChangeKind, ChangeState, Command, ModelSubject
+from app.domain.history import same_rows_as
 from app.domain.lineage import Vertex
 from app.domain.models import ModelVersion, NewModelVersion, check_model_name, check_new_version
 from app.domain.names import DatasetName
@@ -26,7 +27,6 @@ from app.services.finishing import finished
 from app.services.models import Models
 from app.services.pinning import Pinning
 from app.services.recording import FactRequest, find_repeated, key_of_its_own
-from app.services.resolving import same_rows_as
 from app.services.versioning import Version
 from app.settings import Settings
 from app.telemetry.tracing import span
