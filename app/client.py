@@ -18,11 +18,13 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from app.bootstrap import Services, open_services
 from app.domain.changes import Actor, Command
 from app.domain.history import MAIN
+from app.domain.impact import ImpactKind
 from app.domain.names import DatasetName
 from app.domain.versions import VersionSelector, check_snapshot_id, get_tag, parse_snapshot_id
 from app.errors import InvalidArgumentError, InvalidReferenceError, NoSnapshotError
 from app.lake.encoding import ArrowTable, to_table
 from app.lake.reading import RowRequest
+from app.services.impact_entries import ImpactEntry, impact_entry
 from app.services.listings import SnapshotEntry, oldest_first, snapshot_entries
 from app.services.os_user import os_user
 from app.settings import Settings, load_settings
@@ -223,6 +225,44 @@ class IcebergCatalog:
         result = self._call(run)
         self._seen_heads[name] = result["snapshot_id"]
         return result
+
+    def get_impact(
+        self,
+        namespace: str,
+        table_name: str,
+        kind: str = "ANY",
+        columns: list[str] | None = None,
+        rollback_to: str | int | None = None,
+        depth: int | None = None,
+    ) -> ImpactEntry:
+        """What a change of a table would affect, by what was reported so far.
+
+        `kind` is ANY, SCHEMA, DATA, DELETE or ROLLBACK, the last with `rollback_to`, a version reference. Dicts of
+        `total_affected`, `severity`, `datasets`, `models`, `pipelines` (each with `name`, `severity`, `reason`, `depth`
+        and `path`), `complete` and `reasons`.
+
+        Raises:
+            InvalidArgumentError: no such kind, `rollback_to` missing or with another kind, `depth` not 1 to 50.
+            UnknownColumnError: a column that the table has not now.
+            VersionNotFoundError, SnapshotExpiredError, InvalidReferenceError, NoSnapshotError: `rollback_to`.
+            LineageUnavailableError: the store of the lineage graph is away.
+        """
+        name, change = _dataset(namespace, table_name), ImpactKind.parse(_text("kind", kind))
+        asked = None if columns is None else _names("columns", columns)
+        hops = None if depth is None else _whole_number("depth", depth)
+        if isinstance(rollback_to, int):
+            rollback_to = str(_snapshot_id(rollback_to))
+        to = None if rollback_to is None else _text("rollback_to", rollback_to)
+
+        async def run(services: Services) -> ImpactEntry:
+            table = await services.datasets.load(name)
+            # No server needs to run for it: what is pending is projected first.
+            while await services.projector.project_pending():
+                continue
+            impact = await services.impacts.of_dataset(table, change, asked, to, depth=hops)
+            return impact_entry(str(name), impact)
+
+        return self._call(run)
 
     def close(self) -> None:
         """Close what was opened; further calls are refused. Closing twice is fine."""

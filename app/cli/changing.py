@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import options
+from app.cli.impact import impact_of_rollback, print_impact, print_unknown_impact
 from app.cli.output import print_json, print_line, print_note
 from app.cli.session import make_command, parse_expected, with_services
-from app.errors import InvalidArgumentError
+from app.errors import AppError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
+    from app.domain.impact import Impact
     from app.services.outcomes import RefRemoval, RollbackOutcome, TagOutcome
 
 
@@ -130,8 +132,8 @@ def rollback(
     table_name, command = DatasetName.parse(dataset), make_command(actor, reason, idempotency_key)
     expected = parse_expected(expected_head)
 
-    async def change(services: Services) -> RollbackOutcome:
-        return await services.versioning.roll_back(
+    async def change(services: Services) -> tuple[RollbackOutcome, Impact | AppError | None]:
+        done = await services.versioning.roll_back(
             table_name,
             to,
             command,
@@ -140,8 +142,10 @@ def rollback(
             restore_schema=restore_schema,
             dry_run=dry_run,
         )
+        return done, await impact_of_rollback(services, done) if dry_run else None
 
-    _print_rollback(str(table_name), with_services(change), as_json=json)
+    done, affected = with_services(change)
+    _print_rollback(str(table_name), done, affected, as_json=json)
 
 
 def undo(
@@ -162,10 +166,10 @@ def undo(
     async def change(services: Services) -> RollbackOutcome:
         return await services.versioning.undo_rollback(table_name, undo_tag, command, expected_head=expected)
 
-    _print_rollback(str(table_name), with_services(change), as_json=json)
+    _print_rollback(str(table_name), with_services(change), None, as_json=json)
 
 
-def _print_rollback(dataset: str, done: RollbackOutcome, *, as_json: bool) -> None:
+def _print_rollback(dataset: str, done: RollbackOutcome, affected: Impact | AppError | None, *, as_json: bool) -> None:
     undo_tag = done.undo_tag.name if done.undo_tag else None
     if as_json:
         answer: dict[str, Any] = {
@@ -179,6 +183,8 @@ def _print_rollback(dataset: str, done: RollbackOutcome, *, as_json: bool) -> No
             "dry_run": done.dry_run,
             "change_id": None if done.change_id is None else str(done.change_id),
         }
+        if done.dry_run:
+            answer |= _impact_json(dataset, affected)
         print_json(answer)
         return
     verb = "would go" if done.dry_run else "went"
@@ -189,3 +195,16 @@ def _print_rollback(dataset: str, done: RollbackOutcome, *, as_json: bool) -> No
         print_line(f"Undo it with: stratigraph undo {dataset} {undo_tag}")
     if done.schema_warning:
         print_note(f"Warning: {done.schema_warning}")
+    if isinstance(affected, AppError):
+        print_unknown_impact(affected)
+    elif affected is not None:
+        print_impact(dataset, affected)
+
+
+def _impact_json(dataset: str, affected: Impact | AppError | None) -> dict[str, Any]:
+    from app.services.impact_entries import impact_entry
+
+    if affected is None or isinstance(affected, AppError):
+        error = None if affected is None else {"code": affected.code, "message": affected.message}
+        return {"impact": None, "impact_error": error}
+    return {"impact": impact_entry(dataset, affected), "impact_error": None}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import changing, demo, doctor, importing, lineage, reading, schema, serving
+from app.cli import changing, demo, doctor, impact, importing, lineage, reading, schema, serving
 from app.cli.output import print_error, print_failure
 from app.errors import AppError
 
@@ -34,6 +34,7 @@ for command in (
     changing.untag,
     changing.rollback,
     changing.undo,
+    impact.impact,
     doctor.doctor,
 ):
     app.command()(command)

@@ -14,6 +14,7 @@ from app.errors import AppError
 from app.graphql.errors import error_of
 from app.graphql.loaders import Loaders
 from app.services.datasets import Datasets
+from app.services.impacts import Impacts
 from app.services.lineage import Lineage
 from app.services.versioning import Versioning
 
@@ -27,6 +28,7 @@ class GraphContext:
     datasets: Datasets
     versioning: Versioning
     lineage: Lineage
+    impacts: Impacts
     actor: Actor = ANONYMOUS
     operation_name: str | None = None
     loaders: Loaders = field(init=False)

@@ -115,6 +115,7 @@ def _context(request: Request, operation: Operation) -> GraphContext:
         datasets=services.datasets,
         versioning=services.versioning,
         lineage=services.lineage,
+        impacts=services.impacts,
         actor=_actor(request),
         operation_name=operation.name,
     )

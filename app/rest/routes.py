@@ -7,6 +7,7 @@ from starlette.routing import Route
 from app.rest.data import answer_data
 from app.rest.health import answer_alive, answer_ready
 from app.rest.history import answer_snapshots, answer_tags
+from app.rest.impact import answer_impact
 from app.rest.lineage import answer_lineage, answer_run_warnings
 from app.rest.problems import Endpoint, Handler, answer_unknown_path
 
@@ -18,6 +19,7 @@ def rest_routes() -> list[Route]:
     dataset = "/api/v1/datasets/{ns}/{table}"
     handlers: dict[str, Handler] = {
         f"{dataset}/data": answer_data,
+        f"{dataset}/impact": answer_impact,
         f"{dataset}/snapshots": answer_snapshots,
         f"{dataset}/tags": answer_tags,
         "/api/v1/lineage/runs/{run_id}/warnings": answer_run_warnings,

@@ -35,6 +35,7 @@ class Api:
             datasets=self.services.datasets,
             versioning=self.services.versioning,
             lineage=self.services.lineage,
+            impacts=self.services.impacts,
             actor=Actor(subject=actor),
         )
         result = await self.schema.execute(query, variable_values=variables, context_value=context)

@@ -94,8 +94,9 @@ async def test_lineage_of_an_id_both_ways_at_both_grains(api: Api, orders: Order
 
 
 async def test_history_follows_the_parents_of_snapshots(api: Api, orders: Orders, made: Orders) -> None:
-    query = """query($o: LineageOptions) { dataset(namespace: "gold", name: "customers") { current { lineage(options: $o) {
-        nodes { name versionLabel depth version { label } } edges { source kind runId } completeness { complete }
+    query = """query($o: LineageOptions) {
+        dataset(namespace: "gold", name: "customers") { current { lineage(options: $o) {
+            nodes { name versionLabel depth version { label } } edges { source kind runId } completeness { complete }
     } } } }"""
 
     async def nodes(**options: Any) -> tuple[set[tuple[str, str, int]], list[dict[str, Any]]]:

@@ -5,11 +5,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 
+from app.bootstrap import open_services
 from app.client import IcebergCatalog
 from app.errors import (
     AlreadyCurrentError,
@@ -28,6 +30,7 @@ from app.errors import (
     VersionNotFoundError,
 )
 from app.settings import Settings
+from tests.integration.lineage.events import body, name, of_table, run_event
 from tests.lake_fixtures import own_lake, shared_lake
 from tests.lake_tables import ORDERS, TAG, Orders, SmallLake, append_elsewhere
 
@@ -243,6 +246,38 @@ def test_it_works_inside_a_running_event_loop(looking: IcebergCatalog, shared_la
         return looking.get_snapshot_id("sales", "orders")
 
     assert asyncio.run(use()) == shared_lake.orders.third
+
+
+def test_the_impact_of_a_change_is_a_dict(client: IcebergCatalog, own_lake: SmallLake) -> None:
+    # given a run on the head of `sales.orders`, reported and not projected yet
+    async def report() -> None:
+        async with open_services(own_lake.settings) as services:
+            read = of_table(await services.datasets.load(name(ORDERS)), own_lake.orders.third)
+            topic = {"namespace": "kafka://b", "name": "orders"}
+            event = run_event("COMPLETE", UUID(int=1), "2026-02-15T10:00:00Z", [read], [topic])
+            await services.ingesting.ingest(body(event))
+
+    asyncio.run(report())
+
+    impact = client.get_impact("sales", "orders")
+    assert (impact["total_affected"], impact["severity"], impact["complete"]) == (2, "HIGH", True)
+    assert [(one["name"], one["severity"]) for one in impact["datasets"]] == [("kafka://b/orders", "MEDIUM")]
+    back = client.get_impact("sales", "orders", "rollback", rollback_to=own_lake.orders.second)
+    assert [step["version"] for step in back["pipelines"][0]["path"]] == [str(own_lake.orders.third), None]
+    assert client.get_impact("sales", "orders", "SCHEMA", columns=["price"], depth=1)["severity"] == "MEDIUM"
+
+
+def test_impacts_that_cannot_be_asked_for(looking: IcebergCatalog) -> None:
+    with pytest.raises(InvalidArgumentError):
+        looking.get_impact("sales", "orders", "nope")
+    with pytest.raises(InvalidArgumentError):
+        looking.get_impact("sales", "orders", rollback_to="main~1")
+    with pytest.raises(UnknownColumnError):
+        looking.get_impact("sales", "orders", columns=["nope"])
+    with pytest.raises(VersionNotFoundError):
+        looking.get_impact("sales", "orders", "ROLLBACK", rollback_to="nope")
+    with pytest.raises(InvalidReferenceError):
+        looking.get_impact("sales", "orders", "ROLLBACK", rollback_to=True)
 
 
 def test_threads_may_share_one(settings: Settings, shared_lake: SmallLake) -> None:

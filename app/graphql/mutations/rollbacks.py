@@ -6,10 +6,12 @@ import strawberry
 
 from app.domain.history import MAIN
 from app.graphql.context import Info
+from app.graphql.fields import field
 from app.graphql.mutations.attempts import InputFields, attempt, command_of, domain_selector
 from app.graphql.mutations.tags import KEY_DESCRIPTION, REASON_DESCRIPTION
 from app.graphql.scalars import SnapshotId
 from app.graphql.types.dataset import Dataset, dataset_of
+from app.graphql.types.impact import Impact
 from app.graphql.types.inputs import DatasetRef, VersionSelector
 from app.graphql.types.snapshot import Snapshot, find_snapshot
 from app.graphql.types.tag import Tag
@@ -67,6 +69,22 @@ class RollbackDatasetPayload:
     )
     dry_run: bool = strawberry.field(description="Whether nothing was to be changed.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was done.")
+    outcome: strawberry.Private[RollbackOutcome | None] = None
+
+    @field(
+        description="What depends on the snapshots that the branch leaves behind: who read them, what was made from "
+        "that, which models were trained on them. Null, and an error, while the store of the graph is away."
+    )
+    async def impact(self, info: Info) -> Impact | None:
+        """What depends on the snapshots that the branch leaves behind.
+
+        Only where it is asked for, because it costs more than the rollback; it says the same before and after it.
+        """
+        if self.outcome is None:
+            return None
+        done = self.outcome
+        found = await info.context.impacts.of_rollback(done.table, done.previous_id, done.current_id)
+        return Impact(found=found)
 
 
 async def roll_back(info: Info, input: RollbackDatasetInput) -> RollbackDatasetPayload:  # noqa: A002
@@ -118,4 +136,5 @@ def _payload(info: Info, outcome: RollbackOutcome) -> RollbackDatasetPayload:
         schema_warning=outcome.schema_warning,
         restored_schema=outcome.restored_schema,
         dry_run=outcome.dry_run,
+        outcome=outcome,
     )

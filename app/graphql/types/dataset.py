@@ -33,6 +33,7 @@ from app.graphql.scalars import JSON, BigInt
 from app.graphql.types.branch import Branch
 from app.graphql.types.change import Change
 from app.graphql.types.enums import Availability, Layer, SnapshotOperation
+from app.graphql.types.impact import Impact, ImpactInput
 from app.graphql.types.inputs import TimeRange, VersionSelector
 from app.graphql.types.interfaces import Entity
 from app.graphql.types.lineage import ColumnEdge, DirectionArgument, LineageGraph, OptionsArgument, show_lineage
@@ -282,6 +283,22 @@ class Dataset(Entity):
             root = info.context.lineage.snapshot_root(table, found.snapshot_id)
         edges = await info.context.lineage.column_lineage(root, column, direction, depth=3 if depth is None else depth)
         return [ColumnEdge(edge=edge) for edge in edges]
+
+    @field(
+        description="What a change of it would affect: every dataset, model and pipeline downstream once, at its "
+        "nearest. Null, and an error, while the store of the graph is away."
+    )
+    async def impact(
+        self,
+        info: Info,
+        change: Annotated[ImpactInput | None, strawberry.argument(description="The change; else any.")] = None,
+    ) -> Impact | None:
+        """What a change of it would affect."""
+        asked = change or ImpactInput()
+        if asked.rollback_to is not None:
+            asked.rollback_to.check()
+        table = await self.find_table(info)
+        return None if table is None else Impact(found=await asked.ask(info, table))
 
     @field(description="What was done to it, newest first.", directives=[FORWARD_PAGE])
     async def changes(self, info: Info, first: First = None, after: After = None) -> Connection[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -217,8 +218,7 @@ class LineageGraph:
     @field(description="Whether this is all.")
     def completeness(self) -> Completeness:
         """Whether this is all."""
-        reasons = sorted(self.answer.graph.truncated, key=lambda reason: reason.value)
-        return Completeness(complete=self.answer.graph.is_complete, reasons=reasons)
+        return show_completeness(self.answer.graph.truncated)
 
     @field(description="Everything that was reported up to this moment is in the graph.")
     def watermark(self) -> datetime | None:
@@ -288,6 +288,11 @@ async def show_lineage(
         root, walk, consistency=asked.consistency or Consistency.EVENTUAL, history=bool(asked.history)
     )
     return LineageGraph(answer=answer)
+
+
+def show_completeness(truncated: Collection[TruncationReason]) -> Completeness:
+    """Whether an answer that was cut for these reasons is the whole."""
+    return Completeness(complete=not truncated, reasons=sorted(truncated, key=lambda reason: reason.value))
 
 
 def node_id(vertex: lineage.Vertex) -> strawberry.ID:
