@@ -84,16 +84,20 @@ class HistoryWalks:
             UnreadableTableError, BackendUnavailableError: a table that is met cannot be read.
         """
         joined = _Joined(self._store, self._tables, self._max_edges)
-        truncated: set[TruncationReason] = set()
+        deadline = asyncio.get_running_loop().time() + walk.timeout_s
+        # In the time that the store itself takes for it: one that answers nothing at all is away, not slow.
+        known = await self._store.walk(
+            replace(walk, direction=Direction.UPSTREAM, depth=0, kinds=frozenset(EntityKind))
+        )
+        truncated = set(known.truncated - {TruncationReason.DEPTH})
         ways: list[OneWay] = []
         try:
-            async with asyncio.timeout(walk.timeout_s):
-                roots, why_cut = await joined.roots(root, walk)
-                truncated |= why_cut
+            async with asyncio.timeout_at(deadline):
+                roots = await joined.roots(root, [node.vertex for node in known.nodes])
                 ways = [OneWay(walk, way, roots) for way in _one_ways(walk.direction)]
                 while frontier := frozenset().union(*(way.frontier for way in ways)):
-                    known = {key: vertex for way in ways for key, vertex in way.vertices.items()}
-                    edges, vertices, is_cut = await joined.hop([known[key] for key in sorted(frontier)], walk.direction)
+                    met = {key: vertex for way in ways for key, vertex in way.vertices.items()}
+                    edges, vertices, is_cut = await joined.hop([met[key] for key in sorted(frontier)], walk.direction)
                     for way in ways:
                         way.advance(edges, vertices)
                     if is_cut:
@@ -113,19 +117,16 @@ class _Joined:
         self._max_edges = max_edges
         self._parents: dict[UUID, ParentEdges | None] = {}
 
-    async def roots(self, root: Vertex, walk: Walk) -> tuple[list[Vertex], frozenset[TruncationReason]]:
-        """The versions that a root stands for; why there may be more of them."""
-        known = await self._store.walk(
-            replace(walk, direction=Direction.UPSTREAM, depth=0, kinds=frozenset(EntityKind))
-        )
-        found = {node.vertex.vertex_id: node.vertex for node in known.nodes}
+    async def roots(self, root: Vertex, known: Sequence[Vertex]) -> list[Vertex]:
+        """The versions that a root stands for: those that the graph knows, and those that its table has."""
+        found = {vertex.vertex_id: vertex for vertex in known}
         await self._meet([root])
         uuid = table_uuid_of(root)
         parents = None if uuid is None else self._parents.get(uuid)
         if parents is not None:
             own = parents.vertices
             found |= own if root.version is None else {key: own[key] for key in {root.vertex_id} & own.keys()}
-        return list(found.values()), known.truncated - {TruncationReason.DEPTH}
+        return list(found.values())
 
     async def hop(self, near: Sequence[Vertex], direction: Direction) -> tuple[list[Edge], dict[str, Vertex], bool]:
         """All edges that may be passed from these versions; whether there are more of them."""

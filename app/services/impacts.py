@@ -20,7 +20,7 @@ from app.domain.lineage import (
 )
 from app.domain.spreading import Spread, abandoned_by, column_spellings
 from app.domain.versions import VersionSelector
-from app.errors import InvalidArgumentError, NoSnapshotError
+from app.errors import InvalidArgumentError, LineageUnavailableError, NoSnapshotError
 from app.lake.table import LakeTable
 from app.lineage.store import LineageStore
 from app.services.datasets import Datasets
@@ -30,7 +30,7 @@ from app.telemetry.tracing import span
 MAX_AFFECTED = 2_000
 # Edges of one hop. A table of ten thousand versions with a handful of readers stays below it.
 MAX_EDGES = 50_000
-TIMEOUT_S = 10.0
+TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Impacts:
             InvalidArgumentError: `rollback_to` missing or given with another kind, depth, number of columns.
             UnknownColumnError: a column that the dataset has not now, with the closest names.
             NoSnapshotError, as `Datasets.resolve_with_record`: the version to roll back to.
-            LineageUnavailableError: the store of the graph is away.
+            LineageUnavailableError: the store of the graph is away, or answers nothing in time.
             BackendUnavailableError: Postgres is away.
         """
         if kind is ImpactKind.ROLLBACK:
@@ -160,12 +160,18 @@ class Impacts:
                     edges, vertices = await self._store.neighbours(
                         spread.frontier, Direction.DOWNSTREAM, limit=bounds.max_edges, with_columns=with_columns
                     )
-            except TimeoutError:
+            except TimeoutError as error:
+                if hop == 0:
+                    # Not a part of an answer: a store that is frozen, for all that is known.
+                    raise LineageUnavailableError(f"it did not answer within {bounds.timeout_s:g} s") from error
                 return {TruncationReason.TIMEOUT}
+            is_cut = len(edges) >= bounds.max_edges
             if hop == depth:
-                return {TruncationReason.DEPTH} if spread.leads_on(edges, vertices) else set()
+                if spread.leads_on(edges, vertices):
+                    return {TruncationReason.DEPTH}
+                return {TruncationReason.NODE_LIMIT} if is_cut else set()
             spread.advance(edges, vertices)
-            if len(edges) >= bounds.max_edges or len(spread.reached) > bounds.max_affected:
+            if is_cut or len(spread.reached) > bounds.max_affected:
                 return {TruncationReason.NODE_LIMIT}
         return set()
 

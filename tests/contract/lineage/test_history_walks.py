@@ -194,5 +194,6 @@ async def test_limits_are_told(store: LineageStore) -> None:
     few = await HistoryWalks(store, known, max_edges=5).walk(v(key(A, 1)), walk(key(A, 1), DOWN))
     assert few.truncated == {TruncationReason.NODE_LIMIT}
     assert len(few.nodes) == 6
-    none = await HistoryWalks(store, known).walk(v(key(A, 1)), walk(key(A, 1), DOWN, timeout_s=0.0))
-    assert (none.nodes, none.truncated) == ((), {TruncationReason.TIMEOUT})
+    none = await HistoryWalks(store, known).walk(v(key(A, 1)), walk(key(A, 1), DOWN, timeout_s=0.001))
+    assert none.truncated == {TruncationReason.TIMEOUT}
+    assert len(none.nodes) <= 1

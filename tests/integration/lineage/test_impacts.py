@@ -326,8 +326,29 @@ async def test_limits_are_told(services: Services, sales: Orders) -> None:
     assert few.truncated == {TruncationReason.NODE_LIMIT}
     assert (await within(max_affected=6)).is_complete
     assert (await within(max_edges=3)).truncated == {TruncationReason.NODE_LIMIT}
-    late = await within(timeout_s=0.0)
-    assert (late.total_affected, late.truncated) == (0, {TruncationReason.TIMEOUT})
+    with pytest.raises(LineageUnavailableError):
+        await within(timeout_s=0.0)
+
+
+async def test_what_was_found_before_the_time_was_over_is_told(
+    services: Services, sales: Orders, customers: Orders, report: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await story(services, sales, customers, report)
+    store, hops = services.impacts._store, [1]
+    real = store.neighbours
+
+    async def slow(*args: Any, **options: Any) -> Any:
+        if hops:
+            hops.pop()
+        else:
+            await asyncio.sleep(30)
+        return await real(*args, **options)
+
+    monkeypatch.setattr(store, "neighbours", slow)
+    impacts = Impacts(store, services.datasets, bounds=Bounds(timeout_s=1.0))
+    found = await impacts.of_dataset(await services.datasets.load(name(SALES)))
+    assert [one.vertex.name for one in found.everything] == [CUSTOMERS, "tests/job1", "tests/job2"]
+    assert found.truncated == {TruncationReason.TIMEOUT}
 
 
 async def test_one_query_a_hop(
