@@ -186,6 +186,19 @@ async def test_one_query_a_hop_and_each_table_once(store: LineageStore, monkeypa
 
 
 @anyio_test
+async def test_a_pipeline_beyond_the_depth_counts_where_it_would_be_shown(store: LineageStore) -> None:
+    read = edge("p:etl@", CONSUMES, key(A, 2))
+    await store.apply([said([read])])
+    walker = HistoryWalks(store, KnownTables(line(A, 1, 2)))
+
+    async def truncated(**options: Any) -> frozenset[TruncationReason]:
+        return (await walker.walk(v(key(A, 1)), walk(key(A, 1), DOWN, depth=1, **options))).truncated
+
+    assert await truncated() == {TruncationReason.DEPTH}
+    assert await truncated(kinds=frozenset({EntityKind.DATASET})) == frozenset()
+
+
+@anyio_test
 async def test_limits_are_told(store: LineageStore) -> None:
     children = [f"c{number}@1" for number in range(20)]
     await store.apply([said([edge(child, DERIVED, key(A, 1)) for child in children])])
