@@ -18,6 +18,8 @@ from app.domain.names import escape_key
 from app.domain.versions import check_snapshot_id
 from app.errors import InvalidArgumentError, InvalidReferenceError
 
+# In the place of a column that is made: the input's column decides which rows there are (filters, joins, grouping).
+ROWS = "*"
 DEFAULT_DEPTH, MAX_DEPTH = 3, 50
 DEFAULT_NODES, MAX_NODES = 500, 10_000
 _AT = "@"
@@ -93,7 +95,10 @@ class Vertex:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class ColumnLink:
-    """A column of an edge's `from` that depends on a column of its `to` (OpenLineage's facet columnLineage)."""
+    """A column of an edge's `from` that depends on a column of its `to` (OpenLineage's facet columnLineage).
+
+    `from_column` is `ROWS` where all columns do, because the other one decides which rows there are.
+    """
 
     from_column: str
     to_column: str

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.domain.events import DatasetId, JobEvent, run_key
-from app.domain.lineage import ColumnLink, Edge, EdgeKind, Projection, Vertex, pipeline_vertex
+from app.domain.lineage import ROWS, ColumnLink, Edge, EdgeKind, Projection, Vertex, pipeline_vertex
 from app.domain.pipelines import PipelineRun, RunDataset, pipeline_id_of
 from app.domain.run_state import ResolvableUse, RunState, RunStatus
 
@@ -187,14 +187,13 @@ def _project(
 def _links_by_input(written: BoundUse) -> Mapping[DatasetId, list[ColumnLink]]:
     found: dict[DatasetId, list[ColumnLink]] = {}
     for use in written.use.use.columns:
-        if use.column is not None:  # else it decides about rows, which is what the edge says as a whole
-            link = ColumnLink(
-                from_column=use.column,
-                to_column=use.field,
-                transformation=use.transformation,
-                description=use.description,
-            )
-            found.setdefault(use.dataset, []).append(link)
+        link = ColumnLink(
+            from_column=ROWS if use.column is None else use.column,
+            to_column=use.field,
+            transformation=use.transformation,
+            description=use.description,
+        )
+        found.setdefault(use.dataset, []).append(link)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from app.domain.history import History
 from app.domain.impact import Reach
-from app.domain.lineage import DOWNSTREAM_IN, Edge, EdgeKind, EntityKind, Vertex
+from app.domain.lineage import DOWNSTREAM_IN, ROWS, Edge, EdgeKind, EntityKind, Vertex
 from app.domain.schemas import SchemaField, SchemaVersion
 from app.domain.versions import closest
 from app.errors import InvalidArgumentError, UnknownColumnError
@@ -107,7 +107,9 @@ class Spread:
             return (None,) if read is None else (column,) if column in read else ()
         if edge.kind is not EdgeKind.DERIVED_FROM or not edge.columns:
             return (None,)
-        return {link.from_column for link in edge.columns if link.to_column == column}
+        made = {link.from_column for link in edge.columns if link.to_column == column}
+        # What decides which rows there are is in every column of them.
+        return (None,) if ROWS in made else made
 
     def _reach(self, key: str, by_column: Mapping[str | None, _Path]) -> Reach:
         columns = tuple(sorted(column for column in by_column if column is not None))

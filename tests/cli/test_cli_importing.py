@@ -22,7 +22,10 @@ def uri(tmp_path: Path) -> str:
 def test_models_are_imported_once(own_lake: SmallLake, cli: Cli, uri: str) -> None:
     del own_lake
     tried = cli("import", "mlflow", "--uri", uri, "--dry-run")
-    assert (tried.exit_code, tried.stdout) == (0, "3 models: 6 versions would be imported, 0 known, 2 tags to be set.\n")
+    assert (tried.exit_code, tried.stdout) == (
+        0,
+        "3 models: 6 versions would be imported, 0 known, 2 tags to be set.\n",
+    )
 
     told = json.loads(cli("import", "mlflow", "--uri", uri, "--json").stdout)
     again = cli("import", "mlflow", "--uri", uri)

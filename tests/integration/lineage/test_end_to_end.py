@@ -306,3 +306,20 @@ async def test_a_table_that_is_registered_after_the_event_is_joined_by_the_next_
     # then
     found = await edges(services, SALES, sales.second, Direction.DOWNSTREAM)
     assert {end for kind, end, _ in found if kind == "DERIVED_FROM"} == {f"late.orders@{late.third}"}
+
+
+async def test_a_column_that_decides_about_rows_is_told(services: Services, sales: Orders, customers: Orders) -> None:
+    events = await story(services, sales, customers)
+    source = {key: events[0]["inputs"][0][key] for key in ("namespace", "name")}
+    facet = events[-1]["outputs"][0]["facets"]["columnLineage"]
+    facet["dataset"] = [{**source, "field": "at", "transformations": [{"type": "INDIRECT", "subtype": "FILTER"}]}]
+    await services.ingesting.ingest(body(*events))
+    await project(services)
+
+    table = await services.datasets.load(name(SALES))
+    root = services.lineage.snapshot_root(table, sales.second)
+    found = await services.lineage.column_lineage(root, "at", Direction.DOWNSTREAM, depth=3)
+
+    assert [(edge.from_column, edge.to_column, edge.transformation) for edge in found] == [
+        ("at", "*", "INDIRECT/FILTER")
+    ]

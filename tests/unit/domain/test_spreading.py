@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from app.domain.history import History
-from app.domain.lineage import Edge, Vertex
+from app.domain.lineage import ROWS, Edge, Vertex
 from app.domain.spreading import Spread, abandoned_by, column_spellings
 from app.errors import InvalidArgumentError, UnknownColumnError
 from tests.contract.lineage.graphs import CONSUMES, DERIVED, GENERATED, TRAINED, edge, said, v
@@ -101,6 +101,19 @@ def test_columns_take_out_what_is_known_not_to_use_them() -> None:
         "e@1": (("sum",), True),
     }
     assert set(spread(["a@1"], edges).reached) == {"b@1", "c@1", "d@1", "e@1", "f@1"}
+
+
+def test_a_column_that_decides_about_rows_may_affect_every_column() -> None:
+    edges = [
+        edge("b@1", DERIVED, "a@1", ("total", "price"), (ROWS, "status")),
+        edge("c@1", DERIVED, "b@1", ("sum", "total"), owner="run:2"),
+    ]
+    found = spread(["a@1"], edges, columns=["status"]).reached
+    assert {key: (reach.columns, reach.is_certain) for key, reach in found.items()} == {
+        "b@1": ((), False),
+        "c@1": ((), False),
+    }
+    assert spread(["a@1"], edges, columns=["name"]).reached == {}
 
 
 def test_once_columns_are_not_told_all_behind_may_be_affected() -> None:
