@@ -198,7 +198,11 @@ class EventLog:
         ]
 
     async def done(self, run_key: str, generation: int) -> None:
-        """The run is projected as it was at this generation; if events came since, it is free to be claimed again."""
+        """The run is projected as it was at this generation; if events came since, it is free to be claimed again.
+
+        So it is where somebody else has finished it meanwhile, because the lease had run out: whose projection was
+        written last is not known then, and may be the older one.
+        """
         with span("postgres.finish_run"):
             async with translated():
                 deleted = await self._pool.execute(
@@ -208,8 +212,8 @@ class EventLog:
                     # A statement of its own: the first may have waited for the one that changed the generation.
                     await self._pool.execute(
                         """
-                        UPDATE lineage_pending SET lease_until = NULL, attempts = 0, failure = NULL
-                        WHERE run_key = $1 AND generation <> $2
+                        INSERT INTO lineage_pending (run_key) VALUES ($1) ON CONFLICT (run_key) DO UPDATE
+                        SET lease_until = NULL, attempts = 0, failure = NULL WHERE lineage_pending.generation <> $2
                         """,
                         run_key,
                         generation,

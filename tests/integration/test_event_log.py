@@ -210,6 +210,25 @@ async def test_a_claimer_that_was_overtaken_does_not_take_later_events_with_it(l
     assert len(again.events) == 2
 
 
+async def test_what_two_have_projected_at_once_is_projected_once_more(log: EventLog, pool: asyncpg.Pool) -> None:
+    # given one whose lease ran out while it was at work, and another one that has done the same, with a later event
+    await log.append([event_of(1)])
+    (slow,) = await log.claim(10, 0)
+    await log.append([event_of(1, 1)])
+    (fast,) = await log.claim(10, 60)
+    await log.done(fast.run_key, fast.generation)
+    assert await pending(pool) == {}
+
+    # when the slow one may have overwritten what the fast one said
+    await log.done(slow.run_key, slow.generation)
+
+    # then the run is projected again, whole, and that is the end of it
+    (again,) = await log.claim(10, 60)
+    assert len(again.events) == 2
+    await log.done(again.run_key, again.generation)
+    assert await pending(pool) == {}
+
+
 async def test_a_change_of_generation_that_is_being_committed_is_not_overlooked(
     log: EventLog, pool: asyncpg.Pool, database_url: str
 ) -> None:
