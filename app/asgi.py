@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -19,8 +18,8 @@ from app.settings import Settings, load_settings
 def create_app(settings: Settings | None = None) -> Starlette:
     """The application on these settings, by default those of the environment.
 
-    Its lifespan opens the services, which it puts on `state.services`, settles changes that a dead process left, and
-    brings the lineage graph up to what is reported.
+    Its lifespan opens the services, which it puts on `state.services`. It answers requests and does nothing beside
+    them: that is for workers (`stratigraph worker`).
     """
     settings = load_settings() if settings is None else settings
 
@@ -28,19 +27,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_services(settings) as services:
             app.state.services = services
-            work = [
-                asyncio.create_task(services.repair.run(), name="repair"),
-                asyncio.create_task(services.projector.run(), name="projector"),
-                asyncio.create_task(services.model_upkeep.run(), name="models"),
-            ]
-            try:
-                yield
-            finally:
-                for task in work:
-                    task.cancel()
-                for task in work:
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await task
+            yield
 
     root = Route("/", lambda request: RedirectResponse(f"{request.scope.get('root_path', '')}/graphql"))
     return Starlette(routes=[root, *graphql_routes(settings), *rest_routes()], lifespan=lifespan)

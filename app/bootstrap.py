@@ -31,6 +31,7 @@ from app.registry.pins import PinStore
 from app.registry.pipelines import PipelineStore
 from app.registry.runs import RunStore
 from app.registry.version_tags import VersionTags
+from app.registry.workers import Workers
 from app.services.cold_storage import ColdStorage
 from app.services.datasets import Datasets
 from app.services.executing import Executor
@@ -56,6 +57,7 @@ from app.services.sample import Sample
 from app.services.standing import RegisteredModels
 from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
+from app.services.working import Worker
 from app.settings import Settings
 from app.telemetry.tracing import start_export
 
@@ -93,6 +95,7 @@ class Services:
     impacts: Impacts
     projector: Projector
     upkeep: GraphUpkeep
+    worker: Worker
 
 
 @asynccontextmanager
@@ -126,17 +129,19 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(graph.close)
         models, pipelines, runs = ModelStore(pool), PipelineStore(pool), RunStore(pool)
         interpreting = Interpreting(Resolving(datasets, Bindings(pool)), pipelines, models)
-        projector = Projector(log, graph, runs, interpreting)
+        projector = Projector(log, graph, runs, interpreting, lease_s=settings.lease_s)
         versioning = Versioning(datasets, changes, executor, settings)
         facts, tags, pins = Facts(pool, registry_locks), VersionTags(pool), PinStore(pool)
         pinning = Pinning(pins, datasets, versioning)
         models_service = Models(models, tags, pins, datasets)
         cold_storage = ColdStorage(ArtifactStore(settings.allowed_artifact_roots, properties=lake.properties), models)
         pipelines_service = Pipelines(pipelines, facts, tags)
-        lineage = Lineage(graph, HistoryWalks(graph, TablesOfLake(datasets)), log, projector, settings)
+        lineage = Lineage(graph, HistoryWalks(graph, TablesOfLake(datasets)), log, settings)
         ingesting = Ingesting(log, settings)
         registration = ModelRegistration(models_service, models, facts, pins, pinning, cold_storage, datasets, settings)
         runs_service = Runs(runs, log, interpreting, datasets, pipelines_service, lineage)
+        workers = Workers(pool)
+        model_upkeep = ModelUpkeep(pinning, cold_storage)
         yield Services(
             settings=settings,
             lake=lake,
@@ -145,7 +150,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             models=models_service,
             registration=registration,
             pinning=pinning,
-            model_upkeep=ModelUpkeep(pinning, cold_storage),
+            model_upkeep=model_upkeep,
             pipelines=pipelines_service,
             runs=runs_service,
             promoting=Promoting(facts, log, datasets, lineage),
@@ -163,12 +168,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 settings.home / "artifacts",
             ),
             repair=repair,
-            health=Health(lake, changes, graph, settings),
+            health=Health(lake, changes, graph, workers, settings),
             ingesting=ingesting,
             lineage=lineage,
             impacts=Impacts(graph, datasets, models=RegisteredModels(models, tags)),
             projector=projector,
             upkeep=GraphUpkeep(log, graph, projector, interpreting),
+            worker=Worker(projector, repair, model_upkeep, workers),
         )
 
 

@@ -87,7 +87,7 @@ class Settings(BaseModel):
         default=60.0,
         gt=0,
         le=3600,
-        description="After this long an unfinished change counts as abandoned, and any process settles it.",
+        description="After this long unfinished work of a process counts as abandoned, and any other takes it over.",
     )
     read_budget_bytes: int = Field(
         default=256 * 1024 * 1024,
@@ -109,6 +109,7 @@ class Settings(BaseModel):
     demo_on_serve: bool = Field(
         default=True, description="Whether `serve` builds the sample lake when the embedded catalog is empty."
     )
+    worker_on_serve: bool = Field(default=True, description="Whether `serve` starts a worker beside itself.")
     log_level: str = Field(
         default="info",
         pattern=r"^(debug|info|warning|error)$",

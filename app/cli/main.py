@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import changing, demo, doctor, impact, importing, lineage, reading, schema, serving
+from app.cli import changing, demo, doctor, impact, importing, lineage, reading, schema, serving, working
 from app.cli.output import print_error, print_failure
 from app.errors import AppError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 for command in (
     serving.serve,
+    working.worker,
     reading.datasets,
     reading.snapshots,
     reading.show,

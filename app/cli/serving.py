@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import socket
 import sys
@@ -17,7 +16,8 @@ import typer
 from app.cli import options
 from app.cli.demo import DEFAULT_SCALE, build_with_progress
 from app.cli.output import print_json, print_line, print_note
-from app.cli.session import with_services
+from app.cli.session import log_to_stderr, with_services
+from app.cli.worker_process import WorkerProcess
 from app.errors import InvalidSettingError
 
 if TYPE_CHECKING:
@@ -34,16 +34,17 @@ def serve(
     demo: Annotated[
         bool | None, typer.Option("--demo/--no-demo", help="Whether an empty home gets the sample lake.")
     ] = None,
+    worker: Annotated[
+        bool | None, typer.Option("--worker/--no-worker", help="Whether a worker is started beside the server.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Start the server; Ctrl-C stops it and everything it started."""
     from app.postgres.locks import ServerLock
     from app.settings import load_settings
 
-    settings = load_settings(host=host, port=port, demo_on_serve=demo)
-    logging.basicConfig(
-        stream=sys.stderr, level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    settings = load_settings(host=host, port=port, demo_on_serve=demo, worker_on_serve=worker)
+    log_to_stderr(settings)
     lock = ServerLock(settings.home)
     lock.acquire()
     with contextlib.ExitStack() as stack:
@@ -56,7 +57,11 @@ def serve(
         with contextlib.suppress(KeyboardInterrupt):
             stack.enter_context(_postgres_held(settings))
             with_services(lambda services: _prepare(services, settings))
-            _run(settings, listening, url, as_json=json)
+            worker_process = WorkerProcess() if settings.worker_on_serve else None
+            if worker_process is not None:
+                # Before Postgres is left, which the worker uses too.
+                stack.callback(worker_process.stop)
+            _run(settings, listening, url, worker_process, as_json=json)
 
 
 async def _prepare(services: Services, settings: Settings) -> None:
@@ -78,7 +83,9 @@ def _mark(path: Path) -> None:
     path.touch()
 
 
-def _run(settings: Settings, listening: socket.socket, url: str, *, as_json: bool) -> None:
+def _run(
+    settings: Settings, listening: socket.socket, url: str, worker_process: WorkerProcess | None, *, as_json: bool
+) -> None:
     import uvicorn
 
     from app.asgi import create_app
@@ -88,6 +95,8 @@ def _run(settings: Settings, listening: socket.socket, url: str, *, as_json: boo
             await super().startup(sockets)
             if self.started:
                 _announce(url, as_json=as_json)
+                # Not earlier: its imports would take the processor from the server's own start.
+                _start_worker(worker_process)
 
     config = uvicorn.Config(
         create_app(settings),
@@ -102,6 +111,16 @@ def _run(settings: Settings, listening: socket.socket, url: str, *, as_json: boo
     server.run(sockets=[listening])
     if not server.started:
         raise RuntimeError("the server did not start; its log is above")
+
+
+def _start_worker(worker_process: WorkerProcess | None) -> None:
+    if worker_process is None:
+        print_note(
+            "No worker is started: what is reported is kept, and does not get into the lineage graph before one runs "
+            "(`stratigraph worker`)."
+        )
+    else:
+        worker_process.start()
 
 
 def _announce(url: str, *, as_json: bool) -> None:

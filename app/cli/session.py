@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
     from app.domain.changes import Command
+    from app.settings import Settings
 
 Answer = TypeVar("Answer")
 
@@ -31,6 +34,13 @@ def with_services(work: Callable[[Services], Awaitable[Answer]]) -> Answer:
             return await work(services)
 
     return anyio.run(run)
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Let a process that lives on say what happens: to stderr, from the level on that is set."""
+    logging.basicConfig(
+        stream=sys.stderr, level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
 
 
 def make_command(actor: str | None, reason: str | None, idempotency_key: str | None) -> Command:

@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests for as long as the process lives."""
+"""Work that goes on for as long as a process lives."""
 
 from __future__ import annotations
 
@@ -12,20 +12,13 @@ logger = logging.getLogger(__name__)
 
 
 async def keep_at(
-    what: str,
-    step: Callable[[], Awaitable[object]],
-    *,
-    pause_s: float,
-    away_s: float,
-    news: asyncio.Event | None = None,
+    what: str, step: Callable[[], Awaitable[object]], *, pause_s: float, away_s: float, stop: asyncio.Event
 ) -> None:
-    """Take a step, and again and again until cancelled.
+    """Take a step, and again and again until `stop` is set; a step that was begun is ended first.
 
-    Between two steps it rests for `pause_s`, or until there are `news`; for `away_s` where the step failed.
+    Between two steps it rests for `pause_s`, or for `away_s` where the step failed.
     """
-    while True:
-        if news is not None:
-            news.clear()
+    while not stop.is_set():
         rest_s = pause_s
         try:
             await step()
@@ -36,15 +29,12 @@ async def keep_at(
             # Whatever it is, it must not be the end of this work until somebody restarts the process.
             logger.exception("%s failed, and is tried again", what)
             rest_s = away_s
-        await _rest(rest_s, news)
+        await _rest(rest_s, stop)
 
 
-async def _rest(duration_s: float, news: asyncio.Event | None) -> None:
-    if news is None:
-        await asyncio.sleep(duration_s)
-        return
+async def _rest(duration_s: float, stop: asyncio.Event) -> None:
     try:
         async with asyncio.timeout(duration_s):
-            await news.wait()
+            await stop.wait()
     except TimeoutError:
         return

@@ -8,6 +8,7 @@ from app.errors import AppError
 from app.lake.store import Lake
 from app.lineage.store import LineageStore
 from app.registry.changes import ChangeLog
+from app.registry.workers import Workers
 from app.settings import Settings
 
 
@@ -40,15 +41,18 @@ class HealthReport:
 class Health:
     """Asks each backend something cheap."""
 
-    def __init__(self, lake: Lake, changes: ChangeLog, graph: LineageStore, settings: Settings) -> None:
+    def __init__(
+        self, lake: Lake, changes: ChangeLog, graph: LineageStore, workers: Workers, settings: Settings
+    ) -> None:
         self._lake = lake
         self._changes = changes
         self._graph = graph
+        self._workers = workers
         self._settings = settings
 
     async def check(self) -> HealthReport:
-        """One statement to Postgres, one listing from the catalog, and JanusGraph's version where one is configured."""
-        checks = [await self._postgres(), await self._catalog()]
+        """Two statements to Postgres, a listing from the catalog, and JanusGraph's version where one is configured."""
+        checks = [await self._postgres(), await self._catalog(), await self._worker()]
         if self._settings.graph_url is not None:
             checks.append(await self._lineage())
         return HealthReport(checks=tuple(checks))
@@ -76,3 +80,33 @@ class Health:
         except AppError as error:
             return Check(name="catalog", ok=False, detail=error.message, hint=f"Look at the properties of {name!r}.")
         return Check(name="catalog", ok=True, detail=f"{name!r} answers, {len(tables)} tables")
+
+    async def _worker(self) -> Check:
+        """Not well only where work waits and nobody does it: without any, a worker may come when it likes."""
+        try:
+            status = await self._workers.status()
+        except AppError as error:
+            hint = "Once Postgres answers, this can be told."
+            return Check(name="worker", ok=False, detail=error.message, hint=hint, is_required=False)
+        seen = (
+            "none was ever seen" if status.last_seen_s is None else f"the last one was seen {_ago(status.last_seen_s)}"
+        )
+        if status.working:
+            detail = f"{status.working} at work, {seen}"
+            return Check(name="worker", ok=True, detail=detail, is_required=False)
+        if status.waiting_s is None:
+            return Check(name="worker", ok=True, detail=f"{seen}, and nothing waits for one", is_required=False)
+        return Check(
+            name="worker",
+            ok=False,
+            detail=f"{seen}, and lineage that was reported {_ago(status.waiting_s)} is not in the graph",
+            hint="Start one: `stratigraph worker`. `stratigraph serve` does so itself unless it is told not to.",
+            is_required=False,
+        )
+
+
+def _ago(duration_s: float) -> str:
+    seconds = max(0, round(duration_s))
+    if seconds < 120:
+        return f"{seconds} s ago"
+    return f"{seconds // 60} min ago" if seconds < 7200 else f"{seconds // 3600} h ago"

@@ -26,7 +26,6 @@ from app.lake.table import LakeTable
 from app.lineage.store import LineageStore
 from app.registry.events import EventLog
 from app.services.history_walks import HistoryWalks
-from app.services.projecting import Projector
 from app.settings import Settings
 from app.telemetry.tracing import span
 
@@ -53,13 +52,10 @@ class LineageAnswer:
 class Lineage:
     """Questions to the lineage graph."""
 
-    def __init__(
-        self, store: LineageStore, histories: HistoryWalks, log: EventLog, projector: Projector, settings: Settings
-    ) -> None:
+    def __init__(self, store: LineageStore, histories: HistoryWalks, log: EventLog, settings: Settings) -> None:
         self._store = store
         self._histories = histories
         self._log = log
-        self._projector = projector
         self._settings = settings
 
     def snapshot_root(self, table: LakeTable, snapshot_id: int) -> Vertex:
@@ -80,10 +76,6 @@ class Lineage:
         """The vertex that stands for a pipeline version, or for all versions of a pipeline."""
         vertex = pipeline_vertex(pipeline_id, "" if number is None else str(number))
         return vertex if number is not None else vertex.as_entity
-
-    def wake(self) -> None:
-        """Something was reported: whoever projects in this process need not wait for its next look."""
-        self._projector.wake()
 
     async def walk(
         self,
@@ -134,7 +126,6 @@ class Lineage:
 
     async def _catch_up(self) -> None:
         now = await self._log.clock()
-        self._projector.wake()
         if not await self._log.wait_until(now, timeout_s=self._settings.lineage_wait_s):
             raise LineageUnavailableError(
                 f"what was reported before is not in the graph after {self._settings.lineage_wait_s:g} s"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from app.services.background import keep_at
 from app.services.cold_storage import ColdStorage
 from app.services.pinning import Pinning
@@ -16,9 +18,9 @@ class ModelUpkeep:
         self._pinning = pinning
         self._cold_storage = cold_storage
 
-    async def run(self) -> None:
-        """Settle what is left open, now and then again and again until cancelled."""
-        await keep_at("settling models", self.settle, pause_s=SETTLE_EVERY_S, away_s=SETTLE_EVERY_S)
+    async def run(self, stop: asyncio.Event) -> None:
+        """Settle what is left open, now and then again and again until `stop` is set."""
+        await keep_at("settling models", self.settle, pause_s=SETTLE_EVERY_S, away_s=SETTLE_EVERY_S, stop=stop)
 
     async def settle(self) -> None:
         """Settle what is left open. Raises BackendUnavailableError."""

@@ -92,7 +92,6 @@ class Promoting:
                     if pipeline_id is not None:
                         await remember_pipeline(connection, pipeline_id)
                     await append_records(connection, [entry])
-        self._lineage.wake()
         return Promotion(
             source=from_table, source_id=from_id, target=to_table, target_id=to_id, is_unchanged=is_unchanged
         )

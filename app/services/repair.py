@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -36,9 +37,9 @@ class Repair:
         self._changes = changes
         self._interval_s = settings.lease_s / 2
 
-    async def run(self) -> None:
-        """Settle what is overdue, now and then again and again until cancelled."""
-        await keep_at("repair", self.settle_overdue, pause_s=self._interval_s, away_s=self._interval_s)
+    async def run(self, stop: asyncio.Event) -> None:
+        """Settle what is overdue, now and then again and again until `stop` is set."""
+        await keep_at("repair", self.settle_overdue, pause_s=self._interval_s, away_s=self._interval_s, stop=stop)
 
     async def settle_overdue(self, table_uuid: UUID | None = None, *, is_locked: bool = False) -> int:
         """Settle the overdue changes of one table, or of all; answers how many were.

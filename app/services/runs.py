@@ -141,7 +141,6 @@ class Runs:
             if found is None:
                 raise LineageRunNotFoundError(str(report.run_id))
             await self._store.keep([found])
-        self._lineage.wake()
         return await self.get(report.run_id)
 
     async def _resolve(self, use: UsedVersion) -> VersionUse:

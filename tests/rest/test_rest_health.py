@@ -32,7 +32,11 @@ def test_a_server_with_all_its_backends_is_ready(api: TestClient) -> None:
 
     assert response.status_code == 200
     assert response.json()["status"] == "ready"
-    assert {check["name"]: check["ok"] for check in response.json()["checks"]} == {"postgres": True, "catalog": True}
+    assert {check["name"]: check["ok"] for check in response.json()["checks"]} == {
+        "postgres": True,
+        "catalog": True,
+        "worker": True,
+    }
     assert response.headers["cache-control"] == "no-store"
 
 

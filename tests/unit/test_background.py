@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 
@@ -15,31 +14,23 @@ from app.services.background import keep_at
 pytestmark = pytest.mark.anyio
 
 
-async def keep_at_steps(outcomes: Sequence[Exception | None], news: asyncio.Event | None = None) -> int:
-    """How many steps were taken, the last of them without an outcome, within a second."""
+async def keep_at_steps(outcomes: Sequence[Exception | None]) -> int:
+    """How many steps were taken until one had no outcome, which told it to stop."""
     taken = 0
-    is_over = asyncio.Event()
+    stop = asyncio.Event()
 
     async def step() -> None:
         nonlocal taken
         taken += 1
         if taken > len(outcomes):
-            is_over.set()
+            stop.set()
             return
         outcome = outcomes[taken - 1]
-        if news is not None:
-            news.set()
         if outcome is not None:
             raise outcome
 
-    task = asyncio.create_task(keep_at("counting", step, pause_s=3600 if news else 0, away_s=0, news=news))
-    try:
-        async with asyncio.timeout(5):
-            await is_over.wait()
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    async with asyncio.timeout(5):
+        await keep_at("counting", step, pause_s=0, away_s=0, stop=stop)
     return taken
 
 
@@ -55,5 +46,16 @@ async def test_what_fails_is_told_and_tried_again(caplog: pytest.LogCaptureFixtu
     ]
 
 
-async def test_news_end_the_rest_also_where_they_come_during_a_step() -> None:
-    assert await keep_at_steps([None, None], news=asyncio.Event()) == 3
+async def test_it_stops_in_the_middle_of_a_rest_and_never_in_the_middle_of_a_step() -> None:
+    stop, ended = asyncio.Event(), []
+
+    async def step() -> None:
+        stop.set()
+        await asyncio.sleep(0.01)
+        ended.append(True)
+
+    async with asyncio.timeout(5):
+        await keep_at("counting", step, pause_s=3600, away_s=3600, stop=stop)
+        await keep_at("counting", step, pause_s=3600, away_s=3600, stop=stop)
+
+    assert ended == [True]

@@ -11,7 +11,7 @@ from app.settings import Settings
 async def main(home: str, database_url: str) -> None:
     async with open_services(Settings(home=Path(home), database_url=database_url)) as services:
         print("READY", flush=True)
-        await services.projector.run()
+        await services.worker.run(asyncio.Event())
 
 
 if __name__ == "__main__":
