@@ -24,6 +24,7 @@ from app.registry.bindings import Bindings
 from app.registry.changes import ChangeLog
 from app.registry.datasets import DatasetNames
 from app.registry.events import EventLog
+from app.registry.externals import Externals
 from app.registry.facts import Facts
 from app.registry.imports import ImportStore
 from app.registry.models import ModelStore
@@ -127,16 +128,17 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         log = EventLog(pool)
         graph = await _open_graph(settings, pool)
         stack.push_async_callback(graph.close)
+        externals = Externals(pool)
         models, pipelines, runs = ModelStore(pool), PipelineStore(pool), RunStore(pool)
         interpreting = Interpreting(Resolving(datasets, Bindings(pool)), pipelines, models)
-        projector = Projector(log, graph, runs, interpreting, lease_s=settings.lease_s)
+        projector = Projector(log, graph, runs, externals, interpreting, lease_s=settings.lease_s)
         versioning = Versioning(datasets, changes, executor, settings)
         facts, tags, pins = Facts(pool, registry_locks), VersionTags(pool), PinStore(pool)
         pinning = Pinning(pins, datasets, versioning)
         models_service = Models(models, tags, pins, datasets)
         cold_storage = ColdStorage(ArtifactStore(settings.allowed_artifact_roots, properties=lake.properties), models)
         pipelines_service = Pipelines(pipelines, facts, tags)
-        lineage = Lineage(graph, HistoryWalks(graph, TablesOfLake(datasets)), log, settings)
+        lineage = Lineage(graph, HistoryWalks(graph, TablesOfLake(datasets)), log, externals, settings)
         ingesting = Ingesting(log, settings)
         registration = ModelRegistration(models_service, models, facts, pins, pinning, cold_storage, datasets, settings)
         runs_service = Runs(runs, log, interpreting, datasets, pipelines_service, lineage)

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from app.domain.names import escape_key
-from app.domain.uses import InputRole
+from app.domain.roles import InputRole
 
 # Postgres' B-trees take keys of up to 2,704 bytes, and two names of 2,000 characters can have 16,000.
 MAX_KEY_BYTES = 1000

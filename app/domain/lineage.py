@@ -14,7 +14,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from app.domain.names import escape_key
+from app.domain.events import DatasetId
+from app.domain.external import ExternalFact
+from app.domain.names import escape_key, unescape_key
 from app.domain.versions import check_snapshot_id
 from app.errors import InvalidArgumentError, InvalidReferenceError
 
@@ -132,11 +134,15 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """All that one owner says: its edges, and every vertex that they join."""
+    """All that one owner says: its edges, and every vertex that they join.
+
+    `facts` is what it tells beside the graph of datasets that are in no catalog of ours; stores of the graph ignore it.
+    """
 
     owner: str
     vertices: Mapping[str, Vertex]
     edges: tuple[Edge, ...]
+    facts: tuple[ExternalFact, ...] = ()
 
     def __post_init__(self) -> None:
         ends = {end for edge in self.edges for end in (edge.from_id, edge.to_id)}
@@ -281,6 +287,15 @@ def external_vertex(namespace: str, name: str, version: str) -> Vertex:
     """The vertex of a dataset that is in no catalog of ours; `version` is "" where it is not known."""
     entity = f"external:{escape_key(namespace)}|{escape_key(name)}"
     return Vertex(entity=entity, version=version, kind=EntityKind.DATASET, name=f"{namespace}/{name}")
+
+
+def parse_external(vertex: Vertex) -> DatasetId | None:
+    """What its producer calls the dataset of a vertex, where it is in no catalog of ours."""
+    kind, _, key = vertex.entity.partition(":")
+    namespace, bar, name = key.partition("|")
+    if kind != "external" or not bar:
+        return None
+    return DatasetId(namespace=unescape_key(namespace), name=unescape_key(name))
 
 
 def model_vertex(name: str, number: int) -> Vertex:

@@ -73,3 +73,8 @@ def is_storable(text: str) -> bool:
 def escape_key(text: str) -> str:
     """The text as a part of a key whose parts `|` and `@` separate; different texts stay different."""
     return text.replace("%", "%25").replace("|", "%7C").replace("@", "%40")
+
+
+def unescape_key(part: str) -> str:
+    """The text that `escape_key` made this part of."""
+    return part.replace("%40", "@").replace("%7C", "|").replace("%25", "%")

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from app.domain.history import History, RefKind
 from app.domain.names import DatasetName
-from app.domain.uses import InputRole, VersionUse
+from app.domain.roles import InputRole
+from app.domain.uses import VersionUse
 
 MAX_MODEL_CHARS = 80
 

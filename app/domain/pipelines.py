@@ -12,8 +12,9 @@ from app.domain.changes import Actor
 from app.domain.events import JobId, Owner
 from app.domain.lineage import Vertex
 from app.domain.names import is_storable
+from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
-from app.domain.uses import InputRole, VersionUse
+from app.domain.uses import VersionUse
 from app.errors import InvalidArgumentError, InvalidNameError, JsonValue
 
 # The namespace of jobs that are told by `recordPipelineRun`: their name is the pipeline's id.

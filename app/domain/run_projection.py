@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from app.domain.events import DatasetId, JobEvent, run_key
-from app.domain.lineage import ROWS, ColumnLink, Edge, EdgeKind, Projection, Vertex, pipeline_vertex
+from app.domain.lineage import (
+    ROWS,
+    ColumnLink,
+    Edge,
+    EdgeKind,
+    Projection,
+    Vertex,
+    external_vertex,
+    pipeline_vertex,
+)
 from app.domain.pipelines import PipelineRun, RunDataset, pipeline_id_of
 from app.domain.run_state import ResolvableUse, RunState, RunStatus
 
@@ -125,6 +134,35 @@ def describe_run(
 
 def _to_run_dataset(bound: BoundUse) -> RunDataset:
     return RunDataset(vertex=bound.binding.vertex, role=bound.use.use.purpose, is_inferred=bound.binding.is_inferred)
+
+
+def with_renames(
+    projection: Projection,
+    renames: Mapping[tuple[DatasetId, DatasetId], datetime],
+) -> Projection:
+    """The projection, and that the datasets under their new names are what they were under their old ones.
+
+    `renames` are pairs of new and old name of datasets that are in no catalog of ours, with the time of each. What is
+    not known is which versions they had: both ends are without.
+    """
+    run_id = next((edge.run_id for edge in projection.edges), None)
+    vertices, edges = dict(projection.vertices), {edge.order: edge for edge in projection.edges}
+    for (new, old), at in renames.items():
+        ends = [external_vertex(name.namespace, name.name, "") for name in (new, old)]
+        edge = Edge(
+            kind=EdgeKind.DERIVED_FROM,
+            from_id=ends[0].vertex_id,
+            to_id=ends[1].vertex_id,
+            owner=projection.owner,
+            source=OPENLINEAGE,
+            recorded_at=at,
+            run_id=run_id,
+        )
+        for vertex in ends:
+            vertices.setdefault(vertex.vertex_id, vertex)
+        # A run that copies the one into the other says so with its columns.
+        edges.setdefault(edge.order, edge)
+    return replace(projection, vertices=vertices, edges=tuple(edges[order] for order in sorted(edges)))
 
 
 def _project(

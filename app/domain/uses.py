@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from uuid import UUID
 
 from app.domain.lineage import Vertex, snapshot_vertex
 from app.domain.names import DatasetName
-
-
-class InputRole(StrEnum):
-    """What a version of a dataset was read for."""
-
-    INPUT = "INPUT"
-    TRAINING = "TRAINING"
-    VALIDATION = "VALIDATION"
-    TEST = "TEST"
+from app.domain.roles import InputRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class GraphContext:
     _reported: set[tuple[str | int, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self.datasets)
+        self.loaders = Loaders(self.datasets, self.lineage)
 
     def report(self, error: AppError, path: Path | None) -> None:
         """Add an error to the answer that goes with a value at this path: once a path, whoever reports it."""

@@ -9,9 +9,12 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from app.domain.changes import TagRecord
+from app.domain.events import DatasetId
+from app.domain.external import ExternalDataset
 from app.domain.names import DatasetName
 from app.lake.table import LakeTable
 from app.services.datasets import Datasets
+from app.services.lineage import Lineage
 
 TagKey = tuple[UUID, str]
 
@@ -19,10 +22,12 @@ TagKey = tuple[UUID, str]
 class Loaders:
     """The dataloaders of one operation."""
 
-    def __init__(self, datasets: Datasets) -> None:
+    def __init__(self, datasets: Datasets, lineage: Lineage) -> None:
         self._datasets = datasets
+        self._lineage = lineage
         self.tables: DataLoader[DatasetName, LakeTable] = DataLoader(self._load_tables)
         self.names: DataLoader[UUID, DatasetName | None] = DataLoader(self._find_names)
+        self.externals: DataLoader[DatasetId, ExternalDataset] = DataLoader(self._find_externals)
         self.tag_records: DataLoader[TagKey, TagRecord | None] = DataLoader(self._find_tag_records)
 
     def renew(self, table: LakeTable) -> None:
@@ -42,6 +47,10 @@ class Loaders:
     async def _find_names(self, uuids: list[UUID]) -> Sequence[DatasetName | None]:
         names = await self._datasets.find_names(uuids)
         return [names.get(uuid) for uuid in uuids]
+
+    async def _find_externals(self, datasets: list[DatasetId]) -> Sequence[ExternalDataset]:
+        found = await self._lineage.find_external(datasets)
+        return [found.get(dataset) or ExternalDataset(dataset=dataset) for dataset in datasets]
 
     async def _find_tag_records(self, keys: list[TagKey]) -> Sequence[TagRecord | None]:
         records = await self._datasets.tag_records(keys)

@@ -9,7 +9,8 @@ import asyncpg
 from app.domain.changes import Actor
 from app.domain.models import Metric, Model, ModelVersion
 from app.domain.names import DatasetName
-from app.domain.uses import InputRole, VersionUse
+from app.domain.roles import InputRole
+from app.domain.uses import VersionUse
 from app.errors import JsonValue
 
 MODEL_COLUMNS = "name, description, created_at"

@@ -12,8 +12,8 @@ import orjson
 from app.domain.events import Owner
 from app.domain.lineage import EntityKind, Vertex
 from app.domain.pipelines import PipelineRun, RunDataset
+from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
-from app.domain.uses import InputRole
 
 _USES = """
     coalesce((SELECT jsonb_agg(jsonb_build_array(u.entity, u.version, u.name, u.role, u.is_inferred) ORDER BY u.place)

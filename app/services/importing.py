@@ -16,8 +16,8 @@ from app.domain.changes import Command, ModelSubject
 from app.domain.import_plans import AddVersion, DropTag, PointTag, ReviseVersion, plan_import
 from app.domain.imported_models import ImportedDataset, ImportedModel, ImportedVersion
 from app.domain.models import MAX_NAME_CHARS, Metric, NewModelVersion
+from app.domain.roles import InputRole
 from app.domain.training_references import find_training_reference
-from app.domain.uses import InputRole
 from app.domain.versions import VersionSelector
 from app.errors import AppError, Expired, NotFound, Unavailable
 from app.mlflow.registry import read_registry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.domain.events import JobEvent, RunEvent
+from app.domain.events import DatasetEvent, JobEvent, RunEvent
 from app.domain.lineage import Projection, model_vertex
 from app.domain.pipelines import PipelineRun, pipeline_id_of
 from app.domain.records import is_record, read_record
@@ -22,6 +22,7 @@ from app.registry.events import StoredEvent
 from app.registry.models import ModelStore
 from app.registry.pipelines import PipelineStore
 from app.services.resolving import Resolving
+from app.services.telling import renames_of_datasets, renames_of_run, with_what_is_told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,11 @@ class Interpreting:
         jobs = [event for event in parsed if isinstance(event, JobEvent)]
         if jobs:
             return await self._interpret_job(run_key, jobs)
-        # Events about datasets alone join nothing.
-        return Interpretation(projection=Projection(owner=run_key, vertices={}, edges=()))
+        # Events about datasets alone join nothing but the names of one.
+        datasets = [event for event in parsed if isinstance(event, DatasetEvent)]
+        nothing = Projection(owner=run_key, vertices={}, edges=())
+        renames = renames_of_datasets(datasets)
+        return Interpretation(projection=await with_what_is_told(nothing, datasets, [], renames, self._resolving))
 
     async def _interpret_run(self, events: Sequence[RunEvent]) -> Interpretation:
         state = merge(events)
@@ -63,13 +67,16 @@ class Interpreting:
         versions = await self._pipelines.version_keys(pipeline_id_of(state.job))
         number = pipeline_version_of(state, versions)
         models = (await self._models.made_by_runs([state.run_id])).get(state.run_id, [])
+        projection = project_run(
+            state,
+            inputs,
+            outputs,
+            version_number=number,
+            models=[model_vertex(name, version) for name, version in models],
+        )
         return Interpretation(
-            projection=project_run(
-                state,
-                inputs,
-                outputs,
-                version_number=number,
-                models=[model_vertex(name, version) for name, version in models],
+            projection=await with_what_is_told(
+                projection, events, [*inputs, *outputs], renames_of_run(state), self._resolving
             ),
             run=describe_run(state, inputs, outputs, number),
         )
@@ -81,4 +88,7 @@ class Interpreting:
             await self._resolving.bind([ResolvableUse(use=use, at=last.event_time) for use in uses])
             for uses in (last.inputs, last.outputs)
         ]
-        return Interpretation(projection=project_job(run_key, last, inputs, outputs))
+        projection = project_job(run_key, last, inputs, outputs)
+        return Interpretation(
+            projection=await with_what_is_told(projection, events, [*inputs, *outputs], {}, self._resolving)
+        )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from app.domain.events import DatasetId
+from app.domain.external import ExternalDataset
 from app.domain.history import same_rows_as
 from app.domain.lineage import (
     ColumnEdge,
@@ -25,6 +28,7 @@ from app.errors import InvalidArgumentError, LineageUnavailableError
 from app.lake.table import LakeTable
 from app.lineage.store import LineageStore
 from app.registry.events import EventLog
+from app.registry.externals import Externals
 from app.services.history_walks import HistoryWalks
 from app.settings import Settings
 from app.telemetry.tracing import span
@@ -52,10 +56,18 @@ class LineageAnswer:
 class Lineage:
     """Questions to the lineage graph."""
 
-    def __init__(self, store: LineageStore, histories: HistoryWalks, log: EventLog, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: LineageStore,
+        histories: HistoryWalks,
+        log: EventLog,
+        externals: Externals,
+        settings: Settings,
+    ) -> None:
         self._store = store
         self._histories = histories
         self._log = log
+        self._externals = externals
         self._settings = settings
 
     def snapshot_root(self, table: LakeTable, snapshot_id: int) -> Vertex:
@@ -123,6 +135,14 @@ class Lineage:
         if not is_all and len(edges) >= MAX_COLUMN_EDGES:
             raise InvalidArgumentError("depth", f"more than {MAX_COLUMN_EDGES} columns are found; ask for fewer hops")
         return edges
+
+    async def find_external(self, datasets: Sequence[DatasetId]) -> dict[DatasetId, ExternalDataset]:
+        """What events told of datasets that are in no catalog of ours; without those of which nothing is known.
+
+        Raises:
+            BackendUnavailableError: Postgres is away.
+        """
+        return await self._externals.find(datasets)
 
     async def _catch_up(self) -> None:
         now = await self._log.clock()

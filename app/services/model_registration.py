@@ -14,7 +14,8 @@ from app.domain.models import ModelVersion, NewModelVersion, check_model_name, c
 from app.domain.names import DatasetName
 from app.domain.numbered import NumberSelector
 from app.domain.records import ModelRecord
-from app.domain.uses import InputRole, VersionUse
+from app.domain.roles import InputRole
+from app.domain.uses import VersionUse
 from app.errors import AppError, JsonValue, RegistrationGivenUpError, StateUnknown, Unavailable
 from app.registry.events import LogRecord, append_records, reopen_run
 from app.registry.facts import Facts, StoredFact, insert_fact, settle_fact

@@ -15,6 +15,7 @@ from app.domain.pipelines import PipelineRun
 from app.errors import AppError, LineageUnavailableError
 from app.lineage.store import LineageStore
 from app.registry.events import Claim, EventLog
+from app.registry.externals import Externals
 from app.registry.runs import RunStore
 from app.services.background import keep_at
 from app.services.interpreting import Interpreting
@@ -32,11 +33,19 @@ class Projector:
     """Brings the graph up to the log. Any number may work at once, in any number of processes."""
 
     def __init__(
-        self, log: EventLog, store: LineageStore, runs: RunStore, interpreting: Interpreting, *, lease_s: float
+        self,
+        log: EventLog,
+        store: LineageStore,
+        runs: RunStore,
+        externals: Externals,
+        interpreting: Interpreting,
+        *,
+        lease_s: float,
     ) -> None:
         self._log = log
         self._store = store
         self._runs = runs
+        self._externals = externals
         self._interpreting = interpreting
         self._lease_s = lease_s
         self._is_prepared = False
@@ -102,6 +111,8 @@ class Projector:
             for one in projected:
                 await self._apply([one])
             return
+        # After the graph, which may have refused one of them, and before they count as done.
+        await self._externals.tell(fact for _, projection in projected for fact in projection.facts)
         for claim, _ in projected:
             await self._log.done(claim.run_key, claim.generation)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -64,6 +64,11 @@ class Resolving:
         ours = {key: binding for key, binding in fresh.items() if not is_external(binding.vertex)}
         known |= fresh | await self._bindings.keep(ours)
         return [BoundUse(use=use, binding=known[key]) for key, use in zip(keys, uses, strict=True)]
+
+    async def find_ours(self, uses: Iterable[DatasetUse]) -> set[DatasetId]:
+        """Those of the datasets that are tables of ours now, by any of these uses. Raises as `bind`."""
+        distinct = {(use.dataset, use.aliases, use.version): use for use in uses}
+        return {use.dataset for use in distinct.values() if await self._find_table(use) is not None}
 
     async def _find(self, use: ResolvableUse) -> Binding:
         version = use.use.version

@@ -15,8 +15,9 @@ from app.domain.names import DatasetName
 from app.domain.numbered import NumberSelector
 from app.domain.pages import Page, PageRequest
 from app.domain.pipelines import NewRun, PipelineRun, check_pipeline_id
+from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
-from app.domain.uses import InputRole, VersionUse
+from app.domain.uses import VersionUse
 from app.errors import LineageRunNotFoundError
 from app.lake.table import LakeTable
 from app.lineage.openlineage.parse import parse_events

@@ -16,8 +16,9 @@ from app.domain.changes import Actor, Command
 from app.domain.models import Metric, NewModelVersion
 from app.domain.names import DatasetName
 from app.domain.pipelines import NATIVE_NAMESPACE
+from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
-from app.domain.uses import InputRole, VersionUse
+from app.domain.uses import VersionUse
 from app.domain.versions import VersionSelector
 from app.errors import NotFound
 from app.lake.sample.lineage import PIPELINES, MadeSnapshot, SampleRun, sample_runs

@@ -15,6 +15,7 @@ from app.graphql import ids
 from app.graphql.context import Info
 from app.graphql.fields import field
 from app.graphql.scalars import JSON
+from app.graphql.types.external import ExternalDataset
 from app.graphql.types.interfaces import Entity, Version
 from app.services.lineage import Consistency, LineageAnswer
 
@@ -110,6 +111,18 @@ class LineageNode:
     async def entity(self, info: Info) -> Entity | None:
         """The entity, where it is one of ours."""
         return await _find_dataset(info, self.vertex)
+
+    @field(description="What events told of it, where it is a dataset in no catalog of ours; null for all else.")
+    async def external(self, info: Info) -> ExternalDataset | None:
+        """What events told of a dataset that is none of ours."""
+        dataset = lineage.parse_external(self.vertex)
+        if dataset is None:
+            return None
+        try:
+            return ExternalDataset.of(await info.context.loaders.externals.load(dataset))
+        except AppError as error:
+            info.context.report(error, info.path)
+            return None
 
     @field(description="The version, where it is one of ours and still there.")
     async def version(self, info: Info) -> Version | None:

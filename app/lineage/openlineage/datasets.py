@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.domain.events import ColumnUse, DatasetId, DatasetRole, DatasetUse, merge_repeated
-from app.domain.uses import InputRole
+from app.domain.roles import InputRole
 from app.lineage.openlineage.facets import (
     facets_of,
     leaving_out,

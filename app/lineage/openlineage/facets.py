@@ -21,7 +21,7 @@ from app.domain.events import (
     SourceCode,
     SourceLocation,
 )
-from app.domain.uses import InputRole
+from app.domain.roles import InputRole
 from app.lineage.openlineage.nodes import FaultError, Node, shortened
 
 _MAX_EXPONENT = 100

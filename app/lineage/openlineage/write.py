@@ -8,8 +8,9 @@ import orjson
 
 from app.domain.events import EventType
 from app.domain.pipelines import NATIVE_NAMESPACE, NewRun
+from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
-from app.domain.uses import InputRole, VersionUse
+from app.domain.uses import VersionUse
 from app.lineage.openlineage.names import (
     EVENT_SCHEMA_URL,
     PIPELINE_FACET,

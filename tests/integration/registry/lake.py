@@ -6,7 +6,7 @@ from app.bootstrap import Services
 from app.domain.changes import Actor, Command
 from app.domain.models import Metric, NewModelVersion
 from app.domain.names import DatasetName
-from app.domain.uses import InputRole
+from app.domain.roles import InputRole
 from app.domain.versions import VersionSelector
 from app.services.model_registration import TrainingInput
 

@@ -15,7 +15,7 @@ from app.domain.models import Metric
 from app.domain.names import DatasetName
 from app.domain.numbered import NumberSelector
 from app.domain.pages import PageRequest
-from app.domain.uses import InputRole
+from app.domain.roles import InputRole
 from app.errors import (
     DatasetNotFoundError,
     IdempotencyKeyReusedError,

@@ -14,8 +14,8 @@ from app.domain.changes import Command
 from app.domain.lineage import Direction, Walk
 from app.domain.names import DatasetName
 from app.domain.pages import PageRequest
+from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
-from app.domain.uses import InputRole
 from app.errors import (
     IdempotencyKeyReusedError,
     InvalidArgumentError,

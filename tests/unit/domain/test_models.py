@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from app.domain.models import Metric, check_model_name, guess_higher_is_better
 from app.domain.pins import pin_names
+from app.domain.roles import InputRole
 from app.domain.tags import TagConvention, check_ref_name, find_convention
-from app.domain.uses import InputRole
 from app.errors import AppError
 
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from app.domain.events import EventType, RunEvent
 from app.domain.names import DatasetName
 from app.domain.pipelines import NewRun, pipeline_id_of
+from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus, merge
-from app.domain.uses import InputRole, VersionUse
+from app.domain.uses import VersionUse
 from app.lineage.openlineage.parse import parse_events
 from app.lineage.openlineage.write import run_events
 
