@@ -15,6 +15,7 @@ wanted=$(cat pom.xml $(find src -type f | LC_ALL=C sort) | cksum)
 if [ "$(cat target/built 2>/dev/null || true)" = "$wanted" ]; then
     exit 0
 fi
-rm -rf target
+# Not all of it: a running server has its process id, its log and its graph there.
+rm -rf target/built target/classes target/lib
 mvn -B -q compile
 echo "$wanted" > target/built
