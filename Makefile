@@ -32,10 +32,17 @@ test: $(STAMP) lint servers ## Check and test everything (without Java: says lou
 	$(BIN)/pytest -q --durations=15
 
 test-fast: $(STAMP) ## The tests that need neither Java nor much time
-	$(BIN)/pytest -q -m "not spark and not rest_catalog and not janusgraph and not slow"
+	$(BIN)/pytest -q -m "not spark and not rest_catalog and not janusgraph and not cassandra and not long and not slow"
 
 test-graph: $(STAMP) servers ## The lineage graph in a real JanusGraph (needs Java 17 and Maven)
-	$(BIN)/pytest -q -m janusgraph
+	$(BIN)/pytest -q -m "janusgraph and not long"
+
+test-long: $(STAMP) servers ## Processes killed in the middle of 20,000 events (minutes)
+	$(BIN)/pytest -q -s -m long
+
+test-cassandra: $(STAMP) servers ## The lineage graph in a JanusGraph on a real Cassandra (Java 17, Maven, a gigabyte)
+	deploy/dev/cassandra/build.sh
+	$(BIN)/pytest -q -m cassandra
 
 test-spark: $(STAMP) servers ## Spark and the REST catalog as judges of what we write (needs Java 17 and Maven)
 	$(BIN)/pytest -q -m "spark or rest_catalog"
@@ -69,4 +76,4 @@ bench: $(STAMP) ## Run the benchmarks; one JSON line a case
 clean: ## Remove what was installed and built (not your data)
 	rm -rf $(VENV) deploy/dev/*/target dist build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install serve test test-fast test-graph test-spark servers lint format schema bench clean
+.PHONY: help install serve test test-fast test-graph test-long test-cassandra test-spark servers lint format schema bench clean

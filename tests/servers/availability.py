@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.servers import janusgraph, rest_catalog, spark
+from tests.servers import cassandra, janusgraph, rest_catalog, spark
 
 NEEDS: dict[str, Callable[[], str | None]] = {
+    "cassandra": cassandra.find_missing,
     "janusgraph": janusgraph.find_missing,
     "rest_catalog": rest_catalog.find_missing,
     "spark": spark.find_missing,

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,13 +23,17 @@ def find_missing() -> str | None:
 
 
 @contextmanager
-def janusgraph(tmp: Path, *, port: int = 0, backend: str = "inmemory") -> Iterator[str]:
+def janusgraph(
+    tmp: Path, *, port: int = 0, backend: str = "inmemory", properties: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Yield the WebSocket URL of a new JanusGraph with an empty graph; `berkeleyje` keeps it in the folder `tmp`.
+
+    `properties` are JanusGraph's own; the backend `cql` needs `storage.port`.
 
     Raises:
         RuntimeError: it is not built, or did not start.
     """
-    with ready_process(_command(tmp, port, backend), log=tmp / "janusgraph.log") as url:
+    with ready_process(_command(tmp, port, backend, properties or {}), log=tmp / "janusgraph.log") as url:
         yield url
 
 
@@ -47,7 +51,7 @@ class FragileJanusGraph:
         """Start it; the graph is empty where it is in memory."""
         with (self._tmp / "janusgraph.log").open("a") as errors:
             process = subprocess.Popen(
-                _command(self._tmp, self._port, self._backend),
+                _command(self._tmp, self._port, self._backend, {}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -87,14 +91,16 @@ class FragileJanusGraph:
         os.kill(self._process.pid, number)
 
 
-def _command(tmp: Path, port: int, backend: str) -> list[str]:
+def _command(tmp: Path, port: int, backend: str, properties: Mapping[str, str]) -> list[str]:
     if missing := find_missing():
         raise RuntimeError(missing)
     target = _HOME / "target"
-    properties = [f"storage.directory={tmp / 'janusgraph'}"] if backend == "berkeleyje" else []
+    if backend == "berkeleyje":
+        properties = {"storage.directory": str(tmp / "janusgraph"), **properties}
     return [
         "java",
         *("-Xmx1g", "-XX:+UseSerialGC"),
         *("-cp", f"{target / 'classes'}:{target / 'lib'}/*", "dev.stratigraph.janusgraph.JanusGraphDevServer"),
-        *(str(port), backend, "--exit-with-stdin", *properties),
+        *(str(port), backend, "--exit-with-stdin"),
+        *(f"{key}={value}" for key, value in properties.items()),
     ]

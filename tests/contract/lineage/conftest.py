@@ -16,6 +16,7 @@ from tests.conftest import _temporary_database
 KINDS = [
     pytest.param("postgres", id="postgres"),
     pytest.param("janusgraph", id="janusgraph", marks=pytest.mark.janusgraph),
+    pytest.param("cassandra", id="cassandra", marks=pytest.mark.cassandra),
 ]
 
 
@@ -28,6 +29,19 @@ def janusgraph_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def cassandra_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A JanusGraph that all share, whose graph is in a Cassandra."""
+    cassandra = importlib.import_module("tests.servers.cassandra")
+    server = importlib.import_module("tests.servers.janusgraph")
+    folder = tmp_path_factory.mktemp("cassandra")
+    with (
+        cassandra.cassandra(folder) as port,
+        server.janusgraph(folder, backend="cql", properties={"storage.port": str(port)}) as url,
+    ):
+        yield url
+
+
+@pytest.fixture(scope="session")
 def lineage_database_url(postgres_url: str, template_database: str) -> Iterator[str]:
     """A database that all share: emptying its tables is quicker than making one."""
     yield from _temporary_database(postgres_url, template=template_database)
@@ -36,8 +50,8 @@ def lineage_database_url(postgres_url: str, template_database: str) -> Iterator[
 @pytest.fixture(params=KINDS)
 def store_url(request: pytest.FixtureRequest) -> str:
     """Where the store is. Not asked for in an async fixture: making a database runs a loop of its own."""
-    fixture = "lineage_database_url" if request.param == "postgres" else "janusgraph_url"
-    return str(request.getfixturevalue(fixture))
+    fixtures = {"postgres": "lineage_database_url", "janusgraph": "janusgraph_url", "cassandra": "cassandra_url"}
+    return str(request.getfixturevalue(fixtures[request.param]))
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ LEASE_S = 3
 # For one batch, over all restarts of the server; and for the graph to have everything in the end.
 SEND_TIMEOUT_S, CATCH_UP_TIMEOUT_S = 60, 240
 # Events, and for how long at least they are sent: the kills have to fall into it.
-SIZES = [pytest.param(1_200, 8, id="short"), pytest.param(20_000, 40, id="full", marks=pytest.mark.slow)]
+SIZES = [pytest.param(1_200, 8, id="short"), pytest.param(20_000, 40, id="full", marks=pytest.mark.long)]
 
 
 _ALL_PROJECTED = "SELECT count(*) = 0 FROM lineage_pending"

@@ -27,7 +27,7 @@ public final class JanusGraphDevServer {
       """
       usage: JanusGraphDevServer PORT BACKEND [--exit-with-stdin] [KEY=VALUE ...]
         PORT               0 takes a free one
-        BACKEND            inmemory, or berkeleyje with storage.directory=FOLDER
+        BACKEND            inmemory, berkeleyje with storage.directory=FOLDER, or cql with storage.port=PORT
         --exit-with-stdin  stop at the end of standard input, so that a killed parent leaves no server behind
         KEY=VALUE          JanusGraph properties, over those of the backend
       Prints READY ws://127.0.0.1:PORT/gremlin once it answers.""";
