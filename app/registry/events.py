@@ -57,6 +57,25 @@ _CLAIM = """
     RETURNING pending.run_key, pending.generation, pending.since
 """
 
+# Locked in the order in which writers of events lock them, so that nobody waits in a circle.
+_DONE = """
+    WITH locked AS MATERIALIZED (
+        SELECT pending.run_key, pending.generation
+        FROM lineage_pending AS pending
+        JOIN unnest($1::text[], $2::bigint[]) AS given (run_key, generation) USING (run_key)
+        WHERE pending.generation = given.generation
+        ORDER BY pending.run_key FOR UPDATE OF pending
+    )
+    DELETE FROM lineage_pending AS pending USING locked
+    WHERE pending.run_key = locked.run_key AND pending.generation = locked.generation
+    RETURNING pending.run_key
+"""
+
+_FREE = """
+    INSERT INTO lineage_pending (run_key) VALUES ($1) ON CONFLICT (run_key) DO UPDATE
+    SET lease_until = NULL, attempts = 0, failure = NULL WHERE lineage_pending.generation <> $2
+"""
+
 # A transaction that ended between the two views has no time any more, and the next statement sees it. That of another
 # user is hidden without pg_read_all_stats, and a prepared one has no session: then nothing is known to be projected.
 _OLDEST_WRITER = """
@@ -197,27 +216,22 @@ class EventLog:
             for row in sorted(claimed, key=lambda row: (row["since"], row["run_key"]))
         ]
 
-    async def done(self, run_key: str, generation: int) -> None:
-        """The run is projected as it was at this generation; if events came since, it is free to be claimed again.
+    async def done(self, claims: Sequence[Claim]) -> None:
+        """These runs are projected as they were when they were claimed; one that got events since is free again.
 
-        So it is where somebody else has finished it meanwhile, because the lease had run out: whose projection was
-        written last is not known then, and may be the older one.
+        So is one that somebody else has finished meanwhile, because the lease had run out: whose projection was written
+        last is not known then, and may be the older one.
         """
-        with span("postgres.finish_run"):
+        with span("postgres.finish_runs", count=len(claims)):
             async with translated():
-                deleted = await self._pool.execute(
-                    "DELETE FROM lineage_pending WHERE run_key = $1 AND generation = $2", run_key, generation
+                deleted = await self._pool.fetch(
+                    _DONE, [claim.run_key for claim in claims], [claim.generation for claim in claims]
                 )
-                if deleted == "DELETE 0":
-                    # A statement of its own: the first may have waited for the one that changed the generation.
-                    await self._pool.execute(
-                        """
-                        INSERT INTO lineage_pending (run_key) VALUES ($1) ON CONFLICT (run_key) DO UPDATE
-                        SET lease_until = NULL, attempts = 0, failure = NULL WHERE lineage_pending.generation <> $2
-                        """,
-                        run_key,
-                        generation,
-                    )
+                gone = {row["run_key"] for row in deleted}
+                for claim in claims:
+                    if claim.run_key not in gone:
+                        # A statement of its own: the first may have waited for the one that changed the generation.
+                        await self._pool.execute(_FREE, claim.run_key, claim.generation)
 
     async def failed(self, run_key: str, reason: str) -> None:
         """The run could not be projected: it is tried again after 2, 4, 8 … seconds, or with its next event."""

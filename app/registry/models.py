@@ -135,6 +135,8 @@ class ModelStore:
 
     async def made_by_runs(self, run_ids: Sequence[UUID]) -> dict[UUID, list[tuple[str, int]]]:
         """The model versions that say that these runs made them, in one statement."""
+        if not run_ids:
+            return {}
         with span("postgres.find_models_of_runs", count=len(run_ids)):
             async with translated():
                 rows = await self._pool.fetch(

@@ -23,6 +23,9 @@ _PIPELINE = "pipeline_id, name, description, created_at"
 _VERSION = "pipeline_id, number, created_at, created_by, reason, dag, dag_digest, code, code_hash, git_commit"
 
 
+VersionKey = tuple[int, datetime, str | None]
+
+
 class PipelineStore:
     """Pipelines by id, their versions by number."""
 
@@ -105,20 +108,26 @@ class PipelineStore:
 
     async def history(self, pipeline_id: str) -> dict[int, datetime]:
         """When each version was made."""
-        return {number: at for number, at, _ in await self.version_keys(pipeline_id)}
+        found = await self.version_keys([pipeline_id])
+        return {number: at for number, at, _ in found.get(pipeline_id, [])}
 
-    async def version_keys(self, pipeline_id: str) -> list[tuple[int, datetime, str | None]]:
-        """Number, time and git commit of each version, oldest first."""
-        with span("postgres.pipeline_history"):
+    async def version_keys(self, pipeline_ids: Sequence[str]) -> dict[str, list[VersionKey]]:
+        """Number, time and git commit of each version of those that have any, oldest first; one statement."""
+        if not pipeline_ids:
+            return {}
+        with span("postgres.pipeline_histories", count=len(pipeline_ids)):
             async with translated():
                 rows = await self._pool.fetch(
                     """
-                    SELECT number, created_at, git_commit FROM pipeline_versions
-                    WHERE pipeline_id = $1 ORDER BY number
+                    SELECT pipeline_id, number, created_at, git_commit FROM pipeline_versions
+                    WHERE pipeline_id = ANY($1) ORDER BY pipeline_id, number
                     """,
-                    pipeline_id,
+                    [pipeline_id for pipeline_id in pipeline_ids if is_storable(pipeline_id)],
                 )
-        return [(row["number"], row["created_at"], row["git_commit"]) for row in rows]
+        found: dict[str, list[VersionKey]] = {}
+        for row in rows:
+            found.setdefault(row["pipeline_id"], []).append((row["number"], row["created_at"], row["git_commit"]))
+        return found
 
 
 async def remember_pipeline(connection: Transaction, pipeline_id: str) -> None:

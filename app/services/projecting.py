@@ -11,14 +11,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.domain.lineage import Projection
-from app.domain.pipelines import PipelineRun
 from app.errors import AppError, LineageUnavailableError
 from app.lineage.store import LineageStore
 from app.registry.events import Claim, EventLog
 from app.registry.externals import Externals
 from app.registry.runs import RunStore
 from app.services.background import keep_at
-from app.services.interpreting import Interpreting
+from app.services.interpreting import Interpretation, Interpreting
 from app.telemetry.tracing import span
 
 logger = logging.getLogger(__name__)
@@ -77,26 +76,34 @@ class Projector:
         if not claims:
             return 0
         with span("lineage.project_runs", count=len(claims)):
-            projected: list[tuple[Claim, Projection]] = []
-            runs: list[PipelineRun] = []
-            for claim in claims:
-                try:
-                    found = await self._interpreting.interpret(claim.run_key, claim.events)
-                    projected.append((claim, found.projection))
-                    if found.run is not None:
-                        runs.append(found.run)
-                except AppError as error:
-                    # This run waits, because a table of it cannot be read now; the others do not wait for it.
-                    await self._log.failed(claim.run_key, f"{error.code}: {error.message}")
-                except Exception as error:  # noqa: BLE001  logged, and kept beside the run
-                    # Whatever is wrong with one run must not hold up those that were claimed with it, for ever.
-                    await self._give_up(claim, error)
+            found = await self._interpret(claims)
             # Runs first: they can be looked at while the store of the graph is away.
-            await self._runs.keep(runs)
-            await self._apply(projected)
+            await self._runs.keep([each.run for _, each in found if each.run is not None])
+            await self._apply([(claim, each.projection) for claim, each in found])
         return len(claims)
 
+    async def _interpret(self, claims: Sequence[Claim]) -> list[tuple[Claim, Interpretation]]:
+        try:
+            found = await self._interpreting.interpret_all({claim.run_key: claim.events for claim in claims})
+        except Exception as error:  # noqa: BLE001  told again for the one whose it is
+            logger.info("%d runs are interpreted one by one: %s", len(claims), error)
+            return [pair for claim in claims for pair in await self._interpret_alone(claim)]
+        return [(claim, found[claim.run_key]) for claim in claims]
+
+    async def _interpret_alone(self, claim: Claim) -> list[tuple[Claim, Interpretation]]:
+        try:
+            return [(claim, await self._interpreting.interpret(claim.run_key, claim.events))]
+        except AppError as error:
+            # This run waits, because a table of it cannot be read now; the others do not wait for it.
+            await self._log.failed(claim.run_key, f"{error.code}: {error.message}")
+        except Exception as error:  # noqa: BLE001  logged, and kept beside the run
+            # Whatever is wrong with one run must not hold up those that were claimed with it, for ever.
+            await self._give_up(claim, error)
+        return []
+
     async def _apply(self, projected: Sequence[tuple[Claim, Projection]]) -> None:
+        if not projected:
+            return
         try:
             await self._store.apply([projection for _, projection in projected])
         except LineageUnavailableError as error:
@@ -113,8 +120,7 @@ class Projector:
             return
         # After the graph, which may have refused one of them, and before they count as done.
         await self._externals.tell(fact for _, projection in projected for fact in projection.facts)
-        for claim, _ in projected:
-            await self._log.done(claim.run_key, claim.generation)
+        await self._log.done([claim for claim, _ in projected])
 
     async def _give_up(self, claim: Claim, error: Exception) -> None:
         """Leave a run pending, to be tried again later and later; why is in the log, and beside the run."""

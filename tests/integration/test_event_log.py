@@ -66,7 +66,7 @@ async def pending(pool: asyncpg.Pool) -> dict[str, asyncpg.Record]:
 async def project_all(log: EventLog) -> None:
     while claims := await log.claim(100, 60):
         for claim in claims:
-            await log.done(claim.run_key, claim.generation)
+            await log.done([claim])
 
 
 # Appending
@@ -172,7 +172,7 @@ async def test_a_claimed_run_is_nobody_elses_until_it_is_done(log: EventLog) -> 
 
     assert await log.claim(10, 60) == []
 
-    await log.done(claim.run_key, claim.generation)
+    await log.done([claim])
     assert await log.claim(10, 60) == []
 
 
@@ -190,7 +190,7 @@ async def test_an_event_that_comes_while_its_run_is_projected_is_projected_too(l
     await log.append([event_of(1, 1)])
     assert await log.claim(10, 60) == []
 
-    await log.done(claim.run_key, claim.generation)
+    await log.done([claim])
 
     (again,) = await log.claim(10, 60)
     assert len(again.events) == 2
@@ -200,11 +200,11 @@ async def test_a_claimer_that_was_overtaken_does_not_take_later_events_with_it(l
     await log.append([event_of(1)])
     (slow,) = await log.claim(10, 0)
     (fast,) = await log.claim(10, 60)
-    await log.done(fast.run_key, fast.generation)
+    await log.done([fast])
     # The row is made anew: were its generation to begin again, it would look like the one that `slow` holds.
     await log.append([event_of(1, 1)])
 
-    await log.done(slow.run_key, slow.generation)
+    await log.done([slow])
 
     (again,) = await log.claim(10, 60)
     assert len(again.events) == 2
@@ -216,16 +216,16 @@ async def test_what_two_have_projected_at_once_is_projected_once_more(log: Event
     (slow,) = await log.claim(10, 0)
     await log.append([event_of(1, 1)])
     (fast,) = await log.claim(10, 60)
-    await log.done(fast.run_key, fast.generation)
+    await log.done([fast])
     assert await pending(pool) == {}
 
     # when the slow one may have overwritten what the fast one said
-    await log.done(slow.run_key, slow.generation)
+    await log.done([slow])
 
     # then the run is projected again, whole, and that is the end of it
     (again,) = await log.claim(10, 60)
     assert len(again.events) == 2
-    await log.done(again.run_key, again.generation)
+    await log.done([again])
     assert await pending(pool) == {}
 
 
@@ -237,7 +237,7 @@ async def test_a_change_of_generation_that_is_being_committed_is_not_overlooked(
     other = await asyncpg.connect(database_url)
     await other.execute("BEGIN")
     await insert(other, event_of(1, 1))
-    finishing = asyncio.create_task(log.done(claim.run_key, claim.generation))
+    finishing = asyncio.create_task(log.done([claim]))
     await somebody_waits(pool)
 
     await other.execute("COMMIT")
@@ -334,8 +334,8 @@ async def test_the_watermark_stays_before_what_is_pending(log: EventLog, pool: a
 
     assert before <= await log.watermark() < after
     await log.append([event_of(1, 1)])
-    await log.done(second.run_key, second.generation)
-    await log.done(first.run_key, first.generation)
+    await log.done([second])
+    await log.done([first])
     # An event that came later keeps the run where its first one put it.
     assert before <= await log.watermark() < after
     await project_all(log)
@@ -423,7 +423,7 @@ async def test_nothing_is_lost_or_doubled_by_eight_writers_and_four_claimers(log
                     await log.failed(claim.run_key, "at random")
                     continue
                 projected[claim.run_key] |= {event.body_hash for event in claim.events}
-                await log.done(claim.run_key, claim.generation)
+                await log.done([claim])
             await asyncio.sleep(0.005)
 
     working = [asyncio.create_task(work()) for _ in range(4)]

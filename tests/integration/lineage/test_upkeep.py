@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -133,19 +133,19 @@ async def test_a_run_that_cannot_be_projected_holds_up_no_other(
         await services.ingesting.ingest(body(*events_of(number)))
     unreadable, unwritable = f"run:{run_id(2)}", f"run:{run_id(5)}"
     interpreting = services.projector._interpreting
-    interpret, apply = interpreting.interpret, services.projector._store.apply
+    interpret, apply = interpreting.interpret_all, services.projector._store.apply
 
-    async def interpret_most(run_key: str, events: Sequence[StoredEvent]) -> Interpretation:
-        if run_key == unreadable:
+    async def interpret_most(logged: Mapping[str, Sequence[StoredEvent]]) -> dict[str, Interpretation]:
+        if unreadable in logged:
             raise RuntimeError("nobody expected this")
-        return await interpret(run_key, events)
+        return await interpret(logged)
 
     async def apply_most(projections: Sequence[Projection]) -> None:
         if unwritable in {projection.owner for projection in projections}:
             raise TypeError("nobody expected that")
         await apply(projections)
 
-    monkeypatch.setattr(interpreting, "interpret", interpret_most)
+    monkeypatch.setattr(interpreting, "interpret_all", interpret_most)
     monkeypatch.setattr(services.projector._store, "apply", apply_most)
 
     # when
