@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.domain.changes import Actor
+from app.domain.json_values import find_fault
 from app.domain.names import is_storable
 from app.domain.uses import VersionUse
 from app.errors import InvalidArgumentError, InvalidNameError, JsonValue
@@ -125,6 +127,7 @@ def check_new_version(new: NewModelVersion, training: Sequence[VersionUse] = ())
     if new.artifact_uri is not None and (not new.artifact_uri.strip() or not new.artifact_uri.isprintable()):
         raise InvalidArgumentError("artifactUri", "a URI of printable characters is needed")
     check_metrics(new.metrics)
+    check_parameters(new.parameters)
     if len(training) > MAX_TRAINING_DATA:
         raise InvalidArgumentError("trainingData", f"{len(training)} entries, at most {MAX_TRAINING_DATA} are taken")
     seen: set[tuple[UUID, int, str]] = set()
@@ -135,6 +138,16 @@ def check_new_version(new: NewModelVersion, training: Sequence[VersionUse] = ())
                 "trainingData", f"{use.dataset} at {use.snapshot_id} is given twice as {use.role.value}"
             )
         seen.add(key)
+
+
+def check_parameters(parameters: Mapping[str, JsonValue]) -> None:
+    """That parameters are JSON that can be kept. Raises InvalidArgumentError."""
+    if (fault := find_fault(dict(parameters))) is not None:
+        pointer, reason = fault
+        raise InvalidArgumentError("parameters", f"{pointer[:300]}: {reason}" if pointer else reason)
+    size_bytes = len(json.dumps(dict(parameters), ensure_ascii=False).encode())
+    if size_bytes > MAX_PARAMETERS_BYTES:
+        raise InvalidArgumentError("parameters", f"they take {size_bytes} bytes, at most {MAX_PARAMETERS_BYTES} do")
 
 
 def check_metrics(metrics: Sequence[Metric]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.domain.changes import ModelSubject
 from app.domain.datasets import Availability
 from app.domain.models import Model, ModelVersion
@@ -34,6 +36,10 @@ class Models:
         if found is None:
             raise ModelNotFoundError(name[:200], closest(name, await self._store.names_like()))
         return found
+
+    async def latest_numbers(self, names: Sequence[str]) -> dict[str, int]:
+        """The highest number of each model that has a version, in one statement."""
+        return await self._store.latest_numbers(names)
 
     async def page(self, request: PageRequest, *, name_prefix: str = "") -> Page[Model]:
         """Models by name. Raises InvalidPageError."""

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from app.domain.changes import ChangeKind, ChangeState, Command, PipelineSubject
-from app.domain.dags import code_hash, parse_dag
+from app.domain.dags import Dag, code_hash, parse_dag
+from app.domain.json_values import find_fault
 from app.domain.models import MAX_NAME_CHARS, MAX_TEXT_CHARS, check_text
 from app.domain.numbered import NumberedHistory, NumberSelector, resolve_number
 from app.domain.pages import Page, PageRequest
 from app.domain.pipelines import MAX_CODE_CHARS, Pipeline, PipelineVersion, check_pipeline_id
 from app.domain.versions import closest
-from app.errors import InvalidArgumentError, JsonValue, PipelineNotFoundError, VersionNotFoundError
+from app.errors import (
+    InvalidArgumentError,
+    InvalidDagError,
+    JsonValue,
+    PipelineNotFoundError,
+    VersionNotFoundError,
+)
 from app.registry.events import reopen_runs_of_commit
 from app.registry.facts import Facts, StoredFact, insert_fact
 from app.registry.pipelines import PipelineStore, insert_version, lock_pipeline
@@ -63,6 +71,10 @@ class Pipelines:
             raise PipelineNotFoundError(pipeline_id[:200], closest(pipeline_id, await self._store.ids_like()))
         return found
 
+    async def latest_numbers(self, pipeline_ids: Sequence[str]) -> dict[str, int]:
+        """The highest number of each pipeline that has a version, in one statement."""
+        return await self._store.latest_numbers(pipeline_ids)
+
     async def page(self, request: PageRequest, *, id_prefix: str = "") -> Page[Pipeline]:
         """Pipelines by id. Raises InvalidPageError."""
         return await self._store.page_pipelines(request, id_prefix=id_prefix)
@@ -108,7 +120,7 @@ class Pipelines:
             IdempotencyKeyReusedError: the key was used for something else.
         """
         _check(new)
-        dag = parse_dag(new.dag)
+        dag = _parse(new.dag)
         hashed = None if new.code is None else code_hash(new.code)
         subject = PipelineSubject(pipeline_id=new.pipeline_id)
         arguments: dict[str, JsonValue] = {
@@ -161,6 +173,14 @@ class Pipelines:
             is_unchanged=is_unchanged,
             change_id=None if is_unchanged else done.change.change_id,
         )
+
+
+def _parse(document: JsonValue) -> Dag:
+    dag = parse_dag(document)
+    # A DAG may be compared that cannot be kept: the database's driver writes no integers beyond 64 bits.
+    if (fault := find_fault(document)) is not None:
+        raise InvalidDagError(*fault)
+    return dag
 
 
 def _check(new: NewPipelineVersion) -> None:

@@ -18,7 +18,7 @@ from app.domain.pipelines import NewRun, PipelineRun, check_pipeline_id
 from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
 from app.domain.uses import VersionUse
-from app.errors import LineageRunNotFoundError
+from app.errors import InvalidArgumentError, LineageRunNotFoundError
 from app.lake.table import LakeTable
 from app.lineage.openlineage.parse import parse_events
 from app.lineage.openlineage.write import run_events
@@ -122,8 +122,8 @@ class Runs:
             pipeline_id=report.pipeline_id,
             version_number=report.version_number,
             status=report.status,
-            started_at=_utc(report.started_at),
-            ended_at=_utc(report.ended_at),
+            started_at=_utc("startedAt", report.started_at),
+            ended_at=_utc("endedAt", report.ended_at),
             inputs=(),
             outputs=(),
             error=report.error,
@@ -152,5 +152,12 @@ class Runs:
         )
 
 
-def _utc(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC)
+def _utc(argument: str, instant: datetime | None) -> datetime | None:
+    if instant is None:
+        return None
+    if instant.tzinfo is None:
+        raise InvalidArgumentError(argument, "a time needs a zone, such as Z or +02:00")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidArgumentError(argument, f"{instant.isoformat()} is no time in UTC") from error

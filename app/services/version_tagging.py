@@ -48,16 +48,26 @@ class VersionTagging:
         self._facts = facts
 
     async def create(
-        self, subject: RegistrySubject, tag: str, number: int, command: Command, *, protected: bool = False
+        self,
+        subject: RegistrySubject,
+        tag: str,
+        number: int,
+        command: Command,
+        *,
+        protected: bool = False,
+        asked: str | None = None,
     ) -> VersionTagOutcome:
         """Set a new tag. It is never moved: the same tag on the same version is unchanged, elsewhere it is refused.
+
+        `asked` is the reference that the number was found by, where it was one: it tells a repeated request (by its
+        idempotency key) from another one, as `latest` may mean another number by then.
 
         Raises:
             InvalidNameError: the name is not allowed.
             TagExistsError: it is taken.
         """
         check_ref_name("tag", tag)
-        arguments: dict[str, JsonValue] = {"tag": tag, "number": number, "protected": protected}
+        arguments: dict[str, JsonValue] = {"tag": tag, "number": asked or number, "protected": protected}
         request = FactRequest(kind=ChangeKind.TAG_CREATED, subject=subject, arguments=arguments)
         with span("tag.create", subject=str(subject)):
             async with self._facts.transaction() as connection:
@@ -105,15 +115,18 @@ class VersionTagging:
         *,
         expected: int | None = None,
         force: bool = False,
+        asked: str | None = None,
     ) -> VersionTagOutcome:
         """Point an existing tag to another version. A protection that was asked for it goes along.
+
+        `asked` as in `create`.
 
         Raises:
             TagNotFoundError: no such tag.
             HeadMovedError: it is not at the `expected` version.
             ProtectedTagError: it is protected and `force` is not given.
         """
-        arguments: dict[str, JsonValue] = {"tag": tag, "number": number, "expected": expected, "force": force}
+        arguments: dict[str, JsonValue] = {"tag": tag, "number": asked or number, "expected": expected, "force": force}
         request = FactRequest(kind=ChangeKind.TAG_MOVED, subject=subject, arguments=arguments)
         with span("tag.move", subject=str(subject)):
             async with self._facts.transaction() as connection:
