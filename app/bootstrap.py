@@ -35,6 +35,7 @@ from app.registry.version_tags import VersionTags
 from app.registry.workers import Workers
 from app.services.cold_storage import ColdStorage
 from app.services.datasets import Datasets
+from app.services.entry_lookup import EntryLookup
 from app.services.executing import Executor
 from app.services.graph_upkeep import GraphUpkeep
 from app.services.health import Health
@@ -44,6 +45,7 @@ from app.services.importing import Importing
 from app.services.ingesting import Ingesting
 from app.services.interpreting import Interpreting
 from app.services.lineage import Lineage
+from app.services.model_cards import ModelCards
 from app.services.model_registration import ModelRegistration
 from app.services.model_upkeep import ModelUpkeep
 from app.services.models import Models
@@ -56,6 +58,7 @@ from app.services.resolving import Resolving
 from app.services.runs import Runs
 from app.services.sample import Sample
 from app.services.standing import RegisteredModels
+from app.services.tagging_by_reference import TaggingByReference
 from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
 from app.services.working import Worker
@@ -79,16 +82,19 @@ class Services:
     datasets: Datasets
     versioning: Versioning
     models: Models
+    model_cards: ModelCards
     registration: ModelRegistration
     pinning: Pinning
     model_upkeep: ModelUpkeep
     pipelines: Pipelines
     runs: Runs
     promoting: Promoting
+    entries: EntryLookup
     version_tags: VersionTags
     version_tagging: VersionTagging
     importing: Importing
     sample: Sample
+    tagging: TaggingByReference
     repair: Repair
     health: Health
     ingesting: Ingesting
@@ -138,6 +144,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         models_service = Models(models, tags, pins, datasets)
         cold_storage = ColdStorage(ArtifactStore(settings.allowed_artifact_roots, properties=lake.properties), models)
         pipelines_service = Pipelines(pipelines, facts, tags)
+        tagging = VersionTagging(facts)
         lineage = Lineage(graph, HistoryWalks(graph, TablesOfLake(datasets)), log, externals, settings)
         ingesting = Ingesting(log, settings)
         registration = ModelRegistration(models_service, models, facts, pins, pinning, cold_storage, datasets, settings)
@@ -150,15 +157,18 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             datasets=datasets,
             versioning=versioning,
             models=models_service,
+            model_cards=ModelCards(models_service, tags),
             registration=registration,
             pinning=pinning,
             model_upkeep=model_upkeep,
             pipelines=pipelines_service,
             runs=runs_service,
             promoting=Promoting(facts, log, datasets, lineage),
+            entries=EntryLookup(models=models_service, pipelines=pipelines_service, tags=tags),
             version_tags=tags,
-            version_tagging=VersionTagging(facts),
-            importing=Importing(ImportStore(pool), registration, VersionTagging(facts), datasets),
+            version_tagging=tagging,
+            tagging=TaggingByReference(models_service, pipelines_service, tagging),
+            importing=Importing(ImportStore(pool), registration, tagging, datasets),
             sample=Sample(
                 lake,
                 datasets,

@@ -43,7 +43,7 @@ class BodyTooLargeError(TooLarge):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
-            f"The body has more than {limit_bytes} bytes, decompressed; send its events in several requests.",
+            f"The body has more than {limit_bytes} bytes, decompressed; events can be sent in several requests.",
             limitBytes=str(limit_bytes),
         )
 

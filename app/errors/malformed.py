@@ -130,6 +130,20 @@ class InvalidEventError(Invalid):
         super().__init__(f"Not a lineage event: {where}: {reason}.", pointer=pointer, reason=reason, index=index)
 
 
+class InvalidBodyError(Invalid):
+    """The body of a request is no JSON, or not the JSON that the path takes."""
+
+    code = "INVALID_BODY"
+
+    def __init__(self, pointer: str, reason: str, *, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"The body: {_shown(pointer) or 'the whole document'}: {reason}.{did_you_mean(suggestions)}",
+            pointer=pointer[:1000],
+            reason=reason,
+            suggestions=list(suggestions),
+        )
+
+
 class InvalidDagError(Invalid):
     """A pipeline's DAG that cannot be one."""
 

@@ -1,4 +1,4 @@
-"""The REST face: rows, snapshots and tags of datasets, and the health of the server."""
+"""The REST face: datasets, the registry of models and pipelines, lineage events, and the health of the server."""
 
 from app.rest.routes import rest_routes
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlencode
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +12,7 @@ from app.domain.history import Snapshot
 from app.domain.pages import CursorKey, Page, PageRequest, cut_page
 from app.domain.versions import get_branch
 from app.errors import JsonValue
-from app.rest.caching import REVALIDATE
+from app.rest.pages import page_response
 from app.rest.parameters import dataset_name, read_page, read_query
 from app.services.listings import SnapshotEntry, TagEntry, oldest_first, snapshot_entries, tag_entries
 
@@ -37,7 +35,7 @@ async def answer_snapshots(request: Request) -> Response:
     head_id = None if branch is None else get_branch(branch, state.history, str(state.name)).snapshot_id
     page = _cut(oldest_first(state, branch_head_id=head_id), asked, "rest-snapshots", _snapshot_key)
     entries = [_snapshot_json(entry) for entry in snapshot_entries(state, page.items)]
-    return _page_response(request, query, page, "snapshots", entries)
+    return page_response(request, query, page, "snapshots", entries)
 
 
 async def answer_tags(request: Request) -> Response:
@@ -48,7 +46,7 @@ async def answer_tags(request: Request) -> Response:
     state = (await services.datasets.load(dataset_name(request))).state
     records = await services.datasets.tag_records([(state.table_uuid, tag.name) for tag in state.history.tags])
     page = _cut(tag_entries(state, records), asked, "rest-tags", _tag_key)
-    return _page_response(request, query, page, "tags", [_tag_json(entry) for entry in page.items])
+    return page_response(request, query, page, "tags", [_tag_json(entry) for entry in page.items])
 
 
 def _cut(items: Sequence[Item], asked: PageRequest, kind: str, key: Callable[[Item], CursorKey]) -> Page[Item]:
@@ -87,18 +85,3 @@ def _tag_json(entry: TagEntry) -> dict[str, JsonValue]:
         "reason": entry["reason"],
         "max_ref_age_ms": entry["max_ref_age_ms"],
     }
-
-
-def _page_response(
-    request: Request, query: dict[str, str], page: Page[Item], name: str, entries: Sequence[dict[str, JsonValue]]
-) -> Response:
-    link = None
-    if page.has_next:
-        # As the client wrote the path, so that percent-encoded names stay so.
-        path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").partition("?")[0]
-        link = f"{path}?{urlencode({**query, 'after': page.cursors[-1]})}"
-    body: dict[str, JsonValue] = {name: list(entries), "total": page.total, "next": link}
-    headers = {"Cache-Control": REVALIDATE}
-    if link:
-        headers["Link"] = f'<{link}>; rel="next"'
-    return Response(orjson.dumps(body), media_type="application/json", headers=headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -15,6 +16,7 @@ from app.lake.encoding import RowFormat, encoder_for, media_types
 
 MAX_LIMIT = 2**63 - 1
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 
@@ -42,6 +44,13 @@ def dataset_name(request: Request) -> DatasetName:
         InvalidNameError: a part is malformed.
     """
     return DatasetName.checked(request.path_params["ns"], request.path_params["table"])
+
+
+def read_uuid(argument: str, text: str) -> UUID:
+    """A UUID in its usual form. Raises InvalidArgumentError."""
+    if not _UUID.fullmatch(text):
+        raise InvalidArgumentError(argument, f"{text[:80]!r} is not a UUID")
+    return UUID(text)
 
 
 def read_limit(text: str | None) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -18,10 +18,23 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
 # A path can be as long as the server lets it; the client knows its own anyway.
 MAX_PATH_CHARS = 500
+# Where the client has hung up, nobody reads the status (nginx logs the same number).
+CLIENT_CLOSED_REQUEST = 499
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 logger = logging.getLogger(__name__)
+
+
+class HttpProblemError(Exception):
+    """The protocol itself was used in a way that cannot be answered; becomes a problem document."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = {"Cache-Control": "no-store", **(headers or {})}
 
 
 class ProblemResponse(Response):
@@ -107,6 +120,12 @@ class Endpoint:
             return await self._handler(request)
         except AppError as error:
             return problem_of(request, error)
+        except HttpProblemError as error:
+            return ProblemResponse(
+                request, status=error.status, code=error.code, detail=error.detail, headers=error.headers
+            )
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
         except Exception:
             # The last resort of a path: masked to the client, whole in the log, and the same number in both.
             masked = ProblemResponse(

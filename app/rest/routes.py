@@ -9,7 +9,29 @@ from app.rest.health import answer_alive, answer_ready
 from app.rest.history import answer_snapshots, answer_tags
 from app.rest.impact import answer_impact
 from app.rest.lineage import answer_lineage, answer_run_warnings
+from app.rest.models import (
+    answer_model,
+    answer_model_archiving,
+    answer_model_card,
+    answer_model_registration,
+    answer_model_version,
+    answer_model_versions,
+    answer_models,
+)
+from app.rest.pipelines import (
+    answer_pipeline,
+    answer_pipeline_registration,
+    answer_pipeline_runs,
+    answer_pipeline_version,
+    answer_pipeline_versions,
+    answer_pipelines,
+    answer_promotion,
+    answer_run,
+    answer_run_recording,
+)
 from app.rest.problems import Endpoint, Handler, answer_unknown_path
+from app.rest.raw_paths import RawPaths, Resource
+from app.rest.version_tags import answer_version_tag_removal, answer_version_tag_setting, answer_version_tags
 
 _ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 
@@ -28,6 +50,44 @@ def rest_routes() -> list[Route]:
     }
     routes = [Route(path, Endpoint(handler)) for path, handler in handlers.items()]
     routes.append(Route("/api/v1/lineage", Endpoint(answer_lineage, methods=("POST",))))
+    routes += _registry_routes()
     # Last, because it takes whatever is left under /api.
     routes += [Route(path, Endpoint(answer_unknown_path, methods=_ANY_METHOD)) for path in ("/api", "/api/{rest:path}")]
     return routes
+
+
+def _registry_routes() -> list[Route]:
+    tags = Resource(get=answer_version_tags)
+    tag = Resource(put=answer_version_tag_setting, delete=answer_version_tag_removal)
+    models = RawPaths(
+        "/api/v1/models/",
+        {
+            "{name}": Resource(get=answer_model),
+            "{name}/versions": Resource(get=answer_model_versions, post=answer_model_registration),
+            "{name}/versions/{ref}": Resource(get=answer_model_version),
+            "{name}/versions/{ref}/card": Resource(get=answer_model_card),
+            "{name}/versions/{number}/archive": Resource(post=answer_model_archiving),
+            "{name}/tags": tags,
+            "{name}/tags/{tag}": tag,
+        },
+    )
+    pipelines = RawPaths(
+        "/api/v1/pipelines/",
+        {
+            "{pipeline_id*}/versions": Resource(get=answer_pipeline_versions, post=answer_pipeline_registration),
+            "{pipeline_id*}/runs": Resource(get=answer_pipeline_runs),
+            "{pipeline_id*}/tags": tags,
+            "{pipeline_id*}/versions/{ref}": Resource(get=answer_pipeline_version),
+            "{pipeline_id*}/tags/{tag}": tag,
+            "{pipeline_id*}": Resource(get=answer_pipeline),
+        },
+    )
+    return [
+        Route("/api/v1/models", Resource(get=answer_models)),
+        Route("/api/v1/models/{rest:path}", models),
+        Route("/api/v1/pipelines", Resource(get=answer_pipelines)),
+        Route("/api/v1/pipelines/{rest:path}", pipelines),
+        Route("/api/v1/runs", Resource(post=answer_run_recording)),
+        Route("/api/v1/runs/{run_id}", Resource(get=answer_run)),
+        Route("/api/v1/promotions", Resource(post=answer_promotion)),
+    ]
