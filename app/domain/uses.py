@@ -31,3 +31,13 @@ class VersionUse:
     def with_snapshot(self, snapshot_id: int) -> VersionUse:
         """The same use, of another snapshot."""
         return replace(self, snapshot_id=snapshot_id)
+
+
+def parse_dataset_at(text: str) -> tuple[DatasetName, str | None]:
+    """The dataset and the reference of `namespace.table@ref`; without `@ref`, None. The last `@` separates.
+
+    Raises:
+        InvalidNameError: what is before it is no name of a dataset.
+    """
+    name, at, ref = text.rpartition("@")
+    return (DatasetName.parse(name), ref) if at else (DatasetName.parse(text), None)

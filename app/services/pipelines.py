@@ -176,11 +176,10 @@ class Pipelines:
 
 
 def _parse(document: JsonValue) -> Dag:
-    dag = parse_dag(document)
-    # A DAG may be compared that cannot be kept: the database's driver writes no integers beyond 64 bits.
+    # More can be compared than kept: the driver writes no integers beyond 64 bits, and Python has more types than JSON.
     if (fault := find_fault(document)) is not None:
         raise InvalidDagError(*fault)
-    return dag
+    return parse_dag(document)
 
 
 def _check(new: NewPipelineVersion) -> None:

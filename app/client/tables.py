@@ -1,35 +1,22 @@
-"""The Python face: versions of Iceberg tables, synchronous, with the same rules and records as every other face.
-
->>> from app.client import IcebergCatalog
->>> with IcebergCatalog() as catalog:  # doctest: +SKIP
-...     catalog.list_snapshots("gold", "customers")
-"""
+"""Versions of Iceberg tables, for synchronous callers."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, ExitStack
-from types import TracebackType
-from typing import Self, TypedDict, TypeVar
+from typing import TypedDict
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-
-from app.bootstrap import Services, open_services
-from app.domain.changes import Actor, Command
+from app.bootstrap import Services
+from app.client.arguments import dataset, names, snapshot_id_of, text, whole_number
+from app.client.opening import Opening
 from app.domain.history import MAIN
 from app.domain.impact import ImpactKind
 from app.domain.names import DatasetName
-from app.domain.versions import VersionSelector, check_snapshot_id, get_tag, parse_snapshot_id
-from app.errors import InvalidArgumentError, InvalidReferenceError, NoSnapshotError
+from app.domain.versions import VersionSelector, get_tag
+from app.errors import NoSnapshotError
 from app.lake.encoding import ArrowTable, to_table
 from app.lake.reading import RowRequest
 from app.services.impact_entries import ImpactEntry, impact_entry
 from app.services.listings import SnapshotEntry, oldest_first, snapshot_entries
-from app.services.os_user import os_user
-from app.settings import Settings, load_settings
-
-Answer = TypeVar("Answer")
+from app.settings import Settings
 
 
 class TagResult(TypedDict):
@@ -49,37 +36,13 @@ class RollbackResult(TypedDict):
     schema_warning: str | None
 
 
-class IcebergCatalog:
-    """The versions of the tables of one catalog.
-
-    Works in scripts, notebooks and inside a running event loop: everything runs on an event loop of its own, in a
-    thread of its own. It is opened by the first call and closed by `close`, by the end of a `with` block, or by the
-    end of the program. Safe to share between threads.
-    """
+class Tables(Opening):
+    """Looking at tables, tagging, reading and rolling back."""
 
     def __init__(
         self, catalog: str | None = None, *, settings: Settings | None = None, actor: str | None = None
     ) -> None:
-        """Nothing is opened yet.
-
-        `catalog` names one of pyiceberg's configuration; without it, and without `settings`, the environment decides.
-        `actor` is whom changes are recorded under, the user of the operating system unless given.
-
-        Raises:
-            InvalidSettingError: a setting is wrong.
-            InvalidArgumentError: `actor` is no name.
-        """
-        if settings is None:
-            settings = load_settings(catalog=catalog)
-        elif catalog is not None:
-            settings = settings.model_copy(update={"catalog": catalog})
-        self._settings = settings
-        self._actor = Actor.checked(os_user() if actor is None else _text("actor", actor))
-        self._lock = threading.Lock()
-        self._is_closed = False
-        self._resources: ExitStack | None = None
-        self._portal: BlockingPortal | None = None
-        self._services: Services | None = None
+        super().__init__(catalog, settings=settings, actor=actor)
         # Main's head of each table as this caller last saw it: what a rollback is decided on.
         self._seen_heads: dict[DatasetName, int] = {}
 
@@ -90,7 +53,7 @@ class IcebergCatalog:
             NoSnapshotError: the table is empty.
             DatasetNotFoundError, InvalidNameError, UnreadableTableError, BackendUnavailableError: as every method.
         """
-        name = _dataset(namespace, table_name)
+        name = dataset(namespace, table_name)
 
         async def run(services: Services) -> int:
             head_id = (await services.datasets.load(name)).state.history.head_id
@@ -108,7 +71,7 @@ class IcebergCatalog:
         Dicts of `snapshot_id`, `parent_snapshot_id`, `timestamp_ms`, `operation`, `summary` (with `tag`, the first tag
         by name, only where the snapshot is tagged), `tags` (all of them) and `is_current`.
         """
-        name = _dataset(namespace, table_name)
+        name = dataset(namespace, table_name)
 
         async def run(services: Services) -> tuple[list[SnapshotEntry], int | None]:
             state = (await services.datasets.load(name)).state
@@ -128,11 +91,11 @@ class IcebergCatalog:
             TagExistsError: the tag points to another snapshot; it is never moved silently.
             InvalidNameError, VersionNotFoundError, SnapshotExpiredError, InvalidReferenceError
         """
-        name = _dataset(namespace, table_name)
-        at = VersionSelector(snapshot_id=_snapshot_id(snapshot_id))
+        name = dataset(namespace, table_name)
+        at = VersionSelector(snapshot_id=snapshot_id_of(snapshot_id))
 
         async def run(services: Services) -> TagResult:
-            done = await services.versioning.create_tag(name, _text("tag", tag), at, self._command(reason))
+            done = await services.versioning.create_tag(name, text("tag", tag), at, self._command(reason))
             return TagResult(tag=done.tag.name, snapshot_id=done.tag.snapshot_id, warnings=list(done.warnings))
 
         return self._call(run)
@@ -146,21 +109,21 @@ class IcebergCatalog:
             TagNotFoundError: no such tag.
             ProtectedTagError: it is protected, and `force` is not given.
         """
-        name = _dataset(namespace, table_name)
+        name = dataset(namespace, table_name)
 
         async def run(services: Services) -> int:
-            done = await services.versioning.delete_tag(name, _text("tag", tag), self._command(reason), force=force)
+            done = await services.versioning.delete_tag(name, text("tag", tag), self._command(reason), force=force)
             return done.snapshot_id
 
         return self._call(run)
 
     def get_snapshot_by_tag(self, namespace: str, table_name: str, tag: str) -> int:
         """Id of the snapshot that a tag points to. Raises TagNotFoundError with the closest names."""
-        name = _dataset(namespace, table_name)
+        name = dataset(namespace, table_name)
 
         async def run(services: Services) -> int:
             history = (await services.datasets.load(name)).state.history
-            return get_tag(_text("tag", tag), history, str(name)).snapshot_id
+            return get_tag(text("tag", tag), history, str(name)).snapshot_id
 
         return self._call(run)
 
@@ -168,7 +131,7 @@ class IcebergCatalog:
         self,
         namespace: str,
         table_name: str,
-        snapshot_id: int,
+        snapshot_id: int | str,
         columns: list[str] | None = None,
         row_filter: str | None = None,
         limit: int | None = None,
@@ -180,7 +143,7 @@ class IcebergCatalog:
             UnknownColumnError, InvalidFilterError, InvalidArgumentError
             UnsupportedTableError: its data cannot be read without risk (equality deletes).
         """
-        at = VersionSelector(snapshot_id=_snapshot_id(snapshot_id))
+        at = VersionSelector(snapshot_id=snapshot_id_of(snapshot_id))
         return self._read(namespace, table_name, at, columns, row_filter, limit)
 
     def time_travel_by_tag(
@@ -193,7 +156,7 @@ class IcebergCatalog:
         limit: int | None = None,
     ) -> ArrowTable:
         """The rows of the snapshot that a tag points to, as `time_travel`. Raises TagNotFoundError beside those."""
-        return self._read(namespace, table_name, VersionSelector(tag=_text("tag", tag)), columns, row_filter, limit)
+        return self._read(namespace, table_name, VersionSelector(tag=text("tag", tag)), columns, row_filter, limit)
 
     def rollback_to_snapshot(
         self, namespace: str, table_name: str, snapshot_id: int, *, reason: str | None = None
@@ -208,8 +171,8 @@ class IcebergCatalog:
             AlreadyCurrentError: it is the current one.
             VersionNotFoundError, SnapshotExpiredError, InvalidReferenceError, NoSnapshotError
         """
-        name = _dataset(namespace, table_name)
-        to = VersionSelector(snapshot_id=_snapshot_id(snapshot_id))
+        name = dataset(namespace, table_name)
+        to = VersionSelector(snapshot_id=snapshot_id_of(snapshot_id))
 
         async def run(services: Services) -> RollbackResult:
             done = await services.versioning.roll_back(
@@ -247,12 +210,12 @@ class IcebergCatalog:
             VersionNotFoundError, SnapshotExpiredError, InvalidReferenceError, NoSnapshotError: `rollback_to`.
             LineageUnavailableError: the store of the lineage graph is away.
         """
-        name, change = _dataset(namespace, table_name), ImpactKind.parse(_text("kind", kind))
-        asked = None if columns is None else _names("columns", columns)
-        hops = None if depth is None else _whole_number("depth", depth)
+        name, change = dataset(namespace, table_name), ImpactKind.parse(text("kind", kind))
+        asked = None if columns is None else names("columns", columns)
+        hops = None if depth is None else whole_number("depth", depth)
         if isinstance(rollback_to, int):
-            rollback_to = str(_snapshot_id(rollback_to))
-        to = None if rollback_to is None else _text("rollback_to", rollback_to)
+            rollback_to = str(snapshot_id_of(rollback_to))
+        to = None if rollback_to is None else text("rollback_to", rollback_to)
 
         async def run(services: Services) -> ImpactEntry:
             table = await services.datasets.load(name)
@@ -264,24 +227,6 @@ class IcebergCatalog:
 
         return self._call(run)
 
-    def close(self) -> None:
-        """Close what was opened; further calls are refused. Closing twice is fine."""
-        with self._lock:
-            self._is_closed = True
-            resources, self._resources = self._resources, None
-            self._portal = self._services = None
-        _open_catalogs.discard(self)
-        if resources is not None:
-            resources.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _read(
         self,
         namespace: str,
@@ -291,11 +236,11 @@ class IcebergCatalog:
         row_filter: str | None,
         limit: int | None,
     ) -> ArrowTable:
-        name = _dataset(namespace, table_name)
+        name = dataset(namespace, table_name)
         request = RowRequest(
-            columns=None if columns is None else _names("columns", columns),
-            row_filter=None if row_filter is None else _text("row_filter", row_filter),
-            limit=None if limit is None else _whole_number("limit", limit),
+            columns=None if columns is None else names("columns", columns),
+            row_filter=None if row_filter is None else text("row_filter", row_filter),
+            limit=None if limit is None else whole_number("limit", limit),
         )
 
         async def run(services: Services) -> ArrowTable:
@@ -307,70 +252,3 @@ class IcebergCatalog:
                 await stream.aclose()
 
         return self._call(run)
-
-    def _command(self, reason: str | None) -> Command:
-        return Command(actor=self._actor, reason=None if reason is None else _text("reason", reason))
-
-    def _call(self, run: Callable[[Services], Awaitable[Answer]]) -> Answer:
-        portal, services = self._opened()
-        return portal.call(run, services)
-
-    def _opened(self) -> tuple[BlockingPortal, Services]:
-        with self._lock:
-            if self._is_closed:
-                raise RuntimeError("this IcebergCatalog is closed")
-            if self._portal is None or self._services is None:
-                with ExitStack() as stack:
-                    portal = stack.enter_context(start_blocking_portal(name="stratigraph"))
-                    opening: AbstractContextManager[Services] = portal.wrap_async_context_manager(
-                        open_services(self._settings)
-                    )
-                    self._services, self._portal = stack.enter_context(opening), portal
-                    self._resources = stack.pop_all()
-                _open_catalogs.add(self)
-            return self._portal, self._services
-
-
-def _dataset(namespace: object, table_name: object) -> DatasetName:
-    return DatasetName.checked(_text("namespace", namespace), _text("table_name", table_name))
-
-
-# Notebooks have no type checker: what is passed is looked at, so that a mistake is told by the argument's name.
-
-
-def _text(argument: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidArgumentError(argument, f"a text is needed, not {type(value).__name__}")
-    return value
-
-
-def _names(argument: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
-        raise InvalidArgumentError(argument, "a list of texts is needed")
-    return tuple(value)
-
-
-def _whole_number(argument: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidArgumentError(argument, f"a whole number is needed, not {type(value).__name__}")
-    return value
-
-
-def _snapshot_id(value: int | str) -> int:
-    if isinstance(value, str):
-        return parse_snapshot_id(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidReferenceError(repr(value), "a snapshot id is a whole number")
-    return check_snapshot_id(value)
-
-
-_open_catalogs: set[IcebergCatalog] = set()
-
-
-def _close_all() -> None:
-    for catalog in list(_open_catalogs):
-        catalog.close()
-
-
-# atexit is too late: before it, the interpreter waits for the thread of the event loop, which has no end of its own.
-threading._register_atexit(_close_all)  # type: ignore[attr-defined]  # noqa: SLF001

@@ -1,0 +1,22 @@
+"""The Python face: versions of tables, models and pipelines, synchronous, with the rules and records of every face.
+
+>>> from app.client import IcebergCatalog
+>>> with IcebergCatalog() as catalog:  # doctest: +SKIP
+...     catalog.list_snapshots("gold", "customers")
+"""
+
+from app.client.catalog import IcebergCatalog
+from app.client.models import ModelVersionResult
+from app.client.pipelines import PipelineVersionResult, PromotionResult
+from app.client.tables import RollbackResult, TagResult
+from app.client.version_tags import VersionTagResult
+
+__all__ = [
+    "IcebergCatalog",
+    "ModelVersionResult",
+    "PipelineVersionResult",
+    "PromotionResult",
+    "RollbackResult",
+    "TagResult",
+    "VersionTagResult",
+]

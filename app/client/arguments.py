@@ -1,0 +1,42 @@
+"""Looking at what is passed: notebooks have no type checker, so that a mistake is told by the argument's name."""
+
+from __future__ import annotations
+
+from app.domain.names import DatasetName
+from app.domain.versions import check_snapshot_id, parse_snapshot_id
+from app.errors import InvalidArgumentError, InvalidReferenceError
+
+
+def dataset(namespace: object, table_name: object) -> DatasetName:
+    """The table of two names."""
+    return DatasetName.checked(text("namespace", namespace), text("table_name", table_name))
+
+
+def text(argument: str, value: object) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise InvalidArgumentError(argument, f"a text is needed, not {type(value).__name__}")
+    return value
+
+
+def names(argument: str, value: object) -> tuple[str, ...]:
+    """Texts in a list."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
+        raise InvalidArgumentError(argument, "a list of texts is needed")
+    return tuple(value)
+
+
+def whole_number(argument: str, value: object) -> int:
+    """A whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgumentError(argument, f"a whole number is needed, not {type(value).__name__}")
+    return value
+
+
+def snapshot_id_of(value: int | str) -> int:
+    """A snapshot id, which may be a text."""
+    if isinstance(value, str):
+        return parse_snapshot_id(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidReferenceError(repr(value), "a snapshot id is a whole number")
+    return check_snapshot_id(value)
