@@ -319,8 +319,18 @@ def merge_repeated(uses: Iterable[DatasetUse]) -> tuple[DatasetUse, ...]:
     for same in by_dataset(uses).values():
         whole = unite(same)
         versions = dict.fromkeys(use.version for use in same if use.version is not None)
-        merged += [replace(whole, version=version) for version in versions] or [whole]
+        merged += [at_version(whole, same, version) for version in versions] or [whole]
     return tuple(merged)
+
+
+def at_version(whole: DatasetUse, uses: Iterable[DatasetUse], version: str) -> DatasetUse:
+    """One version of a dataset of which `uses` are all uses, and `whole` what they say together.
+
+    What it was read for is what was said of this very version, or of no version: a run may train on one and test on
+    another.
+    """
+    told = [use.purpose for use in uses if use.version in (version, None) and use.purpose is not InputRole.INPUT]
+    return replace(whole, version=version, purpose=_last(told) or InputRole.INPUT)
 
 
 class _Sized(Protocol):

@@ -22,6 +22,7 @@ from app.domain.events import (
     ParentRun,
     RunEvent,
     RunFailure,
+    at_version,
     by_dataset,
     unite,
 )
@@ -156,7 +157,9 @@ def _uses(
     for dataset in sorted(told):
         whole = replace(unite(told[dataset]), version=None)
         if dataset in versions:
-            found += [ResolvableUse(use=replace(whole, version=known), at=at) for known in versions[dataset][1]]
+            found += [
+                ResolvableUse(use=at_version(whole, told[dataset], known), at=at) for known in versions[dataset][1]
+            ]
         else:
             found.append(ResolvableUse(use=whole, at=at))
     return tuple(found)

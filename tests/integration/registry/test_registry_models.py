@@ -272,3 +272,27 @@ async def test_training_data_is_named_as_any_version_is(services: Services, sale
 
     assert [use.snapshot_id for use in done.version.training_data] == [sales.first, sales.second, sales.third]
     assert await services.models.resolve("churn", NumberSelector(ref="latest")) == 1
+
+
+async def test_a_run_may_read_two_versions_of_a_table_for_two_reasons(services: Services, sales: Orders) -> None:
+    name = DatasetName.parse(SALES)
+    report = RunReport(
+        run_id=RUN,
+        pipeline_id="train",
+        status=RunStatus.SUCCESS,
+        started_at=datetime(2026, 2, 15, 10, tzinfo=UTC),
+        ended_at=datetime(2026, 2, 15, 11, tzinfo=UTC),
+        inputs=[
+            UsedVersion(dataset=name, at=str(sales.first)),
+            UsedVersion(dataset=name, at=str(sales.second), role=InputRole.TEST),
+            UsedVersion(dataset=name, at=str(sales.third), role=InputRole.TRAINING),
+        ],
+    )
+
+    run = await services.runs.record(report, by_ada())
+
+    assert {use.vertex.version: use.role for use in run.inputs} == {
+        str(sales.first): InputRole.INPUT,
+        str(sales.second): InputRole.TEST,
+        str(sales.third): InputRole.TRAINING,
+    }
