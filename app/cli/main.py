@@ -9,7 +9,21 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import changing, demo, doctor, impact, importing, lineage, reading, schema, serving, working
+from app.cli import (
+    changing,
+    demo,
+    doctor,
+    impact,
+    importing,
+    lineage,
+    models,
+    pipelines,
+    reading,
+    runs,
+    schema,
+    serving,
+    working,
+)
 from app.cli.output import print_error, print_failure
 from app.errors import AppError
 
@@ -36,12 +50,18 @@ for command in (
     changing.rollback,
     changing.undo,
     impact.impact,
+    models.models,
+    pipelines.pipelines,
+    runs.promote,
     doctor.doctor,
 ):
     app.command()(command)
 app.add_typer(demo.app, name="demo")
 app.add_typer(importing.app, name="import")
 app.add_typer(lineage.app, name="lineage")
+app.add_typer(models.app, name="model")
+app.add_typer(pipelines.app, name="pipeline")
+app.add_typer(runs.app, name="run")
 app.add_typer(schema.app, name="schema")
 
 
@@ -65,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments), prog_name="stratigraph", standalone_mode=False)
         sys.stdout.flush()
     except AppError as error:
-        print_error(error, as_json=as_json)
+        print_error(error, as_json=as_json, command=arguments[0] if arguments else "")
         return error.handling.exit_code
     except typer.TyperException as error:
         print_failure("USAGE", _usage_message(error), exit_code=error.exit_code, as_json=as_json)

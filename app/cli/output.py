@@ -21,9 +21,35 @@ HINTS: Mapping[str, str] = {
     "VERSION_NOT_FOUND": "Run `stratigraph snapshots NS.TABLE` to see the versions.",
     "TAG_NOT_FOUND": "Run `stratigraph snapshots NS.TABLE` to see the tags.",
     "SNAPSHOT_EXPIRED": "Run `stratigraph snapshots NS.TABLE` to see what is left.",
+    "MODEL_NOT_FOUND": "Run `stratigraph models` to see what there is.",
+    "PIPELINE_NOT_FOUND": "Run `stratigraph pipelines` to see what there is.",
     "BACKEND_UNAVAILABLE": "Run `stratigraph doctor` to see what is missing.",
     "INVALID_SETTING": "Run `stratigraph doctor` to see the settings in force; docs/settings.md explains each.",
     "COMMIT_STATE_UNKNOWN": "Look at the dataset before trying again.",
+}
+
+
+_REGISTRY_HINTS: Mapping[str, str] = {
+    "HEAD_MOVED": "Look where it is now, decide again, then retry.",
+    "TAG_EXISTS": "Use --move to point the tag to another version.",
+}
+# Where a version may be that of something else than a dataset.
+HINTS_OF_COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "model": {
+        **_REGISTRY_HINTS,
+        "VERSION_NOT_FOUND": "`stratigraph model show MODEL` shows the versions of a model, `stratigraph snapshots "
+        "NS.TABLE` those of a dataset.",
+        "TAG_NOT_FOUND": "Run `stratigraph model show MODEL` to see the tags.",
+    },
+    "pipeline": {
+        **_REGISTRY_HINTS,
+        "VERSION_NOT_FOUND": "Run `stratigraph pipeline show PIPELINE` to see the versions.",
+        "TAG_NOT_FOUND": "Run `stratigraph pipeline show PIPELINE` to see the tags.",
+    },
+    "run": {
+        "VERSION_NOT_FOUND": "`stratigraph pipeline show PIPELINE` shows the versions of a pipeline, `stratigraph "
+        "snapshots NS.TABLE` those of a dataset.",
+    },
 }
 
 
@@ -77,9 +103,9 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
 
 
-def print_error(error: AppError, *, as_json: bool) -> None:
-    """An expected error on stderr: message, hint, and where it is explained."""
-    hint = HINTS.get(error.code)
+def print_error(error: AppError, *, as_json: bool, command: str = "") -> None:
+    """An expected error of a command on stderr: message, hint, and where it is explained."""
+    hint = HINTS_OF_COMMANDS.get(command, {}).get(error.code) or HINTS.get(error.code)
     handling = error.handling
     if as_json:
         _print_error_json(

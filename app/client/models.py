@@ -8,17 +8,16 @@ from uuid import UUID
 
 from app.bootstrap import Services
 from app.client.arguments import text, whole_number
-from app.client.pages import all_entries
 from app.client.registry_arguments import Measure, Use, metrics_of, optional_text, uses_of, uuid_of, version_of
 from app.client.version_tags import VersionTagResult, VersionTags
 from app.domain.changes import ModelSubject
-from app.domain.models import Model, NewModelVersion
-from app.domain.pages import Page, PageRequest
+from app.domain.models import NewModelVersion
 from app.domain.roles import InputRole
 from app.errors import InvalidArgumentError
 from app.services.model_cards import ModelCard
 from app.services.model_registration import TrainingInput
 from app.services.registry_entries import ModelEntry, ModelVersionEntry
+from app.services.whole_lists import all_entries
 
 
 class ModelVersionResult(ModelVersionEntry):
@@ -38,20 +37,17 @@ class Models(VersionTags):
         """All models whose names begin so, by name."""
         name_prefix = text("prefix", prefix)
 
-        async def run(services: Services) -> list[ModelEntry]:
-            async def fetch(request: PageRequest) -> tuple[Page[Model], list[ModelEntry]]:
-                page = await services.models.page(request, name_prefix=name_prefix)
-                return page, await services.entries.model_page(page)
-
-            return await all_entries(fetch)
-
-        return self._call(run)
+        return self._call(
+            lambda services: all_entries(lambda request: services.entries.list_models(name_prefix, request))
+        )
 
     def list_model_versions(self, name: str) -> list[ModelVersionEntry]:
         """All versions of a model, newest first. Raises ModelNotFoundError with the closest names."""
         model = text("name", name)
 
-        return self._call(lambda services: all_entries(lambda request: services.entries.model_versions(model, request)))
+        return self._call(
+            lambda services: all_entries(lambda request: services.entries.list_model_versions(model, request))
+        )
 
     def get_model_version(self, name: str, version: int | str | None = None) -> ModelVersionEntry:
         """One version of a model.

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from app.bootstrap import Services
 from app.client.arguments import text, whole_number
-from app.client.pages import all_entries
 from app.client.registry_arguments import (
     Use,
     choice_of,
@@ -24,13 +23,14 @@ from app.client.registry_arguments import (
 from app.client.version_tags import VersionTagResult, VersionTags
 from app.domain.changes import PipelineSubject
 from app.domain.pages import Page, PageRequest
-from app.domain.pipelines import Pipeline, PipelineRun
+from app.domain.pipelines import PipelineRun
 from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
 from app.errors import InvalidArgumentError
 from app.services.pipelines import NewPipelineVersion
 from app.services.registry_entries import PipelineEntry, PipelineVersionEntry, RunEntry, run_entry
 from app.services.runs import RunReport, UsedVersion
+from app.services.whole_lists import all_entries
 
 
 class PipelineVersionResult(PipelineVersionEntry):
@@ -60,21 +60,16 @@ class Pipelines(VersionTags):
         """All pipelines whose ids begin so, by id."""
         id_prefix = text("prefix", prefix)
 
-        async def run(services: Services) -> list[PipelineEntry]:
-            async def fetch(request: PageRequest) -> tuple[Page[Pipeline], list[PipelineEntry]]:
-                page = await services.pipelines.page(request, id_prefix=id_prefix)
-                return page, await services.entries.pipeline_page(page)
-
-            return await all_entries(fetch)
-
-        return self._call(run)
+        return self._call(
+            lambda services: all_entries(lambda request: services.entries.list_pipelines(id_prefix, request))
+        )
 
     def list_pipeline_versions(self, pipeline_id: str) -> list[PipelineVersionEntry]:
         """All versions of a pipeline, newest first, with DAG and code. Raises PipelineNotFoundError."""
         which = text("pipeline_id", pipeline_id)
 
         return self._call(
-            lambda services: all_entries(lambda request: services.entries.pipeline_versions(which, request))
+            lambda services: all_entries(lambda request: services.entries.list_pipeline_versions(which, request))
         )
 
     def get_pipeline_version(self, pipeline_id: str, version: int | str | None = None) -> PipelineVersionEntry:

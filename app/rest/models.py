@@ -33,8 +33,8 @@ async def answer_models(request: Request) -> Response:
     """A page of models by name."""
     query = read_query(request, LIST_PARAMETERS)
     services: Services = request.app.state.services
-    page = await services.models.page(read_page(query), name_prefix=query.get("prefix", ""))
-    return page_response(request, query, page, "models", await services.entries.model_page(page))
+    page, entries = await services.entries.list_models(query.get("prefix", ""), read_page(query))
+    return page_response(request, query, page, "models", entries)
 
 
 async def answer_model(request: Request) -> Response:
@@ -48,7 +48,7 @@ async def answer_model_versions(request: Request) -> Response:
     """A page of versions, newest first."""
     query = read_query(request, PAGE_PARAMETERS)
     services: Services = request.app.state.services
-    page, entries = await services.entries.model_versions(request.path_params["name"], read_page(query))
+    page, entries = await services.entries.list_model_versions(request.path_params["name"], read_page(query))
     return page_response(request, query, page, "versions", entries)
 
 

@@ -45,8 +45,8 @@ async def answer_pipelines(request: Request) -> Response:
     """A page of pipelines by id."""
     query = read_query(request, LIST_PARAMETERS)
     services: Services = request.app.state.services
-    page = await services.pipelines.page(read_page(query), id_prefix=query.get("prefix", ""))
-    return page_response(request, query, page, "pipelines", await services.entries.pipeline_page(page))
+    page, entries = await services.entries.list_pipelines(query.get("prefix", ""), read_page(query))
+    return page_response(request, query, page, "pipelines", entries)
 
 
 async def answer_pipeline(request: Request) -> Response:
@@ -60,7 +60,7 @@ async def answer_pipeline_versions(request: Request) -> Response:
     """A page of versions, newest first, without DAG and code."""
     query = read_query(request, PAGE_PARAMETERS)
     services: Services = request.app.state.services
-    page, entries = await services.entries.pipeline_versions(request.path_params["pipeline_id"], read_page(query))
+    page, entries = await services.entries.list_pipeline_versions(request.path_params["pipeline_id"], read_page(query))
     return page_response(request, query, page, "versions", [_without(entry, _LEFT_OUT_OF_LISTS) for entry in entries])
 
 

@@ -26,7 +26,7 @@ async def answer_version_tags(request: Request) -> Response:
     """A page of the tags of a model or pipeline, by name."""
     query = read_query(request, PAGE_PARAMETERS)
     services: Services = request.app.state.services
-    page, entries = await services.entries.tag_page(_subject(request), read_page(query))
+    page, entries = await services.entries.list_tags(_subject(request), read_page(query))
     return page_response(request, query, page, "tags", entries)
 
 

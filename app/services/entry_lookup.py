@@ -41,10 +41,11 @@ class EntryLookup:
         """A model. Raises ModelNotFoundError."""
         return model_entry(await self.models.get(name), await self.models.latest_numbers([name]))
 
-    async def model_page(self, page: Page[Model]) -> list[ModelEntry]:
-        """The models of a page."""
+    async def list_models(self, prefix: str, request: PageRequest) -> tuple[Page[Model], list[ModelEntry]]:
+        """A page of the models whose names begin so, by name. Raises InvalidPageError."""
+        page = await self.models.page(request, name_prefix=prefix)
         latest = await self.models.latest_numbers([model.name for model in page.items])
-        return [model_entry(model, latest) for model in page.items]
+        return page, [model_entry(model, latest) for model in page.items]
 
     async def model_version(self, name: str, at: NumberSelector | str | None) -> ModelVersionEntry:
         """A version. Raises as `Models.get_version`."""
@@ -54,7 +55,7 @@ class EntryLookup:
         """The entry of a version that is at hand."""
         return model_version_entry(version, await self._tags_of(ModelSubject(name=version.model)))
 
-    async def model_versions(
+    async def list_model_versions(
         self, name: str, request: PageRequest
     ) -> tuple[Page[ModelVersion], list[ModelVersionEntry]]:
         """A page of versions, newest first. Raises ModelNotFoundError, InvalidPageError."""
@@ -67,10 +68,11 @@ class EntryLookup:
         """A pipeline. Raises PipelineNotFoundError."""
         return pipeline_entry(await self.pipelines.get(pipeline_id), await self.pipelines.latest_numbers([pipeline_id]))
 
-    async def pipeline_page(self, page: Page[Pipeline]) -> list[PipelineEntry]:
-        """The pipelines of a page."""
+    async def list_pipelines(self, prefix: str, request: PageRequest) -> tuple[Page[Pipeline], list[PipelineEntry]]:
+        """A page of the pipelines whose ids begin so, by id. Raises InvalidPageError."""
+        page = await self.pipelines.page(request, id_prefix=prefix)
         latest = await self.pipelines.latest_numbers([pipeline.pipeline_id for pipeline in page.items])
-        return [pipeline_entry(pipeline, latest) for pipeline in page.items]
+        return page, [pipeline_entry(pipeline, latest) for pipeline in page.items]
 
     async def pipeline_version(self, pipeline_id: str, at: NumberSelector | str | None) -> PipelineVersionEntry:
         """A version. Raises as `Pipelines.get_version`."""
@@ -81,7 +83,7 @@ class EntryLookup:
         subject = PipelineSubject(pipeline_id=version.pipeline_id)
         return pipeline_version_entry(version, await self._tags_of(subject))
 
-    async def pipeline_versions(
+    async def list_pipeline_versions(
         self, pipeline_id: str, request: PageRequest
     ) -> tuple[Page[PipelineVersion], list[PipelineVersionEntry]]:
         """A page of versions, newest first. Raises PipelineNotFoundError, InvalidPageError."""
@@ -90,7 +92,7 @@ class EntryLookup:
         tags = await self._tags_of(PipelineSubject(pipeline_id=pipeline_id))
         return page, [pipeline_version_entry(version, tags) for version in page.items]
 
-    async def tag_page(
+    async def list_tags(
         self, subject: RegistrySubject, request: PageRequest
     ) -> tuple[Page[VersionTag], list[VersionTagEntry]]:
         """A page of the tags of a model or pipeline, by name.

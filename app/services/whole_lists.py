@@ -14,6 +14,13 @@ async def all_entries(
     fetch: Callable[[PageRequest], Awaitable[tuple[Page[Any], Sequence[Entry]]]], *, limit: int | None = None
 ) -> list[Entry]:
     """The entries of all pages in order; with `limit`, at most so many."""
+    return (await counted_entries(fetch, limit=limit))[0]
+
+
+async def counted_entries(
+    fetch: Callable[[PageRequest], Awaitable[tuple[Page[Any], Sequence[Entry]]]], *, limit: int | None = None
+) -> tuple[list[Entry], int]:
+    """As `all_entries`, and how many there are in all."""
     found: list[Entry] = []
     after: str | None = None
     while True:
@@ -21,5 +28,5 @@ async def all_entries(
         page, entries = await fetch(PageRequest(first=size, after=after))
         found += entries
         if not page.has_next or len(found) == limit:
-            return found
+            return found, page.total
         after = page.cursors[-1]

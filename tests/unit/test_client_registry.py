@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 
 from app.client import IcebergCatalog
-from app.client.pages import all_entries
 from app.domain.pages import Page, PageRequest
 from app.errors import (
     AppError,
@@ -30,6 +29,7 @@ from app.errors import (
     TagNotFoundError,
     VersionNotFoundError,
 )
+from app.services.whole_lists import all_entries
 from tests.lake_fixtures import own_lake, shared_lake
 from tests.lake_tables import ORDERS, SmallLake
 
