@@ -325,7 +325,8 @@ def _print_version(entry: ModelVersionEntry) -> None:
         print_line(f"Metric {metric['name']}: {metric['value']}{better}")
     _print_parameters(entry["parameters"])
     for use in entry["training_data"]:
-        print_line(f"{use['role'].capitalize()} data: {use['dataset']} @ {use['snapshot_id']}")
+        inferred = " (inferred)" if use["inferred"] else ""
+        print_line(f"{use['role'].capitalize()} data: {use['dataset']} @ {use['snapshot_id']}{inferred}")
 
 
 def _print_parameters(parameters: dict[str, Any]) -> None:

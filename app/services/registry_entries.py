@@ -26,11 +26,12 @@ class MetricEntry(TypedDict):
 
 
 class UseEntry(TypedDict):
-    """A version of a dataset, and what it was used for."""
+    """A version of a dataset, and what it was used for; inferred where nobody told the version, but only the time."""
 
     dataset: str
     snapshot_id: str
     role: str
+    inferred: bool
 
 
 class ModelEntry(TypedDict):
@@ -164,7 +165,9 @@ def model_version_entry(version: ModelVersion, tags: Iterable[VersionTag]) -> Mo
 
 def use_entry(use: VersionUse) -> UseEntry:
     """The entry of a use."""
-    return UseEntry(dataset=str(use.dataset), snapshot_id=str(use.snapshot_id), role=use.role.value)
+    return UseEntry(
+        dataset=str(use.dataset), snapshot_id=str(use.snapshot_id), role=use.role.value, inferred=use.is_inferred
+    )
 
 
 def pipeline_entry(pipeline: Pipeline, latest: Mapping[str, int]) -> PipelineEntry:

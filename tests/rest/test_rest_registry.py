@@ -51,8 +51,8 @@ def test_a_version_is_registered_and_read_back(own_api: TestClient, own_lake: Sm
     assert answer["warnings"] == [] and answer["change_id"]
     assert (version["model"], version["number"], version["label"], version["created_by"]) == ("churn", 1, "v1", "zoë")
     assert version["training_data"] == [
-        {"dataset": ORDERS, "snapshot_id": str(own_lake.orders.second), "role": "TRAINING"},
-        {"dataset": ORDERS, "snapshot_id": str(own_lake.orders.first), "role": "TEST"},
+        {"dataset": ORDERS, "snapshot_id": str(own_lake.orders.second), "role": "TRAINING", "inferred": False},
+        {"dataset": ORDERS, "snapshot_id": str(own_lake.orders.first), "role": "TEST", "inferred": False},
     ]
     assert version["metrics"] == [
         {"name": "auc", "value": 0.91, "higher_is_better": None},

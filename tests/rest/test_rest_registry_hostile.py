@@ -331,3 +331,15 @@ def test_json_is_read_as_it_is_written() -> None:
     assert parse_json(
         b'\xef\xbb\xbf{"a": [18446744073709551615, -9223372036854775808, 0.1, true, null, "\\u00e9"]}'
     ) == {"a": [2**64 - 1, -(2**63), 0.1, True, None, "é"]}
+
+
+@pytest.mark.parametrize("uri", ["", " ", "/nowhere", "ftp://host/x", "s3://", "file:///etc/", "no uri", "x" * 3000])
+def test_a_place_that_takes_no_artifacts_is_refused(own_api: TestClient, uri: str) -> None:
+    own_api.post(f"{MODELS}/churn/versions", json={"artifact_uri": "file:///tmp/none/model.bin"})
+
+    response = own_api.post(f"{MODELS}/churn/versions/1/archive", json={"cold_storage_uri": uri})
+
+    problem = response.json()
+    assert 400 <= response.status_code < 500, problem
+    assert problem.get("argument", "cold_storage_uri") == "cold_storage_uri"
+    assert own_api.get(f"{MODELS}/churn/versions/1").json()["archived_at"] is None
