@@ -7,8 +7,8 @@ import math
 from app.domain.names import is_storable
 
 MAX_NESTING = 64
-# Signed or unsigned: what both the database driver and the answers write digit by digit.
-LEAST_INTEGER, GREATEST_INTEGER = -(2**63), 2**64 - 1
+# What the database's driver and the answers write digit by digit.
+LEAST_INTEGER, GREATEST_INTEGER = -(2**63), 2**63 - 1
 NO_INTEGER = "the number has more than 64 bits; write it as a text"
 NO_NUMBER = "NaN and infinity are no numbers of JSON"
 NO_TEXT = "a text in it has a NUL or a lone surrogate, which no database can keep"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
-from app.domain.json_values import GREATEST_INTEGER, MAX_NESTING, find_fault, pointer_step
+from app.domain.json_values import GREATEST_INTEGER, LEAST_INTEGER, MAX_NESTING, find_fault, pointer_step
 from app.errors import BodyTooLargeError, InvalidBodyError
 from app.rest.problems import HttpProblemError
 
@@ -24,7 +24,7 @@ JSON_TYPE = re.compile(r"application/([\w.-]+\+)?json")
 INLINE_BYTES = 64 * 1024
 # Large bodies take many times their size as values: a few at once, and the others wait.
 LARGE_AT_ONCE = 2
-_MAX_INTEGER_CHARS = len(str(GREATEST_INTEGER))
+_MAX_INTEGER_CHARS = len(str(LEAST_INTEGER))
 _REASONS = {
     "missing": "it is missing",
     "string_type": "a text is needed",

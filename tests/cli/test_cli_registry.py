@@ -208,7 +208,7 @@ def test_long_lists_say_that_there_is_more(cli: Cli, own_lake: SmallLake) -> Non
         (("model", "register", "m", "--metric", "a=1", "--metric", "a=2"), 2, "INVALID_ARGUMENT", "--metric"),
         (("model", "register", "m", "--param", "depth"), 2, "INVALID_ARGUMENT", "--param"),
         (("model", "register", "m", "--param", "a=1", "--param", "a=2"), 2, "INVALID_ARGUMENT", "--param"),
-        (("model", "register", "m", "--param", f"a={2**64}"), 2, "INVALID_ARGUMENT", "--param"),
+        (("model", "register", "m", "--param", f"a={2**63}"), 2, "INVALID_ARGUMENT", "--param"),
         (("model", "register", "m", "--param", "a=NaN"), 2, "INVALID_ARGUMENT", "--param"),
         (("model", "register", "m", "--param", 'a={"b": 1, "b": 2}'), 2, "INVALID_ARGUMENT", "--param"),
         (("model", "register", "m", "--param", "a=\udcff"), 2, "INVALID_ARGUMENT", "--param"),

@@ -51,7 +51,7 @@ HOSTILE: list[tuple[str, bytes, str, str]] = [
     ("NaN", b'{"metrics": [{"name": "auc", "value": NaN}]}', "/metrics/0/value", "NaN and infinity"),
     ("infinity", b'{"parameters": {"a": [-Infinity]}}', "/parameters/a/0", "NaN and infinity"),
     ("beyond doubles", b'{"parameters": {"a": 1e400}}', "/parameters/a", "NaN and infinity"),
-    ("beyond 64 bits", b'{"parameters": {"a": 18446744073709551616}}', "/parameters/a", "more than 64 bits"),
+    ("beyond 64 bits", b'{"parameters": {"a": 9223372036854775808}}', "/parameters/a", "more than 64 bits"),
     ("thousands of digits", b'{"parameters": {"a": ' + b"9" * 10_000 + b"}}", "/parameters/a", "more than 64 bits"),
     ("NUL", b'{"framework": "a\\u0000"}', "/framework", "NUL or a lone surrogate"),
     ("lone surrogate", b'{"parameters": {"a/b": "\\ud800"}}', "/parameters/a~1b", "NUL or a lone surrogate"),
@@ -227,9 +227,9 @@ def test_methods_that_are_allowed_are_told(client: TestClient) -> None:
         ),
         (
             "version beyond any",
-            {"pipeline_id": "nightly/known", "version_number": 2**63},
+            {"pipeline_id": "nightly/known", "version_number": 2**40},
             "INVALID_REFERENCE",
-            ("ref", str(2**63)),
+            ("ref", str(2**40)),
         ),
         ("empty pipeline", {"pipeline_id": " "}, "INVALID_NAME", ("kind", "pipeline")),
         ("dataset", used("sales.order", "latest"), "DATASET_NOT_FOUND", ("dataset", "sales.order")),
@@ -329,8 +329,8 @@ def test_large_bodies_are_read_too(client: TestClient) -> None:
 
 def test_json_is_read_as_it_is_written() -> None:
     assert parse_json(
-        b'\xef\xbb\xbf{"a": [18446744073709551615, -9223372036854775808, 0.1, true, null, "\\u00e9"]}'
-    ) == {"a": [2**64 - 1, -(2**63), 0.1, True, None, "é"]}
+        b'\xef\xbb\xbf{"a": [9223372036854775807, -9223372036854775808, 0.1, true, null, "\\u00e9"]}'
+    ) == {"a": [2**63 - 1, -(2**63), 0.1, True, None, "é"]}
 
 
 @pytest.mark.parametrize("uri", ["", " ", "/nowhere", "ftp://host/x", "s3://", "file:///etc/", "no uri", "x" * 3000])

@@ -233,7 +233,7 @@ def record(c: IcebergCatalog, **changes: Any) -> None:
         ("parameters", lambda c: c.register_model_version("m", parameters=[1])),
         ("parameters", lambda c: c.register_model_version("m", parameters={1: 2})),
         ("parameters", lambda c: c.register_model_version("m", parameters={"a": Decimal(1)})),
-        ("parameters", lambda c: c.register_model_version("m", parameters={"a": {"b": 2**64}})),
+        ("parameters", lambda c: c.register_model_version("m", parameters={"a": {"b": 2**63}})),
         ("training_data", lambda c: c.register_model_version("m", training_data=ORDERS)),
         ("training_data", lambda c: c.register_model_version("m", training_data=[5])),
         ("training_data", lambda c: c.register_model_version("m", training_data=[{"at": "latest"}])),

@@ -38,16 +38,16 @@ def nested(levels: int) -> Any:
 @pytest.mark.parametrize(
     ("case", "value", "told"),
     [
-        ("too long an integer", 2**64, "/a: the number has more than 64 bits"),
-        ("too low an integer", -(2**63) - 1, "/a: the number has more than 64 bits"),
+        ("too long an integer", 2**63, "/a: .*64 bits"),
+        ("too low an integer", -(2**63) - 1, "/a: .*64 bits"),
         ("NaN", float("nan"), "/a: NaN"),
         ("infinity within", {"b": [float("inf")]}, "/a/b/0: NaN"),
-        ("NUL", "x\x00", "/a: a text in it has a NUL"),
-        ("lone surrogate", ["\ud800"], "/a/0: a text in it"),
-        ("lone surrogate in a name", {"\ud800": 1}, "/a: a text in it"),
+        ("NUL", "x\x00", "/a: .*NUL"),
+        ("lone surrogate", ["\ud800"], "/a/0: .*surrogate"),
+        ("lone surrogate in a name", {"\ud800": 1}, "/a: .*surrogate"),
         ("nested", nested(100), "nested deeper"),
         ("large", "x" * MAX_PARAMETERS_BYTES, "bytes"),
-        ("no JSON", datetime(2026, 1, 1, tzinfo=UTC), "/a: JSON has no datetime"),
+        ("no JSON", datetime(2026, 1, 1, tzinfo=UTC), "/a: .*JSON"),
     ],
 )
 async def test_parameters_that_cannot_be_kept_are_refused(
@@ -65,7 +65,7 @@ async def test_parameters_that_cannot_be_kept_are_refused(
 
 
 async def test_integers_of_64_bits_are_kept_digit_by_digit(services: Services, sales: Orders) -> None:
-    parameters = {"least": -(2**63), "greatest": 2**64 - 1}
+    parameters = {"least": -(2**63), "greatest": 2**63 - 1}
 
     done = await services.registration.register(churn(parameters=parameters), [], by_ada())
 
@@ -102,15 +102,16 @@ async def test_a_time_that_is_none_is_refused(services: Services, case: str, sta
 async def test_a_repeated_tag_request_is_the_same_though_latest_is_another_number(services: Services) -> None:
     subject = ModelSubject(name="churn")
     await services.registration.register(churn(), [], by_ada())
-    tagging = services.version_tagging
-    first = await tagging.create(subject, "serving", 1, by_ada(key="k"), asked="latest")
+    tagging = services.tagging
+    first = await tagging.put(subject, "serving", None, by_ada(key="k"))
     await services.registration.register(churn(), [], by_ada())
 
-    again = await tagging.create(subject, "serving", 2, by_ada(key="k"), asked="latest")
+    again = await tagging.put(subject, "serving", "latest", by_ada(key="k"))
 
     assert again == first
     with pytest.raises(IdempotencyKeyReusedError):
-        await tagging.create(subject, "serving", 2, by_ada(key="k"), asked="2")
-    moved = await tagging.move(subject, "serving", 2, by_ada(key="m"), expected=1, asked="latest")
+        await tagging.put(subject, "serving", "2", by_ada(key="k"))
+    moved = await tagging.put(subject, "serving", None, by_ada(key="m"), move=True, expected=1)
     await services.registration.register(churn(), [], by_ada())
-    assert await tagging.move(subject, "serving", 3, by_ada(key="m"), expected=1, asked="latest") == moved
+    assert moved.tag.number == 2
+    assert await tagging.put(subject, "serving", None, by_ada(key="m"), move=True, expected=1) == moved
