@@ -25,8 +25,8 @@ MAX_TASKS = 5_000
 MAX_EDGES = 20_000
 MAX_NESTING = 32
 MAX_CANONICAL_BYTES = 4 * 1024 * 1024
-# A double ends at 2^1024, and longer integers take Python time that grows with the square of their length.
-_MAX_INTEGER_BITS = 1024
+# What is kept and shown is the document as it was given, and the JSON of the database's driver has 64 bits.
+_INTEGERS = range(-(2**63), 2**63)
 # What is compared with a slip of the pen: looking for what is close takes time with the square of the lengths.
 _MAX_COMPARED_TASKS, _MAX_COMPARED_CHARS = 1_000, 64
 _SHOWN_TASKS = 10
@@ -196,12 +196,12 @@ def _normalised(value: JsonValue, pointer: str, depth: int) -> JsonValue:
 
 def _number(value: float, pointer: str) -> int | float:
     if isinstance(value, int):
-        if value.bit_length() > _MAX_INTEGER_BITS:
-            raise InvalidDagError(pointer, "the number has too many digits")
+        if value not in _INTEGERS:
+            raise InvalidDagError(pointer, "the number has too many digits: more than 64 bits; write it as a text")
         return value
     if not math.isfinite(value):
         raise InvalidDagError(pointer, "NaN and infinity are no numbers of JSON")
-    return int(value) if value.is_integer() else value
+    return int(value) if value.is_integer() and int(value) in _INTEGERS else value
 
 
 def _storable(text: str, pointer: str) -> str:

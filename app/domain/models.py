@@ -11,7 +11,6 @@ from datetime import datetime
 from uuid import UUID
 
 from app.domain.changes import Actor
-from app.domain.json_values import find_fault
 from app.domain.names import is_storable
 from app.domain.uses import VersionUse
 from app.errors import InvalidArgumentError, InvalidNameError, JsonValue
@@ -22,6 +21,9 @@ MAX_URI_CHARS = 2_000
 MAX_METRICS = 1_000
 MAX_TRAINING_DATA = 200
 MAX_PARAMETERS_BYTES = 1_000_000
+MAX_PARAMETERS_NESTING = 32
+# What the database's numbers are read back as without loss.
+_INTEGERS = range(-(2**63), 2**63)
 
 # What is better low, by the words in its name (`val_rmse`, `p95_latency_ms`). All else is taken for better high.
 _LOWER_IS_BETTER = frozenset(
@@ -126,8 +128,8 @@ def check_new_version(new: NewModelVersion, training: Sequence[VersionUse] = ())
         check_text(argument, text, limit)
     if new.artifact_uri is not None and (not new.artifact_uri.strip() or not new.artifact_uri.isprintable()):
         raise InvalidArgumentError("artifactUri", "a URI of printable characters is needed")
-    check_metrics(new.metrics)
     check_parameters(new.parameters)
+    check_metrics(new.metrics)
     if len(training) > MAX_TRAINING_DATA:
         raise InvalidArgumentError("trainingData", f"{len(training)} entries, at most {MAX_TRAINING_DATA} are taken")
     seen: set[tuple[UUID, int, str]] = set()
@@ -140,14 +142,36 @@ def check_new_version(new: NewModelVersion, training: Sequence[VersionUse] = ())
         seen.add(key)
 
 
-def check_parameters(parameters: Mapping[str, JsonValue]) -> None:
-    """That parameters are JSON that can be kept. Raises InvalidArgumentError."""
-    if (fault := find_fault(dict(parameters))) is not None:
-        pointer, reason = fault
-        raise InvalidArgumentError("parameters", f"{pointer[:300]}: {reason}" if pointer else reason)
-    size_bytes = len(json.dumps(dict(parameters), ensure_ascii=False).encode())
-    if size_bytes > MAX_PARAMETERS_BYTES:
-        raise InvalidArgumentError("parameters", f"they take {size_bytes} bytes, at most {MAX_PARAMETERS_BYTES} do")
+def check_parameters(parameters: JsonValue | Mapping[str, JsonValue]) -> None:
+    """That the parameters are a JSON object that can be kept, and read back as it was.
+
+    Raises:
+        InvalidArgumentError: they are none, or too large or nested too deeply; with the JSON pointer of a value in them
+            that no database can keep.
+    """
+    if not isinstance(parameters, Mapping):
+        raise InvalidArgumentError("parameters", 'an object is needed, such as {"depth": 3}')
+    # A list of its own, and not recursion: what is nested a thousand levels deep is to be refused, not to be a crash.
+    pending: list[tuple[str, int, object]] = [("", 1, parameters)]
+    while pending:
+        pointer, depth, value = pending.pop()
+        if isinstance(value, (Mapping, list)) and depth > MAX_PARAMETERS_NESTING:
+            raise _bad_parameter(pointer, f"it is nested deeper than {MAX_PARAMETERS_NESTING} levels")
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                if not isinstance(key, str) or not is_storable(key):
+                    raise _bad_parameter(pointer, "a name in it has a NUL or a lone surrogate")
+                step = key.replace("~", "~0").replace("/", "~1")
+                pending.append((f"{pointer}/{step}", depth + 1, item))
+        elif isinstance(value, list):
+            pending += [(f"{pointer}/{place}", depth + 1, item) for place, item in enumerate(value)]
+        else:
+            _check_parameter(pointer, value)
+    size = len(json.dumps(dict(parameters), ensure_ascii=False, separators=(",", ":")).encode())
+    if size > MAX_PARAMETERS_BYTES:
+        raise InvalidArgumentError(
+            "parameters", f"they take {size} bytes as JSON, at most {MAX_PARAMETERS_BYTES} are kept"
+        )
 
 
 def check_metrics(metrics: Sequence[Metric]) -> None:
@@ -187,6 +211,26 @@ def guess_higher_is_better(metric: str) -> bool:
 def sorted_metrics(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
     """Metrics by name."""
     return tuple(sorted(metrics, key=lambda metric: metric.name))
+
+
+def _check_parameter(pointer: str, value: object) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        if not is_storable(value):
+            raise _bad_parameter(pointer, "it has a NUL or a lone surrogate")
+    elif isinstance(value, int):
+        if value not in _INTEGERS:
+            raise _bad_parameter(pointer, "it is a whole number beyond 64 bits; write it as a text")
+    elif not isinstance(value, float):
+        raise _bad_parameter(pointer, "it is no JSON value")
+    elif not math.isfinite(value):
+        raise _bad_parameter(pointer, "NaN and infinity are no numbers of JSON; write them as texts")
+
+
+def _bad_parameter(pointer: str, reason: str) -> InvalidArgumentError:
+    shown = pointer if len(pointer) <= 200 else pointer[:197] + "..."
+    return InvalidArgumentError("parameters", f"{shown or 'the whole'}: {reason}")
 
 
 def _check_name(kind: str, name: str, *, forbidden: str) -> str:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from app.domain.dag_cycles import find_cycle
 from app.domain.dags import parse_dag, parse_dag_text
+from tests.strategies import int64s
 
 MODERATE = settings(max_examples=150, deadline=None)
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
 ids = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6)
 values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts),
+    st.one_of(st.none(), st.booleans(), int64s, st.floats(allow_nan=False, allow_infinity=False), texts),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
     max_leaves=8,
 )

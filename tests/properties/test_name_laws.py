@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.history import History
-from app.domain.names import DatasetName
+from app.domain.names import DatasetName, escape_key, unescape_key
 from app.domain.schemas import describe_change
 from app.domain.tags import check_ref_name, find_convention, find_protection, warnings_for
 from app.domain.versions import (
@@ -76,3 +76,11 @@ def test_description_is_empty_exactly_where_the_fields_agree(before, after):
     went = {number for number, *_ in before} - {number for number, *_ in after}
     assert sum(phrase.startswith("adds ") for phrase in phrases) == len(came)
     assert sum(phrase.startswith("drops ") for phrase in phrases) == len(went)
+
+
+@given(st.text())
+def test_a_text_comes_back_from_a_key(text: str) -> None:
+    escaped = escape_key(text)
+
+    assert not set("|@") & set(escaped)
+    assert unescape_key(escaped) == text

@@ -72,6 +72,8 @@ def test_dag_is_parsed_and_its_canonical_text_gives_it_again(case: str, document
         ("no number", {"tasks": [{"id": "a", "x": {"y": float("nan")}}]}, "/tasks/0/x/y", "NaN"),
         ("infinite", {"tasks": [{"id": "a", "x": float("-inf")}]}, "/tasks/0/x", "infinity"),
         ("enormous", {"tasks": [{"id": "a", "x": 10**400}]}, "/tasks/0/x", "digits"),
+        ("beyond 64 bits", {"tasks": [{"id": "a", "x": {"y": 2**63}}]}, "/tasks/0/x/y", "64 bits"),
+        ("far below", {"tasks": [{"id": "a", "x": -(2**63) - 1}]}, "/tasks/0/x", "64 bits"),
         ("deep", {"tasks": [{"id": "a", "x": nested(MAX_NESTING)}]}, "/tasks/0/x" + "/0" * 31, "deeper"),
         ("edge that is a text", {"tasks": [], "edges": ["ab"]}, "/edges/0", "list of two"),
         ("edge of three", dag_of("abc", "abc"), "/edges/0", "list of two"),
