@@ -8,6 +8,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from app.lineage.openlineage.nodes import Node, shortened
 
 FUTURE = timedelta(days=1)
+# The first and the last instant that Python knows are infinity to the database's driver.
+FIRST, LAST = (
+    datetime.min.replace(microsecond=1, tzinfo=UTC),
+    datetime.max.replace(microsecond=999_998, tzinfo=UTC),
+)
 
 # Java writes the zone's name behind the offset, and leaves out seconds that are zero.
 _TIME = re.compile(
@@ -33,6 +38,7 @@ def read_time(node: Node, now: datetime | None) -> datetime:
         instant = local.replace(tzinfo=_zone(match["zone"])).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         node.fail(f"{shortened(text)} is not a time: {error}")
+    instant = min(max(instant, FIRST), LAST)
     if match["zone"] is None:
         node.warn("the time has no zone; it was taken as UTC")
     if now is not None and instant > now + FUTURE:
