@@ -23,6 +23,7 @@ from app.errors.base import (
     TooLarge,
     Unavailable,
     Unsupported,
+    placed,
 )
 from app.errors.conflicts import (
     ArtifactChangedError,
@@ -149,6 +150,7 @@ __all__ = [
     "UnsupportedTableError",
     "VersionNotFoundError",
     "concrete_errors",
+    "placed",
 ]
 
 

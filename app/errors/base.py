@@ -6,7 +6,8 @@ REST and the command line show the same facts. Each has a heading of its code in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -61,6 +62,8 @@ class AppError(Exception):
 
     category: ClassVar[Category]
     code: ClassVar[str]
+    # Which part of the request it is about, from its argument on: `("trainingData", "0")`. Empty where that is plain.
+    place: tuple[str, ...] = ()
 
     def __init__(self, message: str, **fields: JsonValue) -> None:
         # What a user typed is told back, and JSON and argv can spell lone surrogates, which no UTF-8 answer can carry.
@@ -143,6 +146,16 @@ class StateUnknown(AppError):
     """The catalog did not say whether the change took place; do not repeat it blindly."""
 
     category = Category.STATE_UNKNOWN
+
+
+@contextlib.contextmanager
+def placed(*place: str | int) -> Iterator[None]:
+    """For what is done for one part of a request: an error that comes of it tells of which, in its `place`."""
+    try:
+        yield
+    except AppError as error:
+        error.place = (*map(str, place), *error.place)
+        raise
 
 
 def _encodable(text: str) -> str:

@@ -17,10 +17,19 @@ from app.domain.uses import VersionUse
 from app.postgres.pool import translated
 from app.registry.facts import Transaction
 from app.registry.model_rows import MODEL_COLUMNS, VERSION_COLUMNS, metrics_to_json, to_model, to_version
-from app.registry.paging import find_page
+from app.registry.paging import Listing, find_page, find_pages, storable_prefix
 from app.telemetry.tracing import span
 
-MODELS_CURSOR, VERSIONS_CURSOR = "models", "model-versions"
+_MODELS = Listing(cursor_kind="models", columns=MODEL_COLUMNS, table="models", key="name", to_item=to_model)
+_VERSIONS = Listing(
+    cursor_kind="model-versions",
+    columns=VERSION_COLUMNS,
+    table="model_versions v",
+    owner=("v.model",),
+    key="number",
+    is_descending=True,
+    to_item=to_version,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +67,7 @@ class ModelStore:
         """Models by name. Raises InvalidPageError."""
         with span("postgres.list_models"):
             return await find_page(
-                self._pool,
-                request,
-                cursor_kind=MODELS_CURSOR,
-                select=f"SELECT {MODEL_COLUMNS} FROM models WHERE starts_with(name, $1)",
-                count="SELECT count(*) FROM models WHERE starts_with(name, $1)",
-                arguments=[name_prefix if is_storable(name_prefix) else ""],
-                key="name",
-                to_item=to_model,
+                self._pool, _MODELS, request, where="starts_with(name, $1)", arguments=[storable_prefix(name_prefix)]
             )
 
     async def find_versions(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], ModelVersion]:
@@ -92,27 +94,24 @@ class ModelStore:
             )
         return {row["model"]: row["number"] for row in rows}
 
-    async def page_versions(self, model: str, request: PageRequest) -> Page[ModelVersion]:
-        """Versions of a model, newest first. Raises InvalidPageError."""
-        with span("postgres.list_model_versions"):
-            return await find_page(
-                self._pool,
-                request,
-                cursor_kind=VERSIONS_CURSOR,
-                select=f"SELECT {VERSION_COLUMNS} FROM model_versions v WHERE v.model = $1",
-                count="SELECT count(*) FROM model_versions v WHERE v.model = $1",
-                arguments=[model],
-                key="number",
-                is_descending=True,
-                to_item=to_version,
-            )
+    async def pages_of_versions(self, models: Sequence[str], request: PageRequest) -> dict[str, Page[ModelVersion]]:
+        """Versions of each of these models, newest first; two statements for all. Raises InvalidPageError."""
+        with span("postgres.list_model_versions", count=len(models)):
+            pages = await find_pages(self._pool, _VERSIONS, [(model,) for model in models], request)
+        return {model: page for (model,), page in pages.items()}
 
-    async def history(self, model: str) -> dict[int, datetime]:
-        """When each version was made."""
-        with span("postgres.model_history"):
+    async def histories(self, models: Sequence[str]) -> dict[str, dict[int, datetime]]:
+        """When each version of each of these was made, in one statement."""
+        with span("postgres.model_histories", count=len(models)):
             async with translated():
-                rows = await self._pool.fetch("SELECT number, created_at FROM model_versions WHERE model = $1", model)
-        return {row["number"]: row["created_at"] for row in rows}
+                rows = await self._pool.fetch(
+                    "SELECT model, number, created_at FROM model_versions WHERE model = ANY($1)",
+                    [model for model in models if is_storable(model)],
+                )
+        found: dict[str, dict[int, datetime]] = {model: {} for model in models}
+        for row in rows:
+            found[row["model"]][row["number"]] = row["created_at"]
+        return found
 
     async def trained_on(self, snapshots: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], list[tuple[str, int]]]:
         """The model versions that each snapshot was used for, in whatever role; in one statement."""

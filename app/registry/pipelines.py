@@ -15,10 +15,9 @@ from app.domain.pipelines import Pipeline, PipelineVersion
 from app.errors import JsonValue
 from app.postgres.pool import translated
 from app.registry.facts import Transaction
-from app.registry.paging import find_page
+from app.registry.paging import Listing, find_page, find_pages, storable_prefix
 from app.telemetry.tracing import span
 
-PIPELINES_CURSOR, VERSIONS_CURSOR = "pipelines", "pipeline-versions"
 _PIPELINE = "pipeline_id, name, description, created_at"
 _VERSION = "pipeline_id, number, created_at, created_by, reason, dag, dag_digest, code, code_hash, git_commit"
 
@@ -55,13 +54,10 @@ class PipelineStore:
         with span("postgres.list_pipelines"):
             return await find_page(
                 self._pool,
+                _PIPELINES,
                 request,
-                cursor_kind=PIPELINES_CURSOR,
-                select=f"SELECT {_PIPELINE} FROM pipelines WHERE starts_with(pipeline_id, $1)",
-                count="SELECT count(*) FROM pipelines WHERE starts_with(pipeline_id, $1)",
-                arguments=[id_prefix if is_storable(id_prefix) else ""],
-                key="pipeline_id",
-                to_item=_to_pipeline,
+                where="starts_with(pipeline_id, $1)",
+                arguments=[storable_prefix(id_prefix)],
             )
 
     async def find_versions(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], PipelineVersion]:
@@ -91,25 +87,20 @@ class PipelineStore:
             )
         return {row["pipeline_id"]: row["number"] for row in rows}
 
-    async def page_versions(self, pipeline_id: str, request: PageRequest) -> Page[PipelineVersion]:
-        """Versions of a pipeline, newest first. Raises InvalidPageError."""
-        with span("postgres.list_pipeline_versions"):
-            return await find_page(
-                self._pool,
-                request,
-                cursor_kind=VERSIONS_CURSOR,
-                select=f"SELECT {_VERSION} FROM pipeline_versions WHERE pipeline_id = $1",
-                count="SELECT count(*) FROM pipeline_versions WHERE pipeline_id = $1",
-                arguments=[pipeline_id],
-                key="number",
-                is_descending=True,
-                to_item=_to_version,
-            )
+    async def pages_of_versions(
+        self, pipeline_ids: Sequence[str], request: PageRequest
+    ) -> dict[str, Page[PipelineVersion]]:
+        """Versions of each of these pipelines, newest first; two statements for all. Raises InvalidPageError."""
+        with span("postgres.list_pipeline_versions", count=len(pipeline_ids)):
+            pages = await find_pages(self._pool, _VERSIONS, [(each,) for each in pipeline_ids], request)
+        return {pipeline_id: page for (pipeline_id,), page in pages.items()}
 
-    async def history(self, pipeline_id: str) -> dict[int, datetime]:
-        """When each version was made."""
-        found = await self.version_keys([pipeline_id])
-        return {number: at for number, at, _ in found.get(pipeline_id, [])}
+    async def histories(self, pipeline_ids: Sequence[str]) -> dict[str, dict[int, datetime]]:
+        """When each version of each of these was made, in one statement."""
+        keys = await self.version_keys(pipeline_ids)
+        return {
+            pipeline_id: {number: at for number, at, _ in keys.get(pipeline_id, [])} for pipeline_id in pipeline_ids
+        }
 
     async def version_keys(self, pipeline_ids: Sequence[str]) -> dict[str, list[VersionKey]]:
         """Number, time and git commit of each version of those that have any, oldest first; one statement."""
@@ -217,3 +208,17 @@ def _to_version(row: asyncpg.Record) -> PipelineVersion:
         code_hash=row["code_hash"],
         git_commit=row["git_commit"],
     )
+
+
+_PIPELINES = Listing(
+    cursor_kind="pipelines", columns=_PIPELINE, table="pipelines", key="pipeline_id", to_item=_to_pipeline
+)
+_VERSIONS = Listing(
+    cursor_kind="pipeline-versions",
+    columns=_VERSION,
+    table="pipeline_versions",
+    owner=("pipeline_id",),
+    key="number",
+    is_descending=True,
+    to_item=_to_version,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -97,64 +98,92 @@ class RunStore:
                 )
         return {by_key[row["vertex_key"]]: to_run(row) for row in rows}
 
-    async def page_of_pipeline(
+    async def pages_of_pipelines(
         self,
-        pipeline_id: str,
+        pipeline_ids: Sequence[str],
         request: PageRequest,
         *,
         status: RunStatus | None = None,
         started_from: datetime | None = None,
         started_to: datetime | None = None,
-    ) -> Page[PipelineRun]:
-        """Runs of a pipeline, latest first; `started_to` is the first instant that is too late.
+    ) -> dict[str, Page[PipelineRun]]:
+        """Runs of each of these pipelines, latest first; `started_to` is the first instant that is too late.
+
+        Two statements for all of them.
 
         Raises:
             InvalidPageError: `last` or `before`, or a cursor of another list.
         """
-        if not is_storable(pipeline_id):
-            pipeline_id = ""
         where = """
-            r.pipeline_id = $1 AND ($2::text IS NULL OR r.status = $2)
+            r.pipeline_id = wanted.owner AND ($2::text IS NULL OR r.status = $2)
             AND ($3::timestamptz IS NULL OR r.start_time >= $3) AND ($4::timestamptz IS NULL OR r.start_time < $4)
         """
-        return await self._page(
-            "pipeline_executions r", where, [pipeline_id, status and status.value, started_from, started_to], request
-        )
+        arguments = [
+            [pipeline_id if is_storable(pipeline_id) else "" for pipeline_id in pipeline_ids],
+            status and status.value,
+            started_from,
+            started_to,
+        ]
+        pages = await self._pages("text", "pipeline_executions r", where, arguments, request)
+        return dict(zip(pipeline_ids, pages, strict=True))
 
-    async def page_of_consumers(self, vertex: Vertex, request: PageRequest) -> Page[PipelineRun]:
-        """Runs that read a version, latest first. Raises as `page_of_pipeline`."""
+    async def pages_of_consumers(
+        self, vertices: Sequence[Vertex], request: PageRequest
+    ) -> dict[str, Page[PipelineRun]]:
+        """Runs that read each of these versions, by vertex id; in the order and at the cost of `pages_of_pipelines`."""
         table = "run_datasets d JOIN pipeline_executions r USING (run_id)"
-        return await self._page(table, "d.vertex_key = $1 AND d.direction = 'INPUT'", [vertex_key(vertex)], request)
+        where = "d.vertex_key = wanted.owner AND d.direction = 'INPUT'"
+        pages = await self._pages("bytea", table, where, [[vertex_key(vertex) for vertex in vertices]], request)
+        return {vertex.vertex_id: page for vertex, page in zip(vertices, pages, strict=True)}
 
-    async def _page(self, table: str, where: str, arguments: list[object], request: PageRequest) -> Page[PipelineRun]:
+    async def _pages(
+        self, owner_type: str, table: str, where: str, arguments: Sequence[Any], request: PageRequest
+    ) -> list[Page[PipelineRun]]:
+        """A page for each owner in the first argument."""
         if request.last is not None or request.before is not None:
             raise InvalidPageError("last and before", "runs are paged forward only, with first and after")
         after = None if request.after is None else decode_instant_cursor(CURSOR_KIND, request.after)
         place = len(arguments)
+        wanted = f"unnest($1::{owner_type}[]) WITH ORDINALITY AS wanted (owner, place)"
         microseconds = "(extract(epoch FROM r.start_time) * 1000000)::bigint"
-        with span("postgres.list_runs"):
+        with span("postgres.list_runs", count=len(arguments[0])):
             async with translated(), self._pool.acquire() as connection:
                 rows = await connection.fetch(
                     f"""
-                    SELECT DISTINCT ON (r.start_time, r.run_id) {COLUMNS}, {microseconds} AS start_us
-                    FROM {table}
-                    WHERE {where} AND (${place + 1}::bigint IS NULL
-                        OR ({microseconds}, r.run_id) < (${place + 1}, ${place + 2}::uuid))
-                    ORDER BY r.start_time DESC, r.run_id DESC LIMIT ${place + 3}
+                    SELECT wanted.place AS owner_place, found.* FROM {wanted}
+                    CROSS JOIN LATERAL (
+                        SELECT DISTINCT ON (r.start_time, r.run_id) {COLUMNS}, {microseconds} AS start_us
+                        FROM {table}
+                        WHERE {where} AND (${place + 1}::bigint IS NULL
+                            OR ({microseconds}, r.run_id) < (${place + 1}, ${place + 2}::uuid))
+                        ORDER BY r.start_time DESC, r.run_id DESC LIMIT ${place + 3}
+                    ) found
+                    ORDER BY wanted.place, found.start_time DESC, found.run_id DESC
                     """,
                     *arguments,
                     after[0] if after else None,
                     after[1] if after else None,
                     request.size + 1,
                 )
-                total = await connection.fetchval(
-                    f"SELECT count(DISTINCT r.run_id) FROM {table} WHERE {where}", *arguments
+                totals = await connection.fetch(
+                    f"""
+                    SELECT wanted.place, (SELECT count(DISTINCT r.run_id) FROM {table} WHERE {where}) AS total
+                    FROM {wanted} ORDER BY wanted.place
+                    """,
+                    *arguments,
                 )
-        shown = rows[: request.size]
-        return Page(
-            items=[to_run(row) for row in shown],
-            cursors=[encode_cursor(CURSOR_KIND, (row["start_us"], str(row["run_id"]))) for row in shown],
-            has_next=len(rows) > request.size,
-            has_previous=request.after is not None,
-            total=total,
-        )
+        by_place: dict[int, list[asyncpg.Record]] = {}
+        for row in rows:
+            by_place.setdefault(row["owner_place"], []).append(row)
+        return [_to_page(by_place.get(row["place"], []), row["total"], request) for row in totals]
+
+
+def _to_page(rows: Sequence[asyncpg.Record], total: int, request: PageRequest) -> Page[PipelineRun]:
+    shown = rows[: request.size]
+    return Page(
+        items=[to_run(row) for row in shown],
+        cursors=[encode_cursor(CURSOR_KIND, (row["start_us"], str(row["run_id"]))) for row in shown],
+        has_next=len(rows) > request.size,
+        has_previous=request.after is not None,
+        total=total,
+    )

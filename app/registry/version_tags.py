@@ -13,10 +13,9 @@ from app.domain.names import is_storable
 from app.domain.pages import Page, PageRequest
 from app.postgres.pool import translated
 from app.registry.facts import Transaction, subject_kind
-from app.registry.paging import find_page
+from app.registry.paging import Listing, find_pages
 from app.telemetry.tracing import span
 
-CURSOR_KIND = "version-tags"
 _COLUMNS = "subject_kind, subject_name, tag, number, is_protected, set_by, reason, set_at"
 
 
@@ -60,17 +59,16 @@ class VersionTags:
 
     async def page(self, subject: RegistrySubject, request: PageRequest) -> Page[VersionTag]:
         """The tags of one model or pipeline, by name. Raises InvalidPageError."""
-        with span("postgres.list_version_tags"):
-            return await find_page(
-                self._pool,
-                request,
-                cursor_kind=CURSOR_KIND,
-                select=f"SELECT {_COLUMNS} FROM version_tags WHERE subject_kind = $1 AND subject_name = $2",
-                count="SELECT count(*) FROM version_tags WHERE subject_kind = $1 AND subject_name = $2",
-                arguments=[subject_kind(subject), str(subject)],
-                key="tag",
-                to_item=_to_tag,
-            )
+        return (await self.pages([subject], request))[subject]
+
+    async def pages(
+        self, subjects: Sequence[RegistrySubject], request: PageRequest
+    ) -> dict[RegistrySubject, Page[VersionTag]]:
+        """The tags of each of these models and pipelines, by name; two statements for all. Raises InvalidPageError."""
+        owners = {subject: (subject_kind(subject), str(subject)) for subject in subjects}
+        with span("postgres.list_version_tags", count=len(owners)):
+            pages = await find_pages(self._pool, _TAGS, list(owners.values()), request)
+        return {subject: pages[owner] for subject, owner in owners.items()}
 
 
 async def lock_tags(connection: Transaction, subject: RegistrySubject) -> dict[str, VersionTag]:
@@ -151,3 +149,13 @@ def _to_tag(row: asyncpg.Record) -> VersionTag:
         reason=row["reason"],
         set_at=row["set_at"],
     )
+
+
+_TAGS = Listing(
+    cursor_kind="version-tags",
+    columns=_COLUMNS,
+    table="version_tags",
+    owner=("subject_kind", "subject_name"),
+    key="tag",
+    to_item=_to_tag,
+)

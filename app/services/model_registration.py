@@ -16,7 +16,7 @@ from app.domain.numbered import NumberSelector
 from app.domain.records import ModelRecord
 from app.domain.roles import InputRole
 from app.domain.uses import VersionUse
-from app.errors import AppError, JsonValue, RegistrationGivenUpError, StateUnknown, Unavailable
+from app.errors import AppError, JsonValue, RegistrationGivenUpError, StateUnknown, Unavailable, placed
 from app.registry.events import LogRecord, append_records, reopen_run
 from app.registry.facts import Facts, StoredFact, insert_fact, settle_fact
 from app.registry.models import LeftArtifact, ModelStore, archive_version, insert_version
@@ -125,16 +125,17 @@ class ModelRegistration:
             },
         )
         # One pin keeps a snapshot for all that it was used for.
-        snapshots: dict[tuple[UUID, int], VersionUse] = {}
-        for use in training.uses:
-            snapshots.setdefault((use.table_uuid, use.snapshot_id), use)
+        snapshots: dict[tuple[UUID, int], tuple[int, VersionUse]] = {}
+        for place, use in enumerate(training.uses):
+            snapshots.setdefault((use.table_uuid, use.snapshot_id), (place, use))
         lease_s = self._settings.lease_s + len(snapshots) * self._settings.lock_timeout_s
         async with self._facts.transaction() as connection:
             with key_of_its_own(command):
                 await insert_fact(connection, fact, ChangeState.INTENDED, by=worker_name(), lease_s=lease_s)
         try:
-            for use in snapshots.values():
-                await self._pinning.pin(fact.change_id, new.model, number, use, command)
+            for place, use in snapshots.values():
+                with placed("trainingData", place):
+                    await self._pinning.pin(fact.change_id, new.model, number, use, command)
             async with self._facts.transaction() as connection:
                 if not await settle_fact(connection, fact.change_id, ChangeState.DONE, by=worker_name(), details={}):
                     raise RegistrationGivenUpError(new.model)
@@ -233,9 +234,10 @@ class ModelRegistration:
     async def _resolve(self, training: Sequence[TrainingInput]) -> _Training:
         uses: list[VersionUse] = []
         vertices: list[Vertex] = []
-        for given in training:
-            table = await self._datasets.load(given.dataset)
-            found = await self._datasets.resolve_with_record(table, given.at)
+        for place, given in enumerate(training):
+            with placed("trainingData", place):
+                table = await self._datasets.load(given.dataset)
+                found = await self._datasets.resolve_with_record(table, given.at)
             use = VersionUse(
                 dataset=given.dataset,
                 table_uuid=table.state.table_uuid,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from app.domain.changes import ModelSubject
 from app.domain.datasets import Availability
@@ -12,6 +13,7 @@ from app.domain.pages import Page, PageRequest
 from app.domain.pins import Pin
 from app.domain.versions import closest
 from app.errors import Expired, ModelNotFoundError, NotFound, VersionNotFoundError
+from app.lake.table import LakeTable
 from app.registry.models import ModelStore
 from app.registry.pins import PinStore
 from app.registry.version_tags import VersionTags
@@ -45,9 +47,51 @@ class Models:
         """Models by name. Raises InvalidPageError."""
         return await self._store.page_models(request, name_prefix=name_prefix)
 
+    async def find(self, names: Sequence[str]) -> dict[str, Model]:
+        """Those of these models that exist; one statement."""
+        return await self._store.find_models(names)
+
+    async def find_versions(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], ModelVersion]:
+        """Those of these versions that exist, by model and number; one statement."""
+        return await self._store.find_versions(keys)
+
+    async def find_latest(self, names: Sequence[str]) -> dict[str, ModelVersion]:
+        """The latest version of each of these models that has one; two statements."""
+        numbers = await self._store.latest_numbers(names)
+        versions = await self._store.find_versions(list(numbers.items()))
+        return {model: version for (model, _), version in versions.items()}
+
+    async def trained_on(self, snapshots: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], list[ModelVersion]]:
+        """The versions that were trained on each of these very snapshots, in whatever role; two statements."""
+        keys = await self._store.trained_on(snapshots)
+        versions = await self._store.find_versions(sorted({key for found in keys.values() for key in found}))
+        return {snapshot: [versions[key] for key in found] for snapshot, found in keys.items()}
+
+    async def made_by_runs(self, run_ids: Sequence[UUID]) -> dict[UUID, list[ModelVersion]]:
+        """The versions that say that these runs made them; two statements."""
+        keys = await self._store.made_by_runs(run_ids)
+        versions = await self._store.find_versions(sorted({key for found in keys.values() for key in found}))
+        return {run_id: [versions[key] for key in found] for run_id, found in keys.items()}
+
     async def page_versions(self, name: str, request: PageRequest) -> Page[ModelVersion]:
         """Versions of a model, newest first. Raises InvalidPageError."""
-        return await self._store.page_versions(name, request)
+        return (await self.pages_of_versions([name], request))[name]
+
+    async def pages_of_versions(self, names: Sequence[str], request: PageRequest) -> dict[str, Page[ModelVersion]]:
+        """The same page of the versions of each of these models; two statements. Raises InvalidPageError."""
+        return await self._store.pages_of_versions(names, request)
+
+    async def histories(self, names: Sequence[str]) -> dict[str, NumberedHistory]:
+        """What references to versions of these models are resolved by; two statements."""
+        subjects = {name: ModelSubject(name=name) for name in names}
+        tags = await self._tags.of_subjects(list(subjects.values()))
+        made = await self._store.histories(names)
+        return {
+            name: NumberedHistory(
+                owner=name, created_at=made[name], tags={tag.name: tag.number for tag in tags[subject]}
+            )
+            for name, subject in subjects.items()
+        }
 
     async def resolve(self, name: str, at: NumberSelector | str | None) -> int:
         """The number of the version that is named.
@@ -57,14 +101,7 @@ class Models:
             As `app.domain.numbered.resolve_number`.
         """
         await self.get(name)
-        subject = ModelSubject(name=name)
-        tags = (await self._tags.of_subjects([subject]))[subject]
-        history = NumberedHistory(
-            owner=name,
-            created_at=await self._store.history(name),
-            tags={tag.name: tag.number for tag in tags},
-        )
-        return resolve_number(at, history)
+        return resolve_number(at, (await self.histories([name]))[name])
 
     async def get_version(self, name: str, at: NumberSelector | str | None) -> ModelVersion:
         """A version. Raises as `resolve`."""
@@ -93,11 +130,17 @@ class Models:
         if not version.training_data:
             return None
         for use in version.training_data:
-            try:
-                table = await self._datasets.find_table(use.table_uuid, use.dataset)
-                if table is None or use.snapshot_id not in table.state.history.snapshots:
-                    return False
-                await self._datasets.column_stats(table, use.snapshot_id, None)
-            except (NotFound, Expired):
+            table = await self._datasets.find_table(use.table_uuid, use.dataset)
+            if not await self.is_readable(table, use.snapshot_id):
                 return False
+        return True
+
+    async def is_readable(self, table: LakeTable | None, snapshot_id: int) -> bool:
+        """Whether a snapshot that a model was trained on exists and can be read. Costs and raises as above."""
+        if table is None or snapshot_id not in table.state.history.snapshots:
+            return False
+        try:
+            await self._datasets.column_stats(table, snapshot_id, None)
+        except (NotFound, Expired):
+            return False
         return True

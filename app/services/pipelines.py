@@ -79,9 +79,43 @@ class Pipelines:
         """Pipelines by id. Raises InvalidPageError."""
         return await self._store.page_pipelines(request, id_prefix=id_prefix)
 
+    async def find(self, pipeline_ids: Sequence[str]) -> dict[str, Pipeline]:
+        """Those of these pipelines that exist; one statement."""
+        return await self._store.find_pipelines(pipeline_ids)
+
+    async def find_versions(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], PipelineVersion]:
+        """Those of these versions that exist, by pipeline and number; one statement."""
+        return await self._store.find_versions(keys)
+
+    async def find_latest(self, pipeline_ids: Sequence[str]) -> dict[str, PipelineVersion]:
+        """The latest version of each of these pipelines that has one; two statements."""
+        numbers = await self._store.latest_numbers(pipeline_ids)
+        versions = await self._store.find_versions(list(numbers.items()))
+        return {pipeline_id: version for (pipeline_id, _), version in versions.items()}
+
     async def page_versions(self, pipeline_id: str, request: PageRequest) -> Page[PipelineVersion]:
         """Versions of a pipeline, newest first. Raises InvalidPageError."""
-        return await self._store.page_versions(pipeline_id, request)
+        return (await self.pages_of_versions([pipeline_id], request))[pipeline_id]
+
+    async def pages_of_versions(
+        self, pipeline_ids: Sequence[str], request: PageRequest
+    ) -> dict[str, Page[PipelineVersion]]:
+        """The same page of the versions of each of these pipelines; two statements. Raises InvalidPageError."""
+        return await self._store.pages_of_versions(pipeline_ids, request)
+
+    async def histories(self, pipeline_ids: Sequence[str]) -> dict[str, NumberedHistory]:
+        """What references to versions of these pipelines are resolved by; two statements."""
+        subjects = {pipeline_id: PipelineSubject(pipeline_id=pipeline_id) for pipeline_id in pipeline_ids}
+        tags = await self._tags.of_subjects(list(subjects.values()))
+        made = await self._store.histories(pipeline_ids)
+        return {
+            pipeline_id: NumberedHistory(
+                owner=pipeline_id,
+                created_at=made[pipeline_id],
+                tags={tag.name: tag.number for tag in tags[subject]},
+            )
+            for pipeline_id, subject in subjects.items()
+        }
 
     async def resolve(self, pipeline_id: str, at: NumberSelector | str | None) -> int:
         """The number of the version that is named.
@@ -91,14 +125,7 @@ class Pipelines:
             As `app.domain.numbered.resolve_number`.
         """
         await self.get(pipeline_id)
-        subject = PipelineSubject(pipeline_id=pipeline_id)
-        tags = (await self._tags.of_subjects([subject]))[subject]
-        history = NumberedHistory(
-            owner=pipeline_id,
-            created_at=await self._store.history(pipeline_id),
-            tags={tag.name: tag.number for tag in tags},
-        )
-        return resolve_number(at, history)
+        return resolve_number(at, (await self.histories([pipeline_id]))[pipeline_id])
 
     async def get_version(self, pipeline_id: str, at: NumberSelector | str | None) -> PipelineVersion:
         """A version. Raises as `resolve`."""

@@ -11,7 +11,7 @@ from app.domain.lineage import Vertex
 from app.domain.names import DatasetName
 from app.domain.pipelines import check_pipeline_id
 from app.domain.records import PromotionRecord
-from app.errors import InvalidArgumentError, JsonValue
+from app.errors import InvalidArgumentError, JsonValue, placed
 from app.lake.table import LakeTable
 from app.registry.events import EventLog, LogRecord, append_records
 from app.registry.facts import DatasetFact, Facts, insert_dataset_fact
@@ -62,8 +62,10 @@ class Promoting:
         """
         if pipeline_id is not None:
             check_pipeline_id(pipeline_id)
-        from_table, from_id, from_vertex = await self._find(source, source_at)
-        to_table, to_id, to_vertex = await self._find(target, target_at)
+        with placed("source"):
+            from_table, from_id, from_vertex = await self._find(source, source_at)
+        with placed("target"):
+            to_table, to_id, to_vertex = await self._find(target, target_at)
         if from_vertex.vertex_id == to_vertex.vertex_id:
             raise InvalidArgumentError("targetAt", "it is the very version that it would be made from")
         record = PromotionRecord(source=from_vertex, target=to_vertex, pipeline_id=pipeline_id, at=datetime.now(UTC))

@@ -18,7 +18,7 @@ from app.domain.pipelines import NewRun, PipelineRun, check_pipeline_id
 from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
 from app.domain.uses import VersionUse
-from app.errors import InvalidArgumentError, LineageRunNotFoundError
+from app.errors import InvalidArgumentError, LineageRunNotFoundError, placed
 from app.lake.table import LakeTable
 from app.lineage.openlineage.parse import parse_events
 from app.lineage.openlineage.write import run_events
@@ -82,6 +82,10 @@ class Runs:
             raise LineageRunNotFoundError(str(run_id))
         return found
 
+    async def find(self, run_ids: Sequence[UUID]) -> dict[UUID, PipelineRun]:
+        """Those of these runs that are known; one statement."""
+        return await self._store.find(run_ids)
+
     async def page_of_pipeline(
         self,
         pipeline_id: str,
@@ -92,13 +96,39 @@ class Runs:
         started_to: datetime | None = None,
     ) -> Page[PipelineRun]:
         """Runs of a pipeline, latest first. Raises InvalidPageError."""
-        return await self._store.page_of_pipeline(
-            pipeline_id, request, status=status, started_from=started_from, started_to=started_to
+        pages = await self.pages_of_pipelines(
+            [pipeline_id], request, status=status, started_from=started_from, started_to=started_to
+        )
+        return pages[pipeline_id]
+
+    async def pages_of_pipelines(
+        self,
+        pipeline_ids: Sequence[str],
+        request: PageRequest,
+        *,
+        status: RunStatus | None = None,
+        started_from: datetime | None = None,
+        started_to: datetime | None = None,
+    ) -> dict[str, Page[PipelineRun]]:
+        """The same page of the runs of each of these pipelines; two statements. Raises InvalidPageError."""
+        return await self._store.pages_of_pipelines(
+            pipeline_ids, request, status=status, started_from=started_from, started_to=started_to
         )
 
     async def page_of_consumers(self, table: LakeTable, snapshot_id: int, request: PageRequest) -> Page[PipelineRun]:
         """Runs that read a snapshot, latest first; of a `replace` snapshot, those that read its rows."""
-        return await self._store.page_of_consumers(self._lineage.snapshot_root(table, snapshot_id), request)
+        vertex = self._lineage.snapshot_root(table, snapshot_id)
+        return (await self.pages_of_consumers([vertex], request))[vertex.vertex_id]
+
+    async def pages_of_consumers(
+        self, vertices: Sequence[Vertex], request: PageRequest
+    ) -> dict[str, Page[PipelineRun]]:
+        """The same page of the runs that read each of these versions, by vertex id; two statements.
+
+        Raises:
+            InvalidPageError: a cursor of another list.
+        """
+        return await self._store.pages_of_consumers(vertices, request)
 
     async def producers(self, vertices: Sequence[Vertex]) -> dict[str, PipelineRun]:
         """The run that made each of these versions, by vertex id; one statement."""
@@ -133,8 +163,8 @@ class Runs:
             if report.version_number is not None:
                 await self._pipelines.resolve(report.pipeline_id, NumberSelector(number=report.version_number))
             run = run.with_data(
-                inputs=[await self._resolve(use) for use in report.inputs],
-                outputs=[await self._resolve(use) for use in report.outputs],
+                inputs=await self._resolve("inputs", report.inputs),
+                outputs=await self._resolve("outputs", report.outputs),
             )
             await self._log.append(parse_events(run_events(run), now=datetime.now(UTC)))
             key = run_key(report.run_id)
@@ -144,12 +174,18 @@ class Runs:
             await self._store.keep([found])
         return await self.get(report.run_id)
 
-    async def _resolve(self, use: UsedVersion) -> VersionUse:
-        table = await self._datasets.load(use.dataset)
-        found = await self._datasets.resolve_with_record(table, use.at)
-        return VersionUse(
-            dataset=use.dataset, table_uuid=table.state.table_uuid, snapshot_id=found.snapshot_id, role=use.role
-        )
+    async def _resolve(self, argument: str, uses: Sequence[UsedVersion]) -> list[VersionUse]:
+        resolved = []
+        for place, use in enumerate(uses):
+            with placed(argument, place):
+                table = await self._datasets.load(use.dataset)
+                found = await self._datasets.resolve_with_record(table, use.at)
+            resolved.append(
+                VersionUse(
+                    dataset=use.dataset, table_uuid=table.state.table_uuid, snapshot_id=found.snapshot_id, role=use.role
+                )
+            )
+        return resolved
 
 
 def _utc(argument: str, instant: datetime | None) -> datetime | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from app.domain.changes import Command, ModelSubject, RegistrySubject
 from app.domain.numbered import MAX_NUMBER
+from app.domain.versions import LATEST
 from app.errors import InvalidArgumentError
 from app.services.models import Models
 from app.services.pipelines import Pipelines
-from app.services.version_tagging import VersionTagging, VersionTagOutcome, VersionTagRemoval
+from app.services.version_tagging import AskedVersion, VersionTagging, VersionTagOutcome, VersionTagRemoval
 
 
 class TaggingByReference:
@@ -44,11 +45,10 @@ class TaggingByReference:
             raise InvalidArgumentError(
                 "protected", "it is for a new tag; a tag that is moved stays as protected as it is"
             )
-        number = await self._resolve(subject, at)
-        asked = at or "latest"
+        version = AskedVersion(text=at or LATEST, find=lambda: self._resolve(subject, at))
         if move:
-            return await self._tagging.move(subject, tag, number, command, expected=expected, force=force, asked=asked)
-        return await self._tagging.create(subject, tag, number, command, protected=protected, asked=asked)
+            return await self._tagging.move(subject, tag, version, command, expected=expected, force=force)
+        return await self._tagging.create(subject, tag, version, command, protected=protected)
 
     async def remove(
         self, subject: RegistrySubject, tag: str, command: Command, *, expected: int | None = None, force: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -15,6 +15,18 @@ from app.registry.version_tags import VersionTag, lock_tags, protect_tag, put_ta
 from app.services.executing import worker_name
 from app.services.recording import FactRequest, find_repeated, key_of_its_own
 from app.telemetry.tracing import span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedVersion:
+    """A version as it is asked for, such as the latest one; it is looked for where the request is no repetition.
+
+    So a repeated request has the first answer, also where the same words mean another version by now. `text` is what
+    was asked for, as far as it identifies the request.
+    """
+
+    text: str
+    find: Callable[[], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,25 +63,23 @@ class VersionTagging:
         self,
         subject: RegistrySubject,
         tag: str,
-        number: int,
+        at: int | AskedVersion,
         command: Command,
         *,
         protected: bool = False,
-        asked: str | None = None,
     ) -> VersionTagOutcome:
         """Set a new tag. It is never moved: the same tag on the same version is unchanged, elsewhere it is refused.
-
-        `asked` is the reference that the number was found by, where it was one: it tells a repeated request (by its
-        idempotency key) from another one, as `latest` may mean another number by then.
 
         Raises:
             InvalidNameError: the name is not allowed.
             TagExistsError: it is taken.
+            What finding the asked version raises.
         """
         check_ref_name("tag", tag)
-        arguments: dict[str, JsonValue] = {"tag": tag, "number": asked or number, "protected": protected}
+        arguments: dict[str, JsonValue] = {"tag": tag, "number": _asked(at), "protected": protected}
         request = FactRequest(kind=ChangeKind.TAG_CREATED, subject=subject, arguments=arguments)
         with span("tag.create", subject=str(subject)):
+            number = await self._find(at, request, command)
             async with self._facts.transaction() as connection:
                 tags = await lock_tags(connection, subject)
                 if (done := await find_repeated(connection, request, command)) is not None:
@@ -110,25 +120,24 @@ class VersionTagging:
         self,
         subject: RegistrySubject,
         tag: str,
-        number: int,
+        to: int | AskedVersion,
         command: Command,
         *,
         expected: int | None = None,
         force: bool = False,
-        asked: str | None = None,
     ) -> VersionTagOutcome:
         """Point an existing tag to another version. A protection that was asked for it goes along.
-
-        `asked` as in `create`.
 
         Raises:
             TagNotFoundError: no such tag.
             HeadMovedError: it is not at the `expected` version.
             ProtectedTagError: it is protected and `force` is not given.
+            What finding the asked version raises.
         """
-        arguments: dict[str, JsonValue] = {"tag": tag, "number": asked or number, "expected": expected, "force": force}
+        arguments: dict[str, JsonValue] = {"tag": tag, "number": _asked(to), "expected": expected, "force": force}
         request = FactRequest(kind=ChangeKind.TAG_MOVED, subject=subject, arguments=arguments)
         with span("tag.move", subject=str(subject)):
+            number = await self._find(to, request, command)
             async with self._facts.transaction() as connection:
                 tags = await lock_tags(connection, subject)
                 if (done := await find_repeated(connection, request, command)) is not None:
@@ -179,6 +188,21 @@ class VersionTagging:
                 details: dict[str, JsonValue] = {"tag": tag, "number": known.number, "forced": force}
                 change_id = await _record(connection, request, command, details, ChangeState.DONE)
         return VersionTagRemoval(subject=subject, name=tag, number=known.number, change_id=change_id)
+
+    async def _find(self, version: int | AskedVersion, request: FactRequest, command: Command) -> int:
+        """The number of a version; 0, which none has, where the request is a repetition that needs it no more."""
+        if isinstance(version, int):
+            return version
+        if command.idempotency_key is not None:
+            async with self._facts.transaction() as connection:
+                if await find_repeated(connection, request, command) is not None:
+                    return 0
+        # In no transaction: it takes a connection of its own.
+        return await version.find()
+
+
+def _asked(version: int | AskedVersion) -> JsonValue:
+    return version if isinstance(version, int) else version.text
 
 
 async def _record(
