@@ -13,9 +13,17 @@ from app.domain.changes import Actor
 from app.errors import AppError
 from app.graphql.errors import error_of
 from app.graphql.loaders import Loaders
+from app.graphql.registry_loaders import RegistryLoaders
+from app.registry.version_tags import VersionTags
 from app.services.datasets import Datasets
 from app.services.impacts import Impacts
 from app.services.lineage import Lineage
+from app.services.model_registration import ModelRegistration
+from app.services.models import Models
+from app.services.pipelines import Pipelines
+from app.services.promoting import Promoting
+from app.services.runs import Runs
+from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
 
 ANONYMOUS = Actor(subject="anonymous")
@@ -29,6 +37,13 @@ class GraphContext:
     versioning: Versioning
     lineage: Lineage
     impacts: Impacts
+    models: Models
+    registration: ModelRegistration
+    pipelines: Pipelines
+    runs: Runs
+    promoting: Promoting
+    version_tags: VersionTags
+    version_tagging: VersionTagging
     actor: Actor = ANONYMOUS
     operation_name: str | None = None
     loaders: Loaders = field(init=False)
@@ -36,7 +51,8 @@ class GraphContext:
     _reported: set[tuple[str | int, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self.datasets, self.lineage)
+        registry = RegistryLoaders(self.models, self.pipelines, self.runs, self.version_tags)
+        self.loaders = Loaders(self.datasets, self.lineage, self.models, registry)
 
     def report(self, error: AppError, path: Path | None) -> None:
         """Add an error to the answer that goes with a value at this path: once a path, whoever reports it."""

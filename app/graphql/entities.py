@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from app.domain.changes import ModelSubject, RegistrySubject
 from app.domain.names import DatasetName
 from app.domain.versions import get_branch, get_tag
-from app.errors import AppError, DatasetNotFoundError, InvalidArgumentError, NotFound
+from app.errors import (
+    AppError,
+    DatasetNotFoundError,
+    InvalidArgumentError,
+    LineageRunNotFoundError,
+    ModelNotFoundError,
+    NotFound,
+    PipelineNotFoundError,
+    TagNotFoundError,
+    VersionNotFoundError,
+)
 from app.graphql.context import Info
 from app.graphql.ids import NodeKey, NodeKind, decode_id
 from app.graphql.scalars import parse_snapshot_id_value
@@ -15,8 +26,12 @@ from app.graphql.types.branch import Branch
 from app.graphql.types.change import Change
 from app.graphql.types.dataset import Dataset
 from app.graphql.types.interfaces import Node
+from app.graphql.types.models import Model, find_model
+from app.graphql.types.pipelines import Pipeline, find_pipeline
+from app.graphql.types.runs import PipelineRun
 from app.graphql.types.snapshot import Snapshot, snapshot_of
-from app.graphql.types.tag import Tag
+from app.graphql.types.tag import Tag, tag_of
+from app.graphql.vertices import find_registered_version
 from app.lake.table import LakeTable
 
 Representation = Mapping[str, object]
@@ -24,7 +39,12 @@ Representation = Mapping[str, object]
 _ENTITY_KINDS = {
     "Dataset": (NodeKind.DATASET, NodeKind.NAMED_DATASET),
     "Snapshot": (NodeKind.SNAPSHOT,),
-    "Tag": (NodeKind.TAG,),
+    "Tag": (NodeKind.TAG, NodeKind.MODEL_TAG, NodeKind.PIPELINE_TAG),
+    "Model": (NodeKind.MODEL,),
+    "ModelVersion": (NodeKind.MODEL_VERSION,),
+    "Pipeline": (NodeKind.PIPELINE,),
+    "PipelineVersion": (NodeKind.PIPELINE_VERSION,),
+    "PipelineRun": (NodeKind.RUN,),
 }
 
 
@@ -37,6 +57,10 @@ async def get_node(info: Info, key: NodeKey) -> Node:
     """
     if key.kind is NodeKind.CHANGE:
         return Change(change=await info.context.datasets.get_change(_uuid(key)))
+    if key.subject is not None:
+        return await _get_registered(info, key, key.subject)
+    if key.kind is NodeKind.RUN:
+        return await get_run(info, _uuid(key))
     if key.name is not None:
         return await get_dataset(info, key.name)
     if key.kind is NodeKind.DATASET:
@@ -46,7 +70,7 @@ async def get_node(info: Info, key: NodeKey) -> Node:
         return snapshot_of(table, key.snapshot_id)
     history, name = table.state.history, str(table.state.name)
     if key.kind is NodeKind.TAG:
-        return Tag(table=table, ref=get_tag(key.rest, history, name))
+        return tag_of(table, get_tag(key.rest, history, name))
     return Branch(table=table, ref=get_branch(key.rest, history, name))
 
 
@@ -64,6 +88,30 @@ async def get_dataset(info: Info, name: DatasetName) -> Dataset:
         # It exists and cannot be read: its fields say so, each time the table is needed.
         return Dataset(dataset_name=name)
     return Dataset(dataset_name=name)
+
+
+async def get_model(info: Info, name: str) -> Model:
+    """The model of that name. Raises ModelNotFoundError."""
+    found = await find_model(info, name)
+    if found is None:
+        raise ModelNotFoundError(name[:200])
+    return found
+
+
+async def get_pipeline(info: Info, pipeline_id: str) -> Pipeline:
+    """The pipeline of that id. Raises PipelineNotFoundError."""
+    found = await find_pipeline(info, pipeline_id)
+    if found is None:
+        raise PipelineNotFoundError(pipeline_id[:200])
+    return found
+
+
+async def get_run(info: Info, run_id: UUID) -> PipelineRun:
+    """The run of that UUID. Raises LineageRunNotFoundError."""
+    found = await info.context.loaders.registry.runs.load(run_id)
+    if found is None:
+        raise LineageRunNotFoundError(str(run_id))
+    return PipelineRun(run=found)
 
 
 async def get_entity(info: Info, representation: object) -> Node:
@@ -87,7 +135,27 @@ async def get_entity(info: Info, representation: object) -> Node:
         )
     if type_name == "Snapshot":
         return await _snapshot_of_dataset(info, representation)
+    if type_name == "Model":
+        return await get_model(info, _text(representation, "name"))
+    if type_name == "Pipeline":
+        return await get_pipeline(info, _text(representation, "pipelineId"))
     raise _bad(f"a {type_name} is known by its id")
+
+
+async def _get_registered(info: Info, key: NodeKey, subject: RegistrySubject) -> Node:
+    is_model = isinstance(subject, ModelSubject)
+    if key.kind in (NodeKind.MODEL, NodeKind.PIPELINE):
+        return await (get_model(info, str(subject)) if is_model else get_pipeline(info, str(subject)))
+    if key.kind in (NodeKind.MODEL_TAG, NodeKind.PIPELINE_TAG):
+        tags = await info.context.loaders.registry.tags.load(subject)
+        tag = next((tag for tag in tags or () if tag.name == key.rest), None)
+        if tag is None:
+            raise TagNotFoundError(str(subject), key.rest[:120])
+        return Tag(of=tag)
+    version = await find_registered_version(info, subject, key.number)
+    if version is None:
+        raise VersionNotFoundError(str(subject), key.rest, "there is no such version")
+    return version
 
 
 async def _entity_of_id(info: Info, type_name: str, node_id: str) -> Node:

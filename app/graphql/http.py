@@ -103,7 +103,7 @@ class GraphQLEndpoint:
 def graphql_routes(settings: Settings, path: str = "/graphql") -> list[BaseRoute]:
     """The routes of the GraphQL face: the endpoint, which is GraphiQL in a browser, and GraphiQL's files.
 
-    The application's `state.services` must have `datasets`, `versioning` and `lineage` while requests are served.
+    The application's `state.services` must have the services of `GraphContext` while requests are served.
     """
     endpoint = GraphQLEndpoint(build_schema(settings), path)
     return [Route(path, endpoint.handle, methods=["GET", "POST"], name="graphql"), *graphiql_routes()]
@@ -116,6 +116,13 @@ def _context(request: Request, operation: Operation) -> GraphContext:
         versioning=services.versioning,
         lineage=services.lineage,
         impacts=services.impacts,
+        models=services.models,
+        registration=services.registration,
+        pipelines=services.pipelines,
+        runs=services.runs,
+        promoting=services.promoting,
+        version_tags=services.version_tags,
+        version_tagging=services.version_tagging,
         actor=_actor(request),
         operation_name=operation.name,
     )

@@ -2,6 +2,7 @@
 
 A dataset is known by its table's UUID, so that a rename breaks no id; everything below a dataset has that UUID in its
 key. A dataset whose metadata cannot be read has no known UUID; it is known by its name until it can be read again.
+Models and pipelines are known by their names, which never change, and their versions by their numbers.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
 import strawberry
 
-from app.domain.names import DatasetName
+from app.domain.changes import ModelSubject, PipelineSubject, RegistrySubject
+from app.domain.names import DatasetName, is_storable
+from app.domain.numbered import MAX_NUMBER
 from app.domain.versions import parse_snapshot_id
 from app.errors import InvalidArgumentError, InvalidNameError, InvalidReferenceError
 
@@ -29,6 +33,13 @@ class NodeKind(StrEnum):
     TAG = "tag"
     BRANCH = "branch"
     CHANGE = "change"
+    MODEL = "model"
+    MODEL_VERSION = "model-version"
+    MODEL_TAG = "model-tag"
+    PIPELINE = "pipeline"
+    PIPELINE_VERSION = "pipeline-version"
+    PIPELINE_TAG = "pipeline-tag"
+    RUN = "run"
 
 
 _KEY_LENGTHS = {
@@ -38,21 +49,37 @@ _KEY_LENGTHS = {
     NodeKind.TAG: 2,
     NodeKind.BRANCH: 2,
     NodeKind.CHANGE: 1,
+    NodeKind.MODEL: 1,
+    NodeKind.MODEL_VERSION: 2,
+    NodeKind.MODEL_TAG: 2,
+    NodeKind.PIPELINE: 1,
+    NodeKind.PIPELINE_VERSION: 2,
+    NodeKind.PIPELINE_TAG: 2,
+    NodeKind.RUN: 1,
 }
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_OF_MODEL = (NodeKind.MODEL, NodeKind.MODEL_VERSION, NodeKind.MODEL_TAG)
+_OF_PIPELINE = (NodeKind.PIPELINE, NodeKind.PIPELINE_VERSION, NodeKind.PIPELINE_TAG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeKey:
-    """An id, decoded: `uuid` is the table's or the change's, `rest` what follows it."""
+    """An id, decoded: `uuid` is the table's, the change's or the run's, `rest` what follows it or `subject`."""
 
     kind: NodeKind
     uuid: UUID | None = None
     rest: str = ""
     name: DatasetName | None = None
+    subject: RegistrySubject | None = None
 
     @property
     def snapshot_id(self) -> int:
         """Snapshot id in the key of a snapshot."""
+        return int(self.rest)
+
+    @property
+    def number(self) -> int:
+        """Number in the key of a version of a model or pipeline."""
         return int(self.rest)
 
 
@@ -84,6 +111,28 @@ def branch_id(table_uuid: UUID, name: str) -> strawberry.ID:
 def change_id(change_uuid: UUID) -> strawberry.ID:
     """Id of a change."""
     return _encode(NodeKind.CHANGE, str(change_uuid))
+
+
+def entity_id(subject: RegistrySubject) -> strawberry.ID:
+    """Id of a model or pipeline."""
+    return _encode(NodeKind.MODEL if isinstance(subject, ModelSubject) else NodeKind.PIPELINE, str(subject))
+
+
+def version_id(subject: RegistrySubject, number: int) -> strawberry.ID:
+    """Id of a version of a model or pipeline."""
+    kind = NodeKind.MODEL_VERSION if isinstance(subject, ModelSubject) else NodeKind.PIPELINE_VERSION
+    return _encode(kind, str(subject), str(number))
+
+
+def version_tag_id(subject: RegistrySubject, name: str) -> strawberry.ID:
+    """Id of a tag on a version of a model or pipeline."""
+    kind = NodeKind.MODEL_TAG if isinstance(subject, ModelSubject) else NodeKind.PIPELINE_TAG
+    return _encode(kind, str(subject), name)
+
+
+def run_id(run_uuid: UUID) -> strawberry.ID:
+    """Id of a run."""
+    return _encode(NodeKind.RUN, str(run_uuid))
 
 
 def decode_id(node_id: str, argument: str = "id") -> NodeKey:
@@ -119,9 +168,22 @@ def _key(parts: object) -> NodeKey:
     if kind is NodeKind.NAMED_DATASET:
         return NodeKey(kind=kind, name=DatasetName.checked(parts[1], parts[2]))
     rest = parts[2] if len(parts) > 2 else ""
+    if kind in _OF_MODEL or kind in _OF_PIPELINE:
+        return _registry_key(kind, parts[1], rest)
     if kind is NodeKind.SNAPSHOT:
         rest = str(parse_snapshot_id(rest))
     return NodeKey(kind=kind, uuid=UUID(parts[1]), rest=rest)
+
+
+def _registry_key(kind: NodeKind, name: str, rest: str) -> NodeKey:
+    if not is_storable(name + rest):
+        raise ValueError("a text that nothing can be named by")
+    if kind in (NodeKind.MODEL_VERSION, NodeKind.PIPELINE_VERSION) and not (
+        _NUMBER.fullmatch(rest) and int(rest) <= MAX_NUMBER
+    ):
+        raise ValueError("no number of a version")
+    subject = ModelSubject(name=name) if kind in _OF_MODEL else PipelineSubject(pipeline_id=name)
+    return NodeKey(kind=kind, subject=subject, rest=rest)
 
 
 def _encode(kind: NodeKind, *key: str) -> strawberry.ID:

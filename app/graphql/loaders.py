@@ -12,23 +12,44 @@ from app.domain.changes import TagRecord
 from app.domain.events import DatasetId
 from app.domain.external import ExternalDataset
 from app.domain.names import DatasetName
+from app.errors import NotFound
+from app.graphql.registry_loaders import RegistryLoaders
 from app.lake.table import LakeTable
 from app.services.datasets import Datasets
 from app.services.lineage import Lineage
+from app.services.models import Models
 
 TagKey = tuple[UUID, str]
+# A table, the name under which it was seen, and one of its snapshots.
+SeenSnapshot = tuple[UUID, DatasetName, int]
 
 
 class Loaders:
     """The dataloaders of one operation."""
 
-    def __init__(self, datasets: Datasets, lineage: Lineage) -> None:
+    def __init__(self, datasets: Datasets, lineage: Lineage, models: Models, registry: RegistryLoaders) -> None:
         self._datasets = datasets
         self._lineage = lineage
+        self._models = models
+        self.registry = registry
         self.tables: DataLoader[DatasetName, LakeTable] = DataLoader(self._load_tables)
         self.names: DataLoader[UUID, DatasetName | None] = DataLoader(self._find_names)
         self.externals: DataLoader[DatasetId, ExternalDataset] = DataLoader(self._find_externals)
         self.tag_records: DataLoader[TagKey, TagRecord | None] = DataLoader(self._find_tag_records)
+        self.readable: DataLoader[SeenSnapshot, bool] = DataLoader(self._are_readable)
+
+    async def find_table(self, table_uuid: UUID, seen_as: DatasetName) -> LakeTable | None:
+        """The table of this id, under whatever name it has now; None where there is none any more.
+
+        Raises:
+            UnreadableTableError, BackendUnavailableError: it cannot be read.
+        """
+        # The search by id is dear where the table was dropped; so it is only made where the name does not lead there.
+        table = await self._load_if_there(seen_as)
+        if table is None or table.state.table_uuid != table_uuid:
+            name = await self.names.load(table_uuid)
+            table = await self._load_if_there(name) if name else None
+        return table if table and table.state.table_uuid == table_uuid else None
 
     def renew(self, table: LakeTable) -> None:
         """Let later fields see this state of a table, and what is recorded of its tags now."""
@@ -40,6 +61,12 @@ class Loaders:
         if self.tables.cache_map.get(name) is not None:  # `clear` fails on what was never loaded
             self.tables.clear(name)
         self.tag_records.clear_all()
+
+    async def _load_if_there(self, name: DatasetName) -> LakeTable | None:
+        try:
+            return await self.tables.load(name)
+        except NotFound:
+            return None
 
     async def _load_tables(self, names: list[DatasetName]) -> Sequence[LakeTable | BaseException]:
         return await asyncio.gather(*map(self._datasets.load, names), return_exceptions=True)
@@ -55,3 +82,9 @@ class Loaders:
     async def _find_tag_records(self, keys: list[TagKey]) -> Sequence[TagRecord | None]:
         records = await self._datasets.tag_records(keys)
         return [records.get(key) for key in keys]
+
+    async def _are_readable(self, keys: list[SeenSnapshot]) -> Sequence[bool | BaseException]:
+        return await asyncio.gather(*(self._is_readable(*key) for key in keys), return_exceptions=True)
+
+    async def _is_readable(self, table_uuid: UUID, seen_as: DatasetName, snapshot_id: int) -> bool:
+        return await self._models.is_readable(await self.find_table(table_uuid, seen_as), snapshot_id)

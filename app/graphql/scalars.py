@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NewType
+from uuid import UUID
 
 import strawberry
 from graphql import GraphQLError, IntValueNode, StringValueNode, ValueNode, print_ast
@@ -22,6 +23,7 @@ JSON = NewType("JSON", object)
 MAX_SAFE_INTEGER = 2**53 - 1
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 
 
@@ -104,6 +106,30 @@ def _literal_parser(scalar: str, parse: Callable[[object], object]) -> Callable[
             raise GraphQLError(error.message, node, original_error=error.original_error) from error
 
     return parse_literal
+
+
+def parse_uuid(text: str, argument: str) -> UUID:
+    """A UUID, as clients write it. Raises InvalidArgumentError."""
+    if not _UUID.fullmatch(text):
+        raise InvalidArgumentError(argument, f"{_shown(text)} is no UUID")
+    return UUID(text)
+
+
+def to_json(value: Any) -> JSON:
+    """A JSON value as clients can read it: whole numbers beyond 2^53-1 are decimal strings.
+
+    What is stored is nested a bounded number of levels deep.
+    """
+    return JSON(_without_large_integers(value))
+
+
+def _without_large_integers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_large_integers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_large_integers(item) for item in value]
+    is_large = isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_SAFE_INTEGER
+    return str(value) if is_large else value
 
 
 def _parse_json_value(value: object) -> Any:

@@ -36,6 +36,13 @@ class Api:
             versioning=self.services.versioning,
             lineage=self.services.lineage,
             impacts=self.services.impacts,
+            models=self.services.models,
+            registration=self.services.registration,
+            pipelines=self.services.pipelines,
+            runs=self.services.runs,
+            promoting=self.services.promoting,
+            version_tags=self.services.version_tags,
+            version_tagging=self.services.version_tagging,
             actor=Actor(subject=actor),
         )
         result = await self.schema.execute(query, variable_values=variables, context_value=context)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from app.domain import versions
-from app.domain.changes import Command
+from app.domain.changes import Command, RegistrySubject
 from app.domain.datasets import TableState
 from app.domain.names import DatasetName
 from app.errors import (
@@ -22,10 +23,13 @@ from app.errors import (
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
     InvalidArgumentError,
+    InvalidDagError,
     InvalidNameError,
     InvalidReferenceError,
+    ModelNotFoundError,
     NamespaceNotFoundError,
     NoSnapshotError,
+    PipelineNotFoundError,
     ProtectedBranchError,
     ProtectedTagError,
     SnapshotExpiredError,
@@ -36,8 +40,8 @@ from app.errors import (
     VersionNotFoundError,
 )
 from app.graphql.context import Info
-from app.graphql.types.inputs import DatasetRef, VersionSelector
-from app.graphql.types.user_errors import UserError, user_error
+from app.graphql.types.inputs import DatasetRef, VersionSelector, VersionUseInput
+from app.graphql.types.user_errors import Owner, UserError, user_error
 
 Payload = TypeVar("Payload")
 
@@ -53,22 +57,37 @@ _OF_VERSION = (
     VersionNotFoundError,
 )
 _OF_KEY = (IdempotencyKeyInUseError, IdempotencyKeyReusedError)
+_OF_SUBJECT = (ModelNotFoundError, PipelineNotFoundError)
 _DATASET_PARTS = {"namespace": "namespace", "dataset": "name"}
+_SUBJECT_KINDS = ("model", "pipeline")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFields:
-    """Which field of an input says what, so that an error can be traced to it."""
+    """Which field of an input says what, so that an error can be traced to it.
 
-    dataset: DatasetRef | None
+    `subject` is the model or pipeline that has the tag which the mutation is about. `parts` are the fields of what the
+    input has several of, by the `place` of the errors that come of them.
+    """
+
+    dataset: DatasetRef | None = None
     dataset_path: tuple[str, ...] = ("dataset",)
     refs: tuple[tuple[str, str], ...] = ()
     version: str | None = None
     selector: VersionSelector | None = None
     expected: str = "expectedHead"
+    subject: RegistrySubject | None = None
+    subject_path: tuple[str, ...] = ()
+    parts: Mapping[tuple[str, ...], InputFields] = dataclasses.field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
 
     @property
-    def on(self) -> DatasetName | None:
+    def on(self) -> Owner | None:
+        """What has the tag in question, None where its name is not a good one."""
+        return self.subject or self.dataset_name
+
+    @property
+    def dataset_name(self) -> DatasetName | None:
         """The dataset, None where its name is not a good one."""
         try:
             return self.dataset.to_name() if self.dataset else None
@@ -77,19 +96,33 @@ class InputFields:
 
     def path_of(self, error: AppError) -> list[str]:
         """Path of the field at fault, from the argument on; empty where none is."""
-        found = self._find(error)
+        part = self.parts.get(error.place)
+        found = (part.prefix + part.locate(error)) if part else error.place or self.locate(error)
         return ["input", *found] if found else []
 
-    def _find(self, error: AppError) -> tuple[str, ...]:
+    def dataset_names(self) -> Iterator[DatasetName]:
+        """The datasets that the input names."""
+        for part in (self, *self.parts.values()):
+            if (name := part.dataset_name) is not None:
+                yield name
+
+    def locate(self, error: AppError) -> tuple[str, ...]:
+        """The field at fault, as far as this input or part of an input goes; empty where none is."""
         if isinstance(error, InvalidArgumentError):
             return self._argument(str(error.fields["argument"]))
         if isinstance(error, InvalidNameError):
             part = _DATASET_PARTS.get(str(error.fields["kind"]))
+            if error.fields["kind"] in _SUBJECT_KINDS:
+                return self.subject_path
             return (*self.dataset_path, part) if part else self._ref(None)
         if isinstance(error, HeadMovedError):
             return (self.expected,)
         if isinstance(error, _OF_DATASET):
             return self.dataset_path
+        if isinstance(error, _OF_SUBJECT):
+            return self.subject_path
+        if isinstance(error, InvalidDagError):
+            return ("dag",)
         if isinstance(error, _OF_KEY):
             return ("idempotencyKey",)
         if isinstance(error, _OF_NAME):
@@ -119,6 +152,15 @@ class InputFields:
         return (self.version, *given) if len(given) == 1 else (self.version,)
 
 
+def use_fields(argument: str, uses: Sequence[VersionUseInput]) -> dict[tuple[str, ...], InputFields]:
+    """The parts of an input that names several versions of datasets."""
+    places = [(argument, str(place)) for place in range(len(uses))]
+    return {
+        place: InputFields(dataset=use.dataset, version="at", selector=use.at, prefix=place)
+        for place, use in zip(places, uses, strict=True)
+    }
+
+
 async def attempt(
     info: Info,
     act: Callable[[], Awaitable[Payload]],
@@ -129,11 +171,11 @@ async def attempt(
     try:
         return await act()
     except AppError as error:
-        on = fields.on
-        if on is not None:
-            # Whoever reads on in this operation must see what stood in the way, not what was loaded ahead of it.
-            info.context.loaders.forget(on)
-        return refused([user_error(error, fields.path_of(error), on)])
+        # Whoever reads on in this operation must see what stood in the way, not what was loaded ahead of it.
+        info.context.loaders.registry.clear()
+        for name in fields.dataset_names():
+            info.context.loaders.forget(name)
+        return refused([user_error(error, fields.path_of(error), fields.on)])
 
 
 def command_of(info: Info, reason: str | None, idempotency_key: str | None) -> Command:

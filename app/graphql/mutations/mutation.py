@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import strawberry
 
+from app.graphql.mutations.archive_model import archive_model_version
 from app.graphql.mutations.branches import BranchPayload, DeleteBranchPayload, create_branch, delete_branch
+from app.graphql.mutations.promotions import RecordDatasetPromotionPayload, record_dataset_promotion
+from app.graphql.mutations.register_model import ModelVersionPayload, register_model_version
+from app.graphql.mutations.register_pipeline import PipelineVersionPayload, register_pipeline_version
 from app.graphql.mutations.rollbacks import RollbackDatasetPayload, roll_back, undo_rollback
+from app.graphql.mutations.runs import PipelineRunPayload, record_pipeline_run
 from app.graphql.mutations.tags import DeleteTagPayload, TagPayload, create_tag, delete_tag, move_tag
 
 
@@ -34,4 +39,29 @@ class Mutation:
     )
     undo_rollback: RollbackDatasetPayload = strawberry.mutation(
         resolver=undo_rollback, description="Point a branch back to where it was ahead of a rollback."
+    )
+    register_model_version: ModelVersionPayload = strawberry.mutation(
+        resolver=register_model_version,
+        description="Register the next version of a model, and the model where it is new. The snapshots that it was "
+        "trained on are kept by protected tags, which are set before the version is recorded.",
+    )
+    archive_model_version: ModelVersionPayload = strawberry.mutation(
+        resolver=archive_model_version,
+        description="Take a version of a model out of use: its record stays, and what it was trained on is no longer "
+        "kept for it.",
+    )
+    register_pipeline_version: PipelineVersionPayload = strawberry.mutation(
+        resolver=register_pipeline_version,
+        description="Register the next version of a pipeline, and the pipeline where it is new. What is as the latest "
+        "version is makes no new one.",
+    )
+    record_pipeline_run: PipelineRunPayload = strawberry.mutation(
+        resolver=record_pipeline_run,
+        description="Record a run, its begin, its end or both; what was recorded of it before is merged with it, in "
+        "whatever order. The same twice changes nothing.",
+    )
+    record_dataset_promotion: RecordDatasetPromotionPayload = strawberry.mutation(
+        resolver=record_dataset_promotion,
+        description="Record that a version of a dataset was made from a version of another one, where no run reports "
+        "it. The same twice changes nothing.",
     )

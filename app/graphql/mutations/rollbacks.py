@@ -14,7 +14,7 @@ from app.graphql.types.dataset import Dataset, dataset_of
 from app.graphql.types.impact import Impact
 from app.graphql.types.inputs import DatasetRef, VersionSelector
 from app.graphql.types.snapshot import Snapshot, find_snapshot
-from app.graphql.types.tag import Tag
+from app.graphql.types.tag import Tag, tag_of
 from app.graphql.types.user_errors import UserError
 from app.services.outcomes import RollbackOutcome
 
@@ -132,7 +132,7 @@ def _payload(info: Info, outcome: RollbackOutcome) -> RollbackDatasetPayload:
         dataset=dataset_of(table),
         previous=find_snapshot(table, outcome.previous_id),
         current=find_snapshot(table, outcome.current_id),
-        undo_tag=Tag(table=table, ref=outcome.undo_tag) if outcome.undo_tag else None,
+        undo_tag=tag_of(table, outcome.undo_tag) if outcome.undo_tag else None,
         schema_warning=outcome.schema_warning,
         restored_schema=outcome.restored_schema,
         dry_run=outcome.dry_run,

@@ -18,6 +18,6 @@ async def list_changes(
     after: After = None,
     kind: Annotated[ChangeKind | None, strawberry.argument(description="Only changes of this kind.")] = None,
 ) -> Connection[Change]:
-    """What was done to datasets, newest first."""
+    """What was done to datasets, models and pipelines, newest first."""
     page = await info.context.datasets.changes_page(page_request(first, after), kind=kind)
     return connect(page, lambda change: Change(change=change))

@@ -13,19 +13,24 @@ from app.graphql.entities import get_node
 from app.graphql.ids import decode_id
 from app.graphql.types.dataset import Dataset
 from app.graphql.types.lineage import DirectionArgument, LineageGraph, OptionsArgument
+from app.graphql.types.models import Model, ModelVersion
+from app.graphql.types.pipelines import Pipeline, PipelineVersion
 from app.graphql.types.snapshot import Snapshot
 
 
 async def find_lineage(
     info: Info,
     # strawberry keeps the name `root` for the value that it calls so.
-    root_id: Annotated[strawberry.ID, strawberry.argument(name="root", description="Id of a dataset or snapshot.")],
+    root_id: Annotated[
+        strawberry.ID,
+        strawberry.argument(name="root", description="Id of a dataset, model or pipeline, or of a version of one."),
+    ],
     direction: DirectionArgument = Direction.BOTH,
     options: OptionsArgument = None,
 ) -> LineageGraph | None:
     """The lineage graph around a node."""
     node = await get_node(info, decode_id(root_id, "root"))
-    if not isinstance(node, (Dataset, Snapshot)):
+    if not isinstance(node, (Dataset, Snapshot, Model, ModelVersion, Pipeline, PipelineVersion)):
         raise InvalidArgumentError("root", "it is the id of something that lineage does not pass through")
     graph: LineageGraph | None = await node.lineage(info, direction, options)
     return graph

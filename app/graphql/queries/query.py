@@ -8,11 +8,16 @@ from app.graphql.pages import FORWARD_PAGE, PAGE, Connection
 from app.graphql.queries.changes import list_changes
 from app.graphql.queries.datasets import find_dataset, list_datasets
 from app.graphql.queries.lineage import find_lineage
+from app.graphql.queries.models import find_model_of_name, list_models
 from app.graphql.queries.nodes import list_nodes, node_of_id
+from app.graphql.queries.pipelines import find_pipeline_of_id, find_run, list_pipelines
 from app.graphql.types.change import Change
 from app.graphql.types.dataset import Dataset
 from app.graphql.types.interfaces import Node
 from app.graphql.types.lineage import LineageGraph
+from app.graphql.types.models import Model
+from app.graphql.types.pipelines import Pipeline
+from app.graphql.types.runs import PipelineRun
 
 
 @strawberry.type(description="What can be read.")
@@ -29,9 +34,21 @@ class Query:
     datasets: Connection[Dataset] = strawberry.field(
         resolver=list_datasets, directives=[PAGE], description="All datasets, by namespace and name."
     )
+    model: Model | None = strawberry.field(resolver=find_model_of_name, description="The model of this name.")
+    models: Connection[Model] = strawberry.field(
+        resolver=list_models, directives=[PAGE], description="All models, by name."
+    )
+    pipeline: Pipeline | None = strawberry.field(resolver=find_pipeline_of_id, description="The pipeline of this id.")
+    pipelines: Connection[Pipeline] = strawberry.field(
+        resolver=list_pipelines, directives=[PAGE], description="All pipelines, by pipelineId."
+    )
+    run: PipelineRun | None = strawberry.field(resolver=find_run, description="The run of this UUID.")
     lineage: LineageGraph | None = strawberry.field(
-        resolver=find_lineage, description="What a dataset or version was made from, and what was made from it."
+        resolver=find_lineage,
+        description="What a dataset, model, pipeline or a version of one was made from, and what was made from it.",
     )
     changes: Connection[Change] = strawberry.field(
-        resolver=list_changes, directives=[FORWARD_PAGE], description="What was done to datasets, newest first."
+        resolver=list_changes,
+        directives=[FORWARD_PAGE],
+        description="What was done to datasets, models and pipelines, newest first.",
     )

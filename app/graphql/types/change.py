@@ -16,6 +16,7 @@ from app.graphql.scalars import JSON
 from app.graphql.types.actor import Actor, show_actor
 from app.graphql.types.enums import ChangeKind, ChangeState
 from app.graphql.types.interfaces import Node
+from app.graphql.vertices import find_registered
 
 
 @strawberry.type(description="Who did what, when and why.")
@@ -49,7 +50,7 @@ class Change(Node):
         """Whether it took place."""
         return self.change.state
 
-    @field(description="What it was done to, under the name that it has now.")
+    @field(description="The dataset, model or pipeline that it was done to, under the name that it has now.")
     async def subject(self, info: Info) -> Annotated[Node, strawberry.lazy("app.graphql.types.interfaces")] | None:
         """What it was done to."""
         # A dataset lists its changes, and a change has its dataset: one of the two modules has to wait for the other.
@@ -57,7 +58,7 @@ class Change(Node):
 
         subject = self.change.subject
         if not isinstance(subject, changes.DatasetSubject):
-            return None
+            return await find_registered(info, subject)
         name, uuid = subject.dataset, subject.table_uuid
         try:
             is_there = (await info.context.loaders.tables.load(name)).state.table_uuid == uuid
@@ -74,7 +75,7 @@ class Change(Node):
         """Why it was done."""
         return self.change.reason
 
-    @field(description="What exactly was done: refs and snapshots ahead of it and after it.")
+    @field(description="What exactly was done: refs, snapshots and numbers ahead of it and after it.")
     def details(self) -> JSON:
         """What exactly was done."""
         return JSON(dict(self.change.details))

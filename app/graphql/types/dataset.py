@@ -40,7 +40,7 @@ from app.graphql.types.lineage import ColumnEdge, DirectionArgument, LineageGrap
 from app.graphql.types.rows import RowPage
 from app.graphql.types.schema_version import SchemaVersion, show_schema
 from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of
-from app.graphql.types.tag import Tag
+from app.graphql.types.tag import Tag, tag_of
 from app.lake.reading import RowRequest
 from app.lake.table import LakeTable
 
@@ -188,7 +188,7 @@ class Dataset(Entity):
         if table is None:
             return connect_nothing()
         refs = [ref for ref in table.state.history.tags if ref.name.startswith(prefix or "")]
-        return connect(cut_page(refs, request, kind="tags", key=_by_name), lambda ref: Tag(table=table, ref=ref))
+        return connect(cut_page(refs, request, kind="tags", key=_by_name), lambda ref: tag_of(table, ref))
 
     @field(description="Its branches: `main` first, the others by name.")
     async def branches(self, info: Info) -> list[Branch]:

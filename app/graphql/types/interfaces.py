@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.graphql.fields import field
-from app.graphql.types.enums import Availability
+from app.graphql.types.enums import Availability, Direction
 
 if TYPE_CHECKING:
+    from app.graphql.types.lineage import LineageGraph, LineageOptions
     from app.graphql.types.tag import Tag
+
+LazyGraph = Annotated["LineageGraph", strawberry.lazy("app.graphql.types.lineage")]
+LazyOptions = Annotated["LineageOptions", strawberry.lazy("app.graphql.types.lineage")]
 
 
 @strawberry.interface(description="Anything that has an id of its own.")
@@ -31,6 +35,13 @@ class Entity(Node):
     @field(description="Its name.")
     def name(self) -> str:
         """Its name; each type has its own."""
+        raise NotImplementedError
+
+    @field(description="The lineage graph around all its versions.")
+    def lineage(
+        self, direction: Direction = Direction.UPSTREAM, options: LazyOptions | None = None
+    ) -> LazyGraph | None:
+        """The graph; each type has its own."""
         raise NotImplementedError
 
 
@@ -56,4 +67,11 @@ class Version(Node):
     @field(description="Whether it can be reached.")
     def availability(self) -> Availability:
         """Availability; each type has its own."""
+        raise NotImplementedError
+
+    @field(description="The lineage graph around it.")
+    def lineage(
+        self, direction: Direction = Direction.UPSTREAM, options: LazyOptions | None = None
+    ) -> LazyGraph | None:
+        """The graph; each type has its own."""
         raise NotImplementedError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import strawberry
 
@@ -17,12 +18,13 @@ from app.graphql.fields import field
 from app.graphql.scalars import JSON
 from app.graphql.types.external import ExternalDataset
 from app.graphql.types.interfaces import Entity, Version
+from app.graphql.types.runs import PipelineRun, show_run
+from app.graphql.vertices import find_registered, find_registered_version, registry_id, registry_subject, version_number
 from app.services.lineage import Consistency, LineageAnswer
 
 if TYPE_CHECKING:
     from app.graphql.types.dataset import Dataset
 
-strawberry.enum(Direction, description="UPSTREAM: what it was made from. DOWNSTREAM: what was made from it.")
 strawberry.enum(EdgeKind, description="What an edge says of its `from`: that it is derived from its `to`, and so on.")
 strawberry.enum(EntityKind, description="What lineage passes through.")
 strawberry.enum(Grain, description="Whether nodes are versions, or the entities that they roll up to.")
@@ -110,6 +112,9 @@ class LineageNode:
     @field(description="The dataset, model or pipeline, where it is one of ours and still there.")
     async def entity(self, info: Info) -> Entity | None:
         """The entity, where it is one of ours."""
+        subject = registry_subject(self.vertex)
+        if subject is not None:
+            return await find_registered(info, subject)
         return await _find_dataset(info, self.vertex)
 
     @field(description="What events told of it, where it is a dataset in no catalog of ours; null for all else.")
@@ -129,6 +134,9 @@ class LineageNode:
         """The version, where it is one of ours."""
         from app.graphql.types.snapshot import find_snapshot
 
+        subject, counted = registry_subject(self.vertex), version_number(self.vertex)
+        if subject is not None:
+            return None if counted is None else await find_registered_version(info, subject, counted)
         dataset = await _find_dataset(info, self.vertex)
         number = lineage.snapshot_id_of(self.vertex)
         if dataset is None or number is None:
@@ -144,12 +152,19 @@ class LineageEdge:
     from_: strawberry.ID = strawberry.field(name="from", description="Id of the node that the statement is about.")
     to: strawberry.ID = strawberry.field(description="Id of the other node.")
     kind: EdgeKind = strawberry.field(description="What is stated.")
-    run_id: strawberry.ID | None = strawberry.field(description="The run that told of it; null where none did.")
+    run_id: strawberry.ID | None = strawberry.field(description="UUID of that run.")
     inferred: bool = strawberry.field(
         description="Whether a version was not reported, but taken from the time at which it happened."
     )
     recorded_at: datetime = strawberry.field(description="When it happened.")
     source: str = strawberry.field(description="What it is known from, such as `openlineage` or `iceberg`.")
+
+    @field(description="The run that told of it; null where none did, such as for what a model was trained on.")
+    async def run(self, info: Info) -> PipelineRun | None:
+        """The run that told of it."""
+        if self.run_id is None:
+            return None
+        return show_run(await info.context.loaders.registry.runs.load(UUID(self.run_id)))
 
 
 @strawberry.type(description="Whether an answer is the whole of what was asked for.")
@@ -310,6 +325,8 @@ def show_completeness(truncated: Collection[TruncationReason]) -> Completeness:
 
 def node_id(vertex: lineage.Vertex) -> strawberry.ID:
     """The id under which a vertex is a node of this API, where it is one; else the graph's own."""
+    if (registered := registry_id(vertex)) is not None:
+        return registered
     table_uuid = lineage.table_uuid_of(vertex)
     if table_uuid is None:
         return strawberry.ID(vertex.vertex_id)

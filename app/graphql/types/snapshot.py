@@ -13,17 +13,20 @@ from app.errors import SnapshotExpiredError
 from app.graphql import ids
 from app.graphql.context import Info
 from app.graphql.fields import field
+from app.graphql.pages import FORWARD_PAGE, After, Connection, First, connect, page_request
 from app.graphql.scalars import BigInt, SnapshotId
 from app.graphql.types.enums import Availability, SnapshotOperation
 from app.graphql.types.interfaces import Version
 from app.graphql.types.lineage import DirectionArgument, LineageGraph, OptionsArgument, show_lineage
+from app.graphql.types.runs import PipelineRun, show_run
 from app.graphql.types.schema_version import ColumnStats, SchemaVersion, show_column_stats, show_schema
 from app.graphql.types.summary import SnapshotSummary, show_summary
-from app.graphql.types.tag import Tag
+from app.graphql.types.tag import Tag, tag_of
 from app.lake.table import LakeTable
 
 if TYPE_CHECKING:
     from app.graphql.types.dataset import Dataset
+    from app.graphql.types.models import ModelVersion
 
 
 @strawberry.federation.type(
@@ -93,7 +96,7 @@ class Snapshot(Version):
     def tags(self) -> list[Tag]:
         """The tags that name it."""
         refs = self.table.state.history.tags_by_snapshot.get(self.snapshot.snapshot_id, ())
-        return [Tag(table=self.table, ref=ref) for ref in refs]
+        return [tag_of(self.table, ref) for ref in refs]
 
     @field(description="Whether it is the head of `main`.")
     def is_current(self) -> bool:
@@ -120,6 +123,40 @@ class Snapshot(Version):
         """The lineage graph around it."""
         root = info.context.lineage.snapshot_root(self.table, self.snapshot.snapshot_id)
         return await show_lineage(info, root, direction, options)
+
+    @field(
+        description="The run that made it; of a `replace` snapshot, the one that made its rows. Null where none was "
+        "reported."
+    )
+    async def produced_by(self, info: Info) -> PipelineRun | None:
+        """The run that made it."""
+        root = info.context.lineage.snapshot_root(self.table, self.snapshot.snapshot_id)
+        return show_run(await info.context.loaders.registry.producers.load(root))
+
+    @field(
+        description="The runs that read it, latest first; of a `replace` snapshot, those that read its rows.",
+        directives=[FORWARD_PAGE],
+    )
+    async def consumed_by(self, info: Info, first: First = None, after: After = None) -> Connection[PipelineRun] | None:
+        """The runs that read it."""
+        root = info.context.lineage.snapshot_root(self.table, self.snapshot.snapshot_id)
+        pages = info.context.loaders.registry.pages_of_consumers
+        page = await pages.load((root, page_request(first, after)))
+        return connect(page, lambda run: PipelineRun(run=run))
+
+    @field(
+        description="The model versions that were trained on this very snapshot, in whatever role, by model and "
+        "number; archived ones too."
+    )
+    async def trained_models(
+        self, info: Info
+    ) -> list[Annotated[ModelVersion, strawberry.lazy("app.graphql.types.models")]] | None:
+        """The model versions that were trained on it."""
+        from app.graphql.types.models import ModelVersion
+
+        key = (self.table.state.table_uuid, self.snapshot.snapshot_id)
+        found = await info.context.loaders.registry.trained_models.load(key)
+        return [ModelVersion(version=version) for version in found or ()]
 
     @field(description="What the manifests tell of the columns, without reading data.")
     async def column_stats(

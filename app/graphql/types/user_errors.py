@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from app.domain.changes import ModelSubject, PipelineSubject, RegistrySubject
 from app.domain.names import DatasetName
 from app.errors import (
     AppError,
@@ -20,7 +21,9 @@ from app.graphql.context import Info
 from app.graphql.fields import field
 from app.graphql.scalars import JSON, SnapshotId
 from app.graphql.types.enums import UserErrorCode
-from app.graphql.types.tag import Tag
+from app.graphql.types.tag import Tag, tag_of
+
+Owner = DatasetName | RegistrySubject
 
 
 @strawberry.interface(description="Why a mutation did nothing.")
@@ -29,7 +32,8 @@ class UserError:
 
     message: str = strawberry.field(description="The reason, for people.")
     path: list[str] = strawberry.field(
-        description="The input field at fault, from the argument on: `input`, `name`. Empty where none is."
+        description="The input field at fault, from the argument on: `input`, `name`; places in lists are "
+        "numbers: `input`, `trainingData`, `0`, `at`. Empty where none is."
     )
     code: UserErrorCode = strawberry.field(description="What kind of trouble it is.")
     error_code: str = strawberry.field(description="The very error, as docs/errors.md lists them: `HEAD_MOVED`.")
@@ -54,15 +58,18 @@ class NotFoundUserError(UserError):
 class HeadMovedUserError(UserError):
     """A ref is not where it was expected."""
 
-    expected: SnapshotId | None = strawberry.field(description="Where it was expected; null for nowhere.")
-    actual: SnapshotId | None = strawberry.field(description="Where it is; null for nowhere.")
+    expected: SnapshotId | None = strawberry.field(
+        description="Snapshot id, or number of the version of a model or pipeline, at which it was expected; null "
+        "for nowhere."
+    )
+    actual: SnapshotId | None = strawberry.field(description="Snapshot id or number at which it is; null for nowhere.")
 
 
 @strawberry.type(name="TagExistsError", description="The name is taken by a tag of another version.")
 class TagExistsUserError(UserError):
     """The name is taken by a tag of another version."""
 
-    on: strawberry.Private[DatasetName]
+    on: strawberry.Private[Owner]
     tag_name: strawberry.Private[str]
 
     @field(description="The tag that has the name; null where it is gone meanwhile.")
@@ -75,7 +82,7 @@ class TagExistsUserError(UserError):
 class ProtectedTagUserError(UserError):
     """The tag is protected."""
 
-    on: strawberry.Private[DatasetName]
+    on: strawberry.Private[Owner]
     tag_name: strawberry.Private[str]
     why: str = strawberry.field(description="What protects it.")
 
@@ -102,8 +109,8 @@ USER_ERROR_TYPES = (
 )
 
 
-def user_error(error: AppError, path: list[str], on: DatasetName | None) -> UserError:
-    """The typed member for an error; `on` is the dataset that the mutation was about, where its name was good."""
+def user_error(error: AppError, path: list[str], on: Owner | None) -> UserError:
+    """The typed member for an error; `on` is what the mutation was about the tag of, where its name was good."""
     fields = error.fields
     base: dict[str, Any] = {
         "message": error.message,
@@ -122,7 +129,7 @@ def user_error(error: AppError, path: list[str], on: DatasetName | None) -> User
     if isinstance(error, UnsupportedTableError):
         return UnsupportedTableUserError(**base, feature=str(fields["feature"]))
     if isinstance(error, NotFound):
-        ref = next((fields[key] for key in ("ref", "dataset", "namespace") if fields.get(key) is not None), None)
+        ref = next((fields[key] for key in _LOOKED_UP if fields.get(key) is not None), None)
         suggestions = fields.get("suggestions")
         return NotFoundUserError(
             **base,
@@ -132,11 +139,18 @@ def user_error(error: AppError, path: list[str], on: DatasetName | None) -> User
     return GeneralUserError(**base)
 
 
+# The fields of errors that say what was looked up, the most exact one first.
+_LOOKED_UP = ("ref", "dataset", "namespace", "model", "pipelineId", "runId")
+
+
 def _id(digits: JsonValue) -> SnapshotId | None:
     return None if digits is None else SnapshotId(int(str(digits)))
 
 
-async def _find_tag(info: Info, on: DatasetName, name: str) -> Tag | None:
+async def _find_tag(info: Info, on: Owner, name: str) -> Tag | None:
+    if isinstance(on, (ModelSubject, PipelineSubject)):
+        tags = await info.context.loaders.registry.tags.load(on)
+        return next((Tag(of=tag) for tag in tags or () if tag.name == name), None)
     table = await info.context.loaders.tables.load(on)
     ref = next((ref for ref in table.state.history.tags if ref.name == name), None)
-    return Tag(table=table, ref=ref) if ref else None
+    return tag_of(table, ref) if ref else None
