@@ -211,6 +211,34 @@ async def test_archiving_releases_the_data_and_keeps_the_record(api: Api, orders
         assert (error["path"], error["errorCode"]) == (path, code)
 
 
+async def test_archiving_moves_the_artifact_where_that_is_allowed(api: Api, orders: Orders) -> None:
+    home = api.services.settings.home / "artifacts"
+    for number in (1, 2):
+        (home / "hot" / str(number)).mkdir(parents=True)
+        (home / "hot" / str(number) / "model.bin").write_bytes(b"weights")
+    await register_model(api, orders.second, artifactUri=str(home / "hot" / "1"))
+    await register_model(api, orders.second)
+    await register_model(api, orders.second, artifactUri=str(home / "hot" / "none"))
+    cold = str(home / "cold")
+    for number, uri, code in (
+        (1, "/etc", "ARTIFACT_FORBIDDEN"),
+        (1, "ftp:", "INVALID_ARGUMENT"),
+        (1, "", "INVALID_ARGUMENT"),
+        (1, str(home / "hot" / "1" / "x"), "INVALID_ARGUMENT"),
+        (2, cold, "INVALID_ARGUMENT"),
+        (3, cold, "ARTIFACT_NOT_FOUND"),
+    ):
+        error = await api.refused(ARCHIVE_MODEL, input={"model": "churn", "number": number, "coldStorageUri": uri})
+        assert (error["path"], error["errorCode"]) == (["input", "coldStorageUri"], code), uri
+
+    payload = await api.data(ARCHIVE_MODEL, input={"model": "churn", "number": 1, "coldStorageUri": cold})
+
+    version = payload["archiveModelVersion"]["modelVersion"]
+    assert version["artifactUri"] == str(home / "cold" / "churn" / "v1" / "1")
+    assert (home / "cold" / "churn" / "v1" / "1" / "model.bin").read_bytes() == b"weights"
+    assert not (home / "hot" / "1").exists() and (home / "hot" / "2").exists()
+
+
 @pytest.mark.parametrize(
     ("case", "changes", "path", "code"),
     [

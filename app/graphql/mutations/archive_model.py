@@ -18,7 +18,9 @@ class ArchiveModelVersionInput:
     model: str = strawberry.field(description="The model's name.")
     number: int = strawberry.field(description="The version's number.")
     cold_storage_uri: str | None = strawberry.field(
-        default=None, description="Where its artifact shall be moved; it stays where it is if left out."
+        default=None,
+        description="A folder below which its artifact shall be moved, to `<model>/v<number>/`; it stays where it "
+        "is if left out. Both places have to be below one of STRATIGRAPH_ARTIFACT_ROOTS.",
     )
     reason: str | None = strawberry.field(default=None, description=REASON_DESCRIPTION)
 
@@ -41,4 +43,5 @@ async def archive_model_version(
     def refused(errors: list[UserError]) -> ModelVersionPayload:
         return ModelVersionPayload(user_errors=errors)
 
-    return await attempt(info, act, InputFields(subject_path=("model",), version="number"), refused)
+    fields = InputFields(subject_path=("model",), version="number", artifact_path=("coldStorageUri",))
+    return await attempt(info, act, fields, refused)

@@ -16,6 +16,10 @@ from app.errors import (
     AlreadyUndoneError,
     AmbiguousReferenceError,
     AppError,
+    ArtifactChangedError,
+    ArtifactExistsError,
+    ArtifactForbiddenError,
+    ArtifactNotFoundError,
     BranchExistsError,
     BranchNotFoundError,
     DatasetNotFoundError,
@@ -58,7 +62,10 @@ _OF_VERSION = (
 )
 _OF_KEY = (IdempotencyKeyInUseError, IdempotencyKeyReusedError)
 _OF_SUBJECT = (ModelNotFoundError, PipelineNotFoundError)
+_OF_ARTIFACT = (ArtifactChangedError, ArtifactExistsError, ArtifactForbiddenError, ArtifactNotFoundError)
 _DATASET_PARTS = {"namespace": "namespace", "dataset": "name"}
+# What the store of artifacts calls what it is given.
+_ARTIFACT_ARGUMENTS = ("key", "sourceUri", "targetFolder", "uri")
 _SUBJECT_KINDS = ("model", "pipeline")
 
 
@@ -78,6 +85,7 @@ class InputFields:
     expected: str = "expectedHead"
     subject: RegistrySubject | None = None
     subject_path: tuple[str, ...] = ()
+    artifact_path: tuple[str, ...] = ()
     parts: Mapping[tuple[str, ...], InputFields] = dataclasses.field(default_factory=dict)
     prefix: tuple[str, ...] = ()
 
@@ -123,6 +131,8 @@ class InputFields:
             return self.subject_path
         if isinstance(error, InvalidDagError):
             return ("dag",)
+        if isinstance(error, _OF_ARTIFACT):
+            return self.artifact_path
         if isinstance(error, _OF_KEY):
             return ("idempotencyKey",)
         if isinstance(error, _OF_NAME):
@@ -134,6 +144,8 @@ class InputFields:
     def _argument(self, argument: str) -> tuple[str, ...]:
         if argument == "actor":  # it comes in a header
             return ()
+        if self.artifact_path and argument in _ARTIFACT_ARGUMENTS:
+            return self.artifact_path
         if self.selector and argument in self.selector.given:
             return (*self._version(),)
         return (argument,)
