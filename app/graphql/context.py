@@ -15,6 +15,7 @@ from app.graphql.errors import error_of
 from app.graphql.loaders import Loaders
 from app.graphql.registry_loaders import RegistryLoaders
 from app.registry.version_tags import VersionTags
+from app.services.acting import ANONYMOUS
 from app.services.datasets import Datasets
 from app.services.impacts import Impacts
 from app.services.lineage import Lineage
@@ -25,8 +26,6 @@ from app.services.promoting import Promoting
 from app.services.runs import Runs
 from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
-
-ANONYMOUS = Actor(subject="anonymous")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,7 +7,6 @@ browser asks first (CORS preflight) and other sites cannot act in a user's name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,17 +20,16 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from app.domain.changes import Actor
 from app.errors import AppError, Category
-from app.graphql.context import ANONYMOUS, GraphContext
+from app.graphql.context import GraphContext
 from app.graphql.errors import BAD_REQUEST, VALIDATION_FAILED, error_of, is_internal
 from app.graphql.graphiql_page import graphiql_response, graphiql_routes
 from app.graphql.schema import Schema, build_schema
+from app.services.acting import actor_of
 from app.settings import Settings
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
-ACTOR_HEADER = "X-Actor"
 MAX_BODY_BYTES = 1024 * 1024
 
 
@@ -123,19 +121,9 @@ def _context(request: Request, operation: Operation) -> GraphContext:
         promoting=services.promoting,
         version_tags=services.version_tags,
         version_tagging=services.version_tagging,
-        actor=_actor(request),
+        actor=actor_of(request.headers),
         operation_name=operation.name,
     )
-
-
-def _actor(request: Request) -> Actor:
-    header = request.headers.get(ACTOR_HEADER)
-    if header is None:
-        return ANONYMOUS
-    with suppress(UnicodeDecodeError):
-        # Starlette reads headers as Latin-1; who sends a name beyond ASCII sends UTF-8.
-        header = header.encode("latin-1").decode()
-    return Actor.checked(header)
 
 
 async def _read_operation(request: Request) -> Operation:
