@@ -35,16 +35,18 @@ from app.settings import Settings
 
 SENDERS = 8
 BATCH = 50
-CHAIN = 499
+INPUTS = 520
 EDGES_OF_RUN = 5
 NAMESPACE = "kafka://broker"
 PRODUCER = "https://example.org/benchmark"
 _LINEAGE = """
-    query Walk($root: ID!) {
-      lineage(root: $root, direction: UPSTREAM, options: {depth: 50, maxNodes: 500}) {
-        nodeCount edgeCount completeness { complete }
-        nodes { id kind name versionLabel depth }
-        edges { from to kind recordedAt source }
+    {
+      pipeline(pipelineId: "benchmark/chain") {
+        lineage(direction: UPSTREAM, options: {depth: 50, maxNodes: 500}) {
+          nodeCount edgeCount completeness { complete }
+          nodes { id kind name versionLabel depth }
+          edges { from to kind recordedAt source }
+        }
       }
     }
 """
@@ -125,16 +127,16 @@ async def _measure_answer(settings: Settings, rounds: int, store: str) -> None:
         )
         for at in range(50)
     ]
-    wide = [f"wide-{at}" for at in range(CHAIN - 50)]
+    wide = [f"wide-{at}" for at in range(INPUTS - 50)]
     chain.append(_event("COMPLETE", UUID(int=(4 << 76) | (8 << 60) | (2 << 40)), "chain", wide, ["chain-25"]))
     async with open_services(settings) as services:
         await services.ingesting.ingest(orjson.dumps(chain))
         await _drain(services)
     with _server(settings) as url:
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            body = {"query": _LINEAGE, "variables": {"root": f"external:{NAMESPACE}|chain-50@"}}
+            body = {"query": _LINEAGE}
             first = (await client.post("/graphql", json=body)).json()
-            if "errors" in first or first["data"]["lineage"] is None:
+            if "errors" in first or first["data"]["pipeline"]["lineage"]["nodeCount"] < 500:
                 raise RuntimeError(f"the server does not answer as it should: {str(first)[:500]}")
             connection = await asyncpg.connect(_url(settings))
             ours, ping, select = [], [], []
@@ -145,7 +147,7 @@ async def _measure_answer(settings: Settings, rounds: int, store: str) -> None:
                     select.append(await _timed(lambda: connection.fetchval("SELECT 1")))
             finally:
                 await connection.close()
-    lineage = first["data"]["lineage"]
+    lineage = first["data"]["pipeline"]["lineage"]
     _print(
         "lineage_field",
         store=store,

@@ -21,24 +21,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 import networkx as nx
 
 from app.domain.lineage import (
-    ColumnLink,
     Direction,
-    Edge,
-    EdgeKind,
-    EntityKind,
     Grain,
     Projection,
     Subgraph,
-    Vertex,
     Walk,
 )
 from app.lineage.postgres.store import PostgresLineage
@@ -46,13 +40,8 @@ from app.lineage.store import LineageStore
 from app.postgres.embedded import EmbeddedPostgres
 from app.postgres.migrate import migrate
 from app.postgres.pool import open_pool
+from benchmarks.lineage_graph import COLUMNS, projections, runs, version_id
 
-NOW = datetime(2026, 2, 15, 10, tzinfo=UTC)
-# From how many versions before it one is made: with it ten hops reach about 4,000.
-WINDOW = 800
-PARENTS = 3
-VERSIONS_PER_DATASET = 25
-CHILDREN, COLUMNS, DIAMONDS = 10_000, 3_000, 20
 # Owners in one call, as the projector has them.
 BATCH = 500
 HUB, WIDE, NARROW = "dataset:hub@1", "dataset:wide@1", "dataset:narrow@1"
@@ -99,7 +88,7 @@ async def _measure(store: LineageStore, size: int, rounds: int, *, is_full: bool
     await _settle(store)
     # Of those that have ten generations before them.
     numbers = random.Random(size)
-    roots = [_version_id(numbers.randrange(size // 2, size)) for _ in range(rounds + 1)]
+    roots = [version_id(numbers.randrange(size // 2, size)) for _ in range(rounds + 1)]
     facts = {"store": store.kind, "vertices": graph.number_of_nodes(), "edges": graph.number_of_edges()}
 
     async def round_trip(_: int) -> str:
@@ -194,9 +183,9 @@ async def _measure_writing(store: LineageStore, facts: Mapping[str, object]) -> 
     """New owners on the loaded graph: one call after the other, and four at once; and what was said before, again."""
     for case, callers, batch in (("apply", 1, BATCH), ("apply", 4, BATCH), ("apply", 1, 1), ("apply", 4, 1)):
         await _write(
-            store, _runs(random.Random(callers * batch), 4 * BATCH if batch > 1 else 200), callers, batch, facts, case
+            store, runs(random.Random(callers * batch), 4 * BATCH if batch > 1 else 200), callers, batch, facts, case
         )
-    again = list(_runs(random.Random(BATCH), 4 * BATCH))
+    again = list(runs(random.Random(BATCH), 4 * BATCH))
     await _write(store, again, 1, BATCH, facts, "apply_again")
 
 
@@ -222,38 +211,10 @@ async def _write(
     _print(line)
 
 
-def _runs(numbers: random.Random, count: int) -> list[Projection]:
-    """Runs as events tell them: three inputs, an output, the pipeline, and columns."""
-    links = tuple(ColumnLink(from_column=f"c{at}", to_column=f"c{at}") for at in range(5))
-    found = []
-    for _ in range(count):
-        owner = f"run:{numbers.randbytes(16).hex()}"
-        output, pipeline = _vertex(f"out{numbers.randrange(300)}", numbers.randrange(2**62)), _pipeline(numbers)
-        inputs = [_numbered(numbers.randrange(1000)) for _ in range(3)]
-        edges = {
-            edge.order: edge
-            for source in inputs
-            for edge in (
-                _edge(output, EdgeKind.DERIVED_FROM, source, owner, links),
-                _edge(pipeline, EdgeKind.CONSUMES, source, owner),
-            )
-        }
-        edges |= {
-            edge.order: edge
-            for edge in (
-                _edge(output, EdgeKind.GENERATED_BY, pipeline, owner),
-                _edge(pipeline, EdgeKind.PRODUCES, output, owner),
-            )
-        }
-        vertices = {vertex.vertex_id: vertex for vertex in (output, pipeline, *inputs)}
-        found.append(Projection(owner=owner, vertices=vertices, edges=tuple(edges.values())))
-    return found
-
-
 async def _load(store: LineageStore, graph: nx.DiGraph, size: int) -> None:
     start, edges = time.perf_counter(), 0
-    projections = _projections(size)
-    while batch := list(islice(projections, BATCH)):
+    batches = projections(size)
+    while batch := list(islice(batches, BATCH)):
         await store.apply(batch)
         for projection in batch:
             graph.add_edges_from((edge.from_id, edge.to_id) for edge in projection.edges)
@@ -268,68 +229,6 @@ async def _settle(store: LineageStore) -> None:
     """What autovacuum does within a minute, so that no run of it falls into what is timed."""
     if isinstance(store, PostgresLineage):
         await store._pool.execute("VACUUM ANALYZE")
-
-
-def _projections(size: int) -> Iterator[Projection]:
-    numbers = random.Random(size)
-    for at in range(1, size):
-        vertex = _numbered(at)
-        before = range(max(0, at - WINDOW), at)
-        parents = [_numbered(parent) for parent in numbers.sample(before, min(PARENTS, len(before)))]
-        yield _derived(f"run:{at}", [(vertex, parent) for parent in parents])
-    hub = _vertex("hub", 1)
-    yield _derived("hub", [(_vertex(f"child{at}", 1), hub) for at in range(CHILDREN)])
-    links = tuple(ColumnLink(from_column=f"c{at}", to_column="key") for at in range(COLUMNS))
-    yield _derived("wide", [(_vertex("wide", 1), _vertex("narrow", 1))], links)
-    tops = [_vertex(f"top{layer}", 1) for layer in range(DIAMONDS + 1)]
-    sides = [(_vertex(f"left{layer}", 1), _vertex(f"right{layer}", 1)) for layer in range(DIAMONDS)]
-    yield _derived(
-        "diamonds",
-        [
-            pair
-            for layer, both in enumerate(sides)
-            for side in both
-            for pair in ((tops[layer], side), (side, tops[layer + 1]))
-        ],
-    )
-
-
-def _derived(owner: str, pairs: list[tuple[Vertex, Vertex]], links: tuple[ColumnLink, ...] = ()) -> Projection:
-    return Projection(
-        owner=owner,
-        vertices={vertex.vertex_id: vertex for pair in pairs for vertex in pair},
-        edges=tuple(_edge(near, EdgeKind.DERIVED_FROM, far, owner, links) for near, far in pairs),
-    )
-
-
-def _edge(near: Vertex, kind: EdgeKind, far: Vertex, owner: str, links: tuple[ColumnLink, ...] = ()) -> Edge:
-    return Edge(
-        kind=kind,
-        from_id=near.vertex_id,
-        to_id=far.vertex_id,
-        owner=owner,
-        source="benchmark",
-        recorded_at=NOW,
-        columns=links,
-    )
-
-
-def _vertex(name: str, version: int) -> Vertex:
-    return Vertex(entity=f"dataset:{name}", version=str(version), kind=EntityKind.DATASET, name=name)
-
-
-def _pipeline(numbers: random.Random) -> Vertex:
-    name = f"etl{numbers.randrange(100)}"
-    return Vertex(entity=f"pipeline:{name}", version="1", kind=EntityKind.PIPELINE, name=name)
-
-
-def _numbered(at: int) -> Vertex:
-    # Versions of one dataset lie together, so that an entity is made from some twenty others.
-    return _vertex(f"table{at // VERSIONS_PER_DATASET}", at)
-
-
-def _version_id(at: int) -> str:
-    return _numbered(at).vertex_id
 
 
 def _walking(store: LineageStore, roots: list[str], **options: object) -> Timed:

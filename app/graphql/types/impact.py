@@ -51,7 +51,7 @@ class Impacted:
     @field(description="What is affected: a version where the change is a rollback, else the entity.")
     def node(self) -> LineageNode:
         """What is affected."""
-        return LineageNode(vertex=self.found.vertex, hops=self.found.depth)
+        return LineageNode.of(self.found.vertex, self.found.depth)
 
     @field(description="How much that matters.")
     def severity(self) -> Severity:
@@ -67,7 +67,7 @@ class Impacted:
     def path(self) -> list[LineageNode]:
         """The shortest way from what is changed to it."""
         steps: tuple[Vertex, ...] = self.found.path
-        return [LineageNode(vertex=vertex, hops=hops) for hops, vertex in enumerate(steps)]
+        return [LineageNode.of(vertex, hops) for hops, vertex in enumerate(steps)]
 
 
 @strawberry.type(description="What a change affects; in each list the worst first, then the nearest.")

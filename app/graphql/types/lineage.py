@@ -81,33 +81,29 @@ OptionsArgument = Annotated[LineageOptions | None, strawberry.argument(descripti
 class LineageNode:
     """A vertex of an answer."""
 
+    # Attributes and no methods: an answer may have thousands of nodes, and a resolver costs ten times as much.
     vertex: strawberry.Private[lineage.Vertex]
-    hops: strawberry.Private[int]
+    id: strawberry.ID = strawberry.field(
+        description="Node id of the version or entity; of what is not ours, an id within the graph."
+    )
+    kind: EntityKind = strawberry.field(description="What it is.")
+    name: str = strawberry.field(description="The name it had when it was last reported.")
+    version_label: str | None = strawberry.field(
+        description="Snapshot id or number of the version; null for an entity, or where the version is not known."
+    )
+    depth: int = strawberry.field(description="The least number of hops from the root.")
 
-    @field(description="Node id of the version or entity; of what is not ours, an id within the graph.")
-    def id(self) -> strawberry.ID:
-        """Id in this graph, which edges refer to."""
-        return node_id(self.vertex)
-
-    @field(description="What it is.")
-    def kind(self) -> EntityKind:
-        """What it is."""
-        return self.vertex.kind
-
-    @field(description="The name it had when it was last reported.")
-    def name(self) -> str:
-        """The name it had when it was last reported."""
-        return self.vertex.name
-
-    @field(description="Snapshot id or number of the version; null for an entity, or where the version is not known.")
-    def version_label(self) -> str | None:
-        """Snapshot id or number."""
-        return self.vertex.version or None
-
-    @field(description="The least number of hops from the root.")
-    def depth(self) -> int:
-        """Hops from the root."""
-        return self.hops
+    @classmethod
+    def of(cls, vertex: lineage.Vertex, hops: int) -> LineageNode:
+        """A vertex of the graph, so many hops from the root."""
+        return cls(
+            vertex=vertex,
+            id=node_id(vertex),
+            kind=vertex.kind,
+            name=vertex.name,
+            version_label=vertex.version or None,
+            depth=hops,
+        )
 
     @field(description="The dataset, model or pipeline, where it is one of ours and still there.")
     async def entity(self, info: Info) -> Entity | None:
@@ -184,12 +180,12 @@ class LineageGraph:
     @field(description="What was asked about.")
     def root(self) -> LineageNode:
         """What was asked about."""
-        return LineageNode(vertex=self.answer.root, hops=0)
+        return LineageNode.of(self.answer.root, 0)
 
     @field(description="What was found, the root or its versions among it.")
     def nodes(self) -> list[LineageNode]:
         """What was found."""
-        return [LineageNode(vertex=found.vertex, hops=found.depth) for found in self.answer.graph.nodes]
+        return [LineageNode.of(found.vertex, found.depth) for found in self.answer.graph.nodes]
 
     @field(description="How the nodes are joined.")
     def edges(self) -> list[LineageEdge]:
@@ -268,7 +264,7 @@ class ColumnEdge:
     @field(description="The version that it was made from, as the graph has it.")
     def from_node(self) -> LineageNode:
         """The version that it was made from."""
-        return LineageNode(vertex=self.edge.from_vertex, hops=self.edge.depth)
+        return LineageNode.of(self.edge.from_vertex, self.edge.depth)
 
     @field(description="Column that it was made from.")
     def from_column(self) -> str:
@@ -283,7 +279,7 @@ class ColumnEdge:
     @field(description="The version that was made, as the graph has it.")
     def to_node(self) -> LineageNode:
         """The version that was made."""
-        return LineageNode(vertex=self.edge.to_vertex, hops=self.edge.depth)
+        return LineageNode.of(self.edge.to_vertex, self.edge.depth)
 
     @field(description="Column that was made.")
     def to_column(self) -> str:
