@@ -9,14 +9,14 @@ matter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from app.domain.events import DatasetId
 from app.domain.external import ExternalFact
-from app.domain.names import escape_key, unescape_key
+from app.domain.names import escape_key, is_storable, unescape_key
 from app.domain.versions import check_snapshot_id
 from app.errors import InvalidArgumentError, InvalidReferenceError
 
@@ -296,6 +296,27 @@ def parse_external(vertex: Vertex) -> DatasetId | None:
     if kind != "external" or not bar:
         return None
     return DatasetId(namespace=unescape_key(namespace), name=unescape_key(name))
+
+
+_KINDS = {
+    "dataset": EntityKind.DATASET,
+    "external": EntityKind.DATASET,
+    "model": EntityKind.MODEL,
+    "pipeline": EntityKind.PIPELINE,
+}
+
+
+def parse_vertex_id(vertex_id: str) -> Vertex | None:
+    """The vertex of an id that a graph gave out; None where it cannot be one."""
+    entity, at, version = vertex_id.partition(_AT)
+    kind, _, key = entity.partition(":")
+    if kind not in _KINDS or not key or not is_storable(vertex_id):
+        return None
+    vertex = Vertex(entity=entity, version=version if at else None, kind=_KINDS[kind], name=unescape_key(key))
+    external = parse_external(vertex)
+    if kind == "external" and external is None:
+        return None
+    return vertex if external is None else replace(vertex, name=f"{external.namespace}/{external.name}")
 
 
 def model_vertex(name: str, number: int) -> Vertex:

@@ -155,7 +155,7 @@ async def test_bad_options_are_typed(api: Api, orders: Orders, case: str, option
 
 
 async def test_ids_of_nothing_lineage_passes_through_are_refused(api: Api, orders: Orders) -> None:
-    for root in ("x", "pipeline:tests/refresh@"):
+    for root in ("x", "eA"):
         answer = await api.run("query($id: ID!) { lineage(root: $id) { nodeCount } }", id=root)
         assert answer.codes == ["INVALID_ARGUMENT"]
     unknown = dataset_id(UUID("00000000-0000-4000-8000-000000000000"))
@@ -186,3 +186,26 @@ async def test_nothing_reported_is_a_whole_empty_graph(api: Api, orders: Orders)
         nodes { name } edgeCount completeness { complete } } } } }"""
     data = await api.data(query)
     assert data["dataset"]["current"]["lineage"] == {"nodes": [], "edgeCount": 0, "completeness": {"complete": True}}
+
+
+async def test_every_id_of_a_graph_leads_on(api: Api, made: Orders) -> None:
+    walk = "query($root: ID!) { lineage(root: $root) { root { id name } nodes { id } } }"
+    data = await api.data(
+        '{ dataset(namespace: "gold", name: "customers") { current { lineage { nodes { id name } } } } }'
+    )
+    nodes = data["dataset"]["current"]["lineage"]["nodes"]
+    assert len(nodes) == 4
+
+    for node in nodes:
+        found = (await api.data(walk, root=node["id"]))["lineage"]
+        assert found["root"] == node
+        assert len(found["nodes"]) > 1, node
+    # and of what nobody knows there is nothing
+    unknown = (await api.data(walk, root="external:kafka|nothing@"))["lineage"]
+    assert unknown["nodes"] == []
+
+
+@pytest.mark.parametrize("root", ["external:", "external:x@", "feature:x@1", "external:a|b\x00@", ":", "model:@"])
+async def test_what_is_no_id_of_a_graph_is_refused(api: Api, root: str) -> None:
+    answer = await api.run("query($root: ID!) { lineage(root: $root) { nodeCount } }", root=root)
+    assert answer.codes == ["INVALID_ARGUMENT"]
