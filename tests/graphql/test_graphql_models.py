@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.graphql.registry import (
     record_run,
     register_model,
 )
+from tests.integration.registry.lake import by_ada, churn, trained_on
 from tests.lake_tables import ORDERS as ORDERS_NAME
 from tests.lake_tables import TAG, Orders
 
@@ -310,6 +312,17 @@ async def test_training_data_given_twice_or_expired_is_refused(api: Api, orders:
     )
     found = await api.data(query, id=version["id"])
     assert found["node"] == {"isReproducible": False, "trainingData": [{"version": None}]}
+
+
+async def test_training_data_that_was_taken_from_a_time_says_so(api: Api, orders: Orders) -> None:
+    told = trained_on(ORDERS_NAME, orders.first)
+    taken = replace(trained_on(ORDERS_NAME, orders.second), is_inferred=True)
+    await api.services.registration.register(churn(), [told, taken], by_ada())
+    data = await api.data('{ model(name: "churn") { latest { trainingData { versionLabel isInferred } } } }')
+    assert data["model"]["latest"]["trainingData"] == [
+        {"versionLabel": str(orders.first), "isInferred": False},
+        {"versionLabel": str(orders.second), "isInferred": True},
+    ]
 
 
 async def test_a_version_without_training_data_is_warned_of(api: Api, orders: Orders) -> None:

@@ -84,7 +84,7 @@ def show_training_use(use: TrainingUse) -> VersionUse:
         name=str(use.dataset),
         version_label=str(use.snapshot_id),
         role=use.role,
-        is_inferred=False,
+        is_inferred=use.is_inferred,
         uuid=use.table_uuid,
         seen_as=use.dataset,
         number=use.snapshot_id,
