@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-PRODUCER = "https://github.com/stratigraph/stratigraph"
-SCHEMA_URL = f"{PRODUCER}/blob/main/docs/openlineage.md"
+# URIs, as the specification wants them, that promise no page.
+PRODUCER = "urn:stratigraph"
+SCHEMA_URL = "urn:stratigraph:openlineage"
 EVENT_SCHEMA_URL = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 
 PURPOSE_FACET = "stratigraph_purpose"
