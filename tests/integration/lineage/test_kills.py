@@ -36,7 +36,8 @@ LEASE_S = 3
 # For one batch, over all restarts of the server; and for the graph to have everything in the end.
 SEND_TIMEOUT_S, CATCH_UP_TIMEOUT_S = 60, 240
 # Events, and for how long at least they are sent: the kills have to fall into it.
-SIZES = [pytest.param(1_200, 8, id="short"), pytest.param(20_000, 40, id="full", marks=pytest.mark.long)]
+FULL = (20_000, 40)
+SIZES = [pytest.param(1_200, 8, id="short"), pytest.param(*FULL, id="full", marks=pytest.mark.long)]
 
 
 _ALL_PROJECTED = "SELECT count(*) = 0 FROM lineage_pending"
@@ -294,7 +295,7 @@ async def check_counts(settings: Settings, events: list[dict[str, Any]]) -> None
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("size", "at_least_s"), SIZES)
+@pytest.mark.parametrize(("size", "at_least_s"), [FULL])
 async def test_a_killed_server_and_worker_lose_and_double_nothing(
     settings: Settings, size: int, at_least_s: float
 ) -> None:
