@@ -213,6 +213,9 @@ async def build_sample_lake(services: Services, scale: float, progress: Callable
             continue
     if SAMPLE_ROLLBACK not in report.foreign:
         await _show_a_rollback(services.versioning)
+    if last.what:
+        # Of a lake that lacked nothing this changes nothing either, and takes no time worth a line.
+        progress(replace(last, what="telling how it was made"))
     await services.sample.tell(lambda what: progress(replace(last, what=what)))
     return report
 

@@ -70,8 +70,10 @@ class Sample:
         self._artifacts = artifacts
 
     async def tell(self, progress: Progress) -> None:
-        """Register its pipelines, report their runs, and train its models where scikit-learn is installed."""
-        progress("telling how it was made")
+        """Register its pipelines, report their runs, and train its models where scikit-learn is installed.
+
+        `progress` is told of what takes a while: each training.
+        """
         for pipeline in PIPELINES:
             await self._register(pipeline)
         made = await self._lake.find_sample_snapshots()
