@@ -1,7 +1,8 @@
 """Versions that are counted (models, pipelines), and how a reference names one of them.
 
 The grammar is that of datasets (`app.domain.versions`) as far as there is something to name: digits are a number,
-`latest`, a tag, `<tag>~n` and `latest~n` (n versions earlier), a date or instant, and the prefixes `tag:` and `at:`.
+`latest`, a tag, `<tag>~n` and `latest~n` (n versions earlier), a date or instant, the prefixes `tag:` and `at:`; and
+the label of a version (`v3`), where no tag has that name.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from app.errors import AmbiguousReferenceError, InvalidReferenceError, TagNotFou
 
 MAX_NUMBER = 2**31 - 1
 _DIGITS = re.compile(r"[0-9]+")
+_LABEL = re.compile(r"v(?P<number>[0-9]{1,10})")
 _EARLIER = re.compile(r"(?P<ref>.+)~(?P<steps>[0-9]+)")
 _DATE_START = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -88,6 +90,8 @@ def _by_text(text: str | None, history: NumberedHistory) -> int:
         return _latest(history)
     if text in history.tags:
         return history.tags[text]
+    if match := _LABEL.fullmatch(text):
+        return _by_number(int(match["number"]), history)
     if match := _EARLIER.fullmatch(text):
         return _earlier(match["ref"], match["steps"], text, history)
     if _DATE_START.match(text):

@@ -13,7 +13,7 @@ import anyio
 import orjson
 
 from app.domain.changes import Actor, Command
-from app.domain.models import Metric, NewModelVersion
+from app.domain.models import Metric, NewModelVersion, guess_higher_is_better
 from app.domain.names import DatasetName
 from app.domain.pipelines import NATIVE_NAMESPACE
 from app.domain.roles import InputRole
@@ -122,7 +122,7 @@ class Sample:
         if not path.exists():
             await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
             await anyio.Path(path).write_bytes(trained.artifact)
-        began = _instant(on.timestamp_ms) + timedelta(minutes=1)
+        began = _instant(on.timestamp_ms)
         snapshot = VersionSelector(snapshot_id=trained.snapshot_id)
         report = RunReport(
             run_id=run_id,
@@ -140,7 +140,10 @@ class Sample:
             framework=trained.framework,
             artifact_uri=path.as_uri(),
             parameters=plan.parameters,
-            metrics=tuple(Metric(name=name, value=value) for name, value in trained.metrics.items()),
+            metrics=tuple(
+                Metric(name=name, value=value, higher_is_better=guess_higher_is_better(name))
+                for name, value in trained.metrics.items()
+            ),
             run_id=run_id,
         )
         key = f"sample: {plan.model} v{plan.number}"
@@ -151,6 +154,7 @@ class Sample:
 def _events(run: SampleRun, made: Made, uuids: Mapping[str, UUID]) -> list[dict[str, Any]]:
     """The events of a run: it read what it read when it began, and wrote when the snapshot was committed."""
     ended = _instant(made[run.made].timestamp_ms)
+    began = max([ended - TOOK, *(_instant(made[step].timestamp_ms) for step in run.read if step in made)])
     inputs = [_use(step, made, uuids) for step in run.read if step in made]
     told = [dataset_json(use, is_input=True) for use in inputs]
     told += [{"namespace": LANDING, "name": name} for name in run.files]
@@ -171,7 +175,7 @@ def _events(run: SampleRun, made: Made, uuids: Mapping[str, UUID]) -> list[dict[
         "job": {"namespace": NATIVE_NAMESPACE, "name": run.pipeline_id},
     }
     return [
-        {**shared, "eventType": "START", "eventTime": (ended - TOOK).isoformat(), "inputs": told, "outputs": []},
+        {**shared, "eventType": "START", "eventTime": min(began, ended).isoformat(), "inputs": told, "outputs": []},
         {**shared, "eventType": "COMPLETE", "eventTime": ended.isoformat(), "inputs": [], "outputs": [output]},
     ]
 

@@ -37,6 +37,7 @@ HISTORY = NumberedHistory(
         ("1", 1),
         ("0002", 2),
         ("champion", 2),
+        ("v2", 2),
         ("tag:champion", 2),
         ("tag:7", 4),
         ("latest~1", 2),
@@ -57,6 +58,9 @@ def test_a_text_names_a_version(text: str | None, number: int) -> None:
     ("text", "error"),
     [
         ("3", VersionNotFoundError),
+        ("v3", VersionNotFoundError),
+        ("v0", InvalidReferenceError),
+        ("v99999999999", VersionNotFoundError),
         ("0", InvalidReferenceError),
         ("9" * 5000, InvalidReferenceError),
         ("-1", VersionNotFoundError),
@@ -106,3 +110,8 @@ def test_any_text_is_a_version_or_a_typed_error(text: str) -> None:
     except AppError:
         return
     assert number in HISTORY.created_at
+
+
+def test_a_tag_comes_before_a_label() -> None:
+    history = NumberedHistory(owner="churn", created_at=HISTORY.created_at, tags={"v1": 4})
+    assert resolve_number("v1", history) == 4
