@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from app.services.background import keep_at
 from app.services.cold_storage import ColdStorage
 from app.services.pinning import Pinning
 
 SETTLE_EVERY_S = 30.0
+# Looks at every table that something is pinned in.
+RESTORE_EVERY_S = 3600.0
 
 
 class ModelUpkeep:
@@ -17,12 +20,20 @@ class ModelUpkeep:
     def __init__(self, pinning: Pinning, cold_storage: ColdStorage) -> None:
         self._pinning = pinning
         self._cold_storage = cold_storage
+        self._restored_at = float("-inf")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Settle what is left open, now and then again and again until `stop` is set."""
         await keep_at("settling models", self.settle, pause_s=SETTLE_EVERY_S, away_s=SETTLE_EVERY_S, stop=stop)
 
     async def settle(self) -> None:
-        """Settle what is left open. Raises BackendUnavailableError."""
+        """Settle what is left open, and now and then set again what tags of live pins are lost.
+
+        Raises:
+            BackendUnavailableError: Postgres is away.
+        """
         await self._pinning.settle()
         await self._cold_storage.settle()
+        if time.monotonic() - self._restored_at >= RESTORE_EVERY_S:
+            await self._pinning.restore()
+            self._restored_at = time.monotonic()

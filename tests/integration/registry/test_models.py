@@ -156,6 +156,10 @@ async def test_a_lost_pin_is_set_again(services: Services, sales: Orders) -> Non
     assert [(pin.tag, pin.snapshot_id) for pin in restored] == [("model_training_churn_v1", sales.second)]
     assert (await refs_of(services, SALES))["model_training_churn_v1"] == sales.second
     assert await services.pinning.restore() == []
+    # and a worker does so by itself
+    await services.versioning.delete_tag(DatasetName.parse(SALES), "model_training_churn_v1", by_ada(), force=True)
+    await services.model_upkeep.settle()
+    assert (await refs_of(services, SALES))["model_training_churn_v1"] == sales.second
 
 
 async def test_concurrent_registrations_get_numbers_of_their_own(services: Services, sales: Orders) -> None:
