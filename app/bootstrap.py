@@ -163,7 +163,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             model_upkeep=model_upkeep,
             pipelines=pipelines_service,
             runs=runs_service,
-            promoting=Promoting(facts, log, datasets, lineage),
+            promoting=Promoting(facts, datasets, lineage),
             entries=EntryLookup(models=models_service, pipelines=pipelines_service, tags=tags),
             version_tags=tags,
             version_tagging=tagging,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -22,6 +22,9 @@ from app.domain.pipelines import PipelineRun, RunDataset, pipeline_id_of
 from app.domain.run_state import ResolvableUse, RunState, RunStatus
 
 OPENLINEAGE = "openlineage"
+# Of a run that reads and writes more than this, an output is derived from those inputs alone of which columns are told:
+# every output from every input would be millions of edges, of which none says anything.
+MAX_PAIRS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +212,8 @@ def _project(
         state(EdgeKind.PRODUCES, pipeline, made.vertex, is_inferred=made.is_inferred)
         links = _links_by_input(written)
         for read in inputs:
+            if has_too_many_pairs(inputs, outputs) and read.use.use.dataset not in links:
+                continue
             state(
                 EdgeKind.DERIVED_FROM,
                 made.vertex,
@@ -220,6 +225,11 @@ def _project(
         state(EdgeKind.GENERATED_BY, model, pipeline, is_inferred=False)
         state(EdgeKind.PRODUCES, pipeline, model, is_inferred=False)
     return Projection(owner=owner, vertices=vertices, edges=tuple(sorted(edges.values(), key=lambda edge: edge.order)))
+
+
+def has_too_many_pairs(inputs: Sized, outputs: Sized) -> bool:
+    """Whether a run reads and writes so much that what was made from what is known by its columns alone."""
+    return len(inputs) * len(outputs) > MAX_PAIRS
 
 
 def _links_by_input(written: BoundUse) -> Mapping[DatasetId, list[ColumnLink]]:

@@ -160,6 +160,12 @@ async def append_records(connection: Any, records: Sequence[LogRecord]) -> list[
     return [key in added and distinct[key] is record for key, record in zip(keys, records, strict=True)]
 
 
+async def has_events(connection: Any, run_key: str) -> bool:
+    """Whether anything is logged under a key."""
+    found = await connection.fetchval("SELECT 1 FROM lineage_events WHERE run_key = $1 LIMIT 1", run_key)
+    return found is not None
+
+
 async def reopen_run(connection: Any, run_id: UUID) -> None:
     """Have a run projected again, if any event of it is known: what is registered now changes what came of it."""
     await connection.execute(
@@ -171,16 +177,23 @@ async def reopen_run(connection: Any, run_id: UUID) -> None:
     )
 
 
-async def reopen_runs_of_commit(connection: Any, pipeline_id: str, git_commit: str) -> None:
-    """Have the runs of a pipeline that were of this commit projected again."""
+async def reopen_runs_of_version(
+    connection: Any, pipeline_id: str, git_commit: str | None, registered_at: datetime
+) -> None:
+    """Have the runs of a pipeline projected again that a new version may be theirs: of its commit, or begun since.
+
+    Clocks differ, and a run may be dated ahead of the registration that it was reported before.
+    """
     await connection.execute(
         """
         INSERT INTO lineage_pending (run_key)
-        SELECT 'run:' || run_id FROM pipeline_executions WHERE pipeline_id = $1 AND git_commit = $2 ORDER BY 1
+        SELECT 'run:' || run_id FROM pipeline_executions
+        WHERE pipeline_id = $1 AND (git_commit = $2 OR start_time >= $3) ORDER BY 1
         ON CONFLICT (run_key) DO UPDATE SET generation = nextval('lineage_generations')
         """,
         pipeline_id,
         git_commit,
+        registered_at,
     )
 
 

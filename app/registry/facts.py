@@ -21,7 +21,7 @@ from app.domain.changes import (
     RegistrySubject,
 )
 from app.errors import JsonValue
-from app.postgres.pool import AdvisoryLocks, translated
+from app.postgres.pool import AdvisoryLocks, advisory_key, translated
 from app.registry.change_rows import COLUMNS, IdempotencyKeyTakenError, to_change
 
 # A connection in a transaction. What a store writes on it counts once the transaction has ended.
@@ -153,6 +153,11 @@ async def insert_dataset_fact(connection: Transaction, fact: DatasetFact, *, by:
         fact.base_metadata,
         by,
     )
+
+
+async def hold_key(connection: Transaction, key: str) -> None:
+    """Keep every other transaction that holds this key waiting until this one ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", advisory_key(key))
 
 
 async def settle_fact(

@@ -147,6 +147,17 @@ class ModelStore:
             found.setdefault(row["run_id"], []).append((row["model"], row["number"]))
         return found
 
+    async def live_artifacts(self) -> list[tuple[str, int, str]]:
+        """Model, number and artifact of every version that is in use; for seeing who else needs what is to be moved."""
+        async with translated():
+            rows = await self._pool.fetch(
+                """
+                SELECT model, number, artifact_uri FROM model_versions
+                WHERE archived_at IS NULL AND artifact_uri IS NOT NULL ORDER BY model, number
+                """
+            )
+        return [(row["model"], row["number"], row["artifact_uri"]) for row in rows]
+
     async def left_artifacts(self, *, limit: int = 100) -> list[LeftArtifact]:
         """Artifacts that are in cold storage, and have yet to be removed from where they were."""
         async with translated():

@@ -104,7 +104,8 @@ class PinStore:
             rows = await self._pool.fetch(
                 f"""
                 SELECT {_COLUMNS} FROM pins WHERE state = 'RELEASING' AND ($1::text IS NULL OR model = $1)
-                ORDER BY pin_id LIMIT $2
+                -- Those that failed before come last, so that they keep no others from their turn.
+                ORDER BY failure IS NOT NULL, random() LIMIT $2
                 """,
                 model,
                 limit,
@@ -117,6 +118,11 @@ class PinStore:
             await self._pool.execute(
                 "UPDATE pins SET state = 'RELEASED', failure = NULL WHERE pin_id = $1 AND state = 'RELEASING'", pin_id
             )
+
+    async def abandon(self, pin_id: UUID) -> None:
+        """The tag of a wanted pin was never set: it keeps nothing."""
+        async with translated():
+            await self._pool.execute("UPDATE pins SET state = 'RELEASED' WHERE pin_id = $1", pin_id)
 
     async def release_failed(self, pin_id: UUID, reason: str) -> None:
         """The tag of a pin could not be removed; it stays to be."""

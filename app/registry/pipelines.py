@@ -128,27 +128,32 @@ async def remember_pipeline(connection: Transaction, pipeline_id: str) -> None:
     )
 
 
-async def lock_pipeline(
-    connection: Transaction, pipeline_id: str, name: str | None, description: str | None
-) -> PipelineVersion | None:
-    """Make or update a pipeline, keep others out of it until the transaction ends; answers its latest version.
+async def lock_pipeline(connection: Transaction, pipeline_id: str) -> PipelineVersion | None:
+    """Make a pipeline, keep others out of it until the transaction ends; answers its latest version.
 
-    Without a name it keeps the one that it has, which is its id at first.
+    Its name is its id at first.
     """
-    await connection.execute(
+    await remember_pipeline(connection, pipeline_id)
+    await connection.execute("SELECT FROM pipelines WHERE pipeline_id = $1 FOR UPDATE", pipeline_id)
+    row = await connection.fetchrow(
+        f"SELECT {_VERSION} FROM pipeline_versions WHERE pipeline_id = $1 ORDER BY number DESC LIMIT 1", pipeline_id
+    )
+    return _to_version(row) if row else None
+
+
+async def rename_pipeline(connection: Transaction, pipeline_id: str, name: str | None, description: str | None) -> bool:
+    """Give a pipeline whose row is locked another name or description, as far as they are given; whether it had not."""
+    done = await connection.execute(
         """
-        INSERT INTO pipelines (pipeline_id, name, description) VALUES ($1, coalesce($2, $1), $3)
-        ON CONFLICT (pipeline_id) DO UPDATE
-        SET name = coalesce($2, pipelines.name), description = coalesce(excluded.description, pipelines.description)
+        UPDATE pipelines SET name = coalesce($2, name), description = coalesce($3, description)
+        WHERE pipeline_id = $1
+          AND (name, description) IS DISTINCT FROM (coalesce($2, name), coalesce($3, description))
         """,
         pipeline_id,
         name,
         description,
     )
-    row = await connection.fetchrow(
-        f"SELECT {_VERSION} FROM pipeline_versions WHERE pipeline_id = $1 ORDER BY number DESC LIMIT 1", pipeline_id
-    )
-    return _to_version(row) if row else None
+    return bool(done == "UPDATE 1")
 
 
 async def insert_version(

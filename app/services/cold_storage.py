@@ -6,7 +6,7 @@ import logging
 from urllib.parse import quote
 
 from app.artifacts.store import ArtifactStore
-from app.domain.artifacts import CopyProof
+from app.domain.artifacts import CopyProof, parse_location
 from app.domain.models import ModelVersion
 from app.errors import AppError, InvalidArgumentError, Unavailable
 from app.registry.models import LeftArtifact, ModelStore
@@ -30,16 +30,24 @@ class ColdStorage:
         """
         if version.artifact_uri is None:
             raise InvalidArgumentError("coldStorageUri", f"{version.model} {version.label} has no artifact to be moved")
+        if (user := await self._find_user(version.artifact_uri, version.model, version.number)) is not None:
+            raise InvalidArgumentError(
+                "coldStorageUri", f"{user} is in use, and needs {version.artifact_uri}; archive it without moving it"
+            )
         return await self._artifacts.copy(version.artifact_uri, folder_uri, _key(version))
 
     async def remove(self, left: LeftArtifact) -> None:
         """Remove an artifact from where it was. What hinders that is kept beside the version, or tried again later."""
         try:
+            if (user := await self._find_user(left.proof.source_uri, left.model, left.number)) is not None:
+                # Registered since it was looked for.
+                await self._store.artifact_is_removed(left, failure=f"{user} is in use, and needs it")
+                return
             await self._artifacts.remove(left.proof.source_uri, left.proof)
         except Unavailable as error:
             logger.warning("%s of %s v%d is removed later: %s", left.proof.source_uri, left.model, left.number, error)
         except AppError as error:
-            # It was written to, or is no longer ours to remove: it stays, and its version says why.
+            # It was written to, or is no longer ours to remove: it stays, and why is kept beside its version.
             logger.warning("%s of %s v%d stays: %s", left.proof.source_uri, left.model, left.number, error.message)
             await self._store.artifact_is_removed(left, failure=f"{error.code}: {error.message}")
         else:
@@ -49,6 +57,21 @@ class ColdStorage:
         """Remove what others have left. For any process, any time. Raises BackendUnavailableError."""
         for left in await self._store.left_artifacts():
             await self.remove(left)
+
+    async def _find_user(self, uri: str, model: str, number: int) -> str | None:
+        """Another version in use whose artifact is this one, in it or around it."""
+        place = parse_location(uri, "artifactUri")
+        for other_model, other_number, other_uri in await self._store.live_artifacts():
+            if (other_model, other_number) == (model, number):
+                continue
+            try:
+                other = parse_location(other_uri, "artifactUri")
+            except InvalidArgumentError:
+                # What is no place cannot be this one.
+                continue
+            if other.is_within(place) or place.is_within(other):
+                return f"{other_model} v{other_number}"
+        return None
 
 
 def _key(version: ModelVersion) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
@@ -95,17 +96,16 @@ class Importing:
                 progress(model.name, done)
                 if dry_run:
                     report.imported += 1
-                elif not await self._add(source, model, action, command, report):
-                    break
-            else:
-                for tag in actions:
-                    if isinstance(tag, PointTag | DropTag):
-                        report.tags += 1 if dry_run else await self._set_tag(source, tag, command, report)
+                else:
+                    await self._add(source, model, action, command, report)
+            for tag in actions:
+                if isinstance(tag, PointTag | DropTag):
+                    report.tags += 1 if dry_run else await self._set_tag(source, tag, command, report)
         return report
 
     async def _add(
         self, source: str, model: ImportedModel, action: AddVersion, command: Command, report: ImportReport
-    ) -> bool:
+    ) -> None:
         version = action.version
         training = []
         for dataset in version.datasets:
@@ -132,10 +132,9 @@ class Importing:
             raise
         except AppError as error:
             report.notes.append((model.name, f"version {version.number} is not imported: {error.message}"))
-            return False
+            return
         await self._store.keep_version(source, model.name, version.number, done.version.number, action.fingerprint)
         report.imported += 1
-        return True
 
     async def _find_training(
         self, dataset: ImportedDataset, version: ImportedVersion
@@ -177,7 +176,8 @@ class Importing:
             if action.previous is None:
                 await self._tagging.create(subject, action.tag, number, reason)
             else:
-                await self._tagging.move(subject, action.tag, number, reason)
+                previous = await self._store.find_number(source, action.model, action.previous)
+                await self._tagging.move(subject, action.tag, number, reason, expected=previous)
             await self._store.keep_alias(source, action.model, action.tag, action.number)
         except Unavailable:
             raise
@@ -216,6 +216,9 @@ def _source_of(uri: str) -> str:
     try:
         parts = urlsplit(uri)
         host = parts.netloc.rpartition("@")[2]
+        if parts.scheme.startswith("sqlite") and not host and not parts.path.startswith("//"):
+            # A relative path: of another folder it is another registry.
+            return f"{parts.scheme}:///{Path(parts.path[1:]).absolute()}"
     except ValueError:
         return uri
     return urlunsplit((parts.scheme, host, parts.path, "", ""))

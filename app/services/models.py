@@ -12,7 +12,7 @@ from app.domain.numbered import NumberedHistory, NumberSelector, resolve_number
 from app.domain.pages import Page, PageRequest
 from app.domain.pins import Pin
 from app.domain.versions import closest
-from app.errors import Expired, ModelNotFoundError, NotFound, VersionNotFoundError
+from app.errors import Expired, ModelNotFoundError, NotFound, UnreadableTableError, VersionNotFoundError
 from app.lake.table import LakeTable
 from app.registry.models import ModelStore
 from app.registry.pins import PinStore
@@ -141,6 +141,6 @@ class Models:
             return False
         try:
             await self._datasets.column_stats(table, snapshot_id, None)
-        except (NotFound, Expired):
+        except (NotFound, Expired, UnreadableTableError):
             return False
         return True

@@ -24,11 +24,9 @@ from app.domain.versions import VersionSelector
 from app.errors import (
     AppError,
     BranchExistsError,
-    Conflict,
     HeadMovedError,
     NotFound,
     TagExistsError,
-    Unavailable,
 )
 from app.registry.pins import PinStore, PinTakenError
 from app.services.datasets import Datasets
@@ -76,8 +74,9 @@ class Pinning:
             except PinTakenError:
                 continue
             except (TagExistsError, BranchExistsError) as error:
-                # Somebody has set it elsewhere in this moment. The pin goes with the release of what it belongs to.
+                # Somebody has set it elsewhere in this moment, and nothing was set by us.
                 logger.info("the tag %s of %s is taken: %s", tag, use.dataset, error.message)
+                await self._pins.abandon(pin.pin_id)
                 continue
             return pin
         raise TagExistsError(str(use.dataset), tag, use.snapshot_id)
@@ -88,7 +87,8 @@ class Pinning:
         for pin in pins:
             try:
                 await self._remove(pin)
-            except (Unavailable, Conflict) as error:
+            except AppError as error:
+                # Whatever it is, it must keep neither the other pins nor the model from going on.
                 await self._pins.release_failed(pin.pin_id, f"{error.code}: {error.message}")
                 logger.warning("the pin %s of %s is removed later: %s", pin.tag, pin.dataset, error.message)
             else:

@@ -21,9 +21,9 @@ from app.errors import (
     PipelineNotFoundError,
     VersionNotFoundError,
 )
-from app.registry.events import reopen_runs_of_commit
+from app.registry.events import reopen_runs_of_version
 from app.registry.facts import Facts, StoredFact, insert_fact
-from app.registry.pipelines import PipelineStore, insert_version, lock_pipeline
+from app.registry.pipelines import PipelineStore, insert_version, lock_pipeline, rename_pipeline
 from app.registry.version_tags import VersionTags
 from app.services.executing import worker_name
 from app.services.recording import FactRequest, find_repeated, key_of_its_own
@@ -160,20 +160,33 @@ class Pipelines:
         request = FactRequest(kind=ChangeKind.PIPELINE_REGISTERED, subject=subject, arguments=arguments)
         with span("pipeline.register", pipeline=new.pipeline_id):
             async with self._facts.transaction() as connection:
-                latest = await lock_pipeline(connection, new.pipeline_id, new.name, new.description)
+                # Looked for again under the lock, where an equal request may have been faster.
                 done = await find_repeated(connection, request, command)
+                latest = None
                 if done is None:
+                    latest = await lock_pipeline(connection, new.pipeline_id)
+                    done = await find_repeated(connection, request, command)
+                if done is None:
+                    is_renamed = await rename_pipeline(connection, new.pipeline_id, new.name, new.description)
                     is_unchanged = latest is not None and (
                         (latest.dag_digest, latest.code_hash, latest.git_commit) == (dag.digest, hashed, new.git_commit)
                     )
                     number = latest.number if latest and is_unchanged else (latest.number if latest else 0) + 1
-                    fact = request.fact(command, {"number": number, "unchanged": is_unchanged})
-                    if not is_unchanged or command.idempotency_key is not None:
+                    details: dict[str, JsonValue] = {
+                        "number": number,
+                        "unchanged": is_unchanged,
+                        "renamed": is_renamed,
+                    }
+                    fact = request.fact(command, details)
+                    is_news = is_renamed or not is_unchanged
+                    if is_news or command.idempotency_key is not None:
                         with key_of_its_own(command):
-                            state = ChangeState.UNCHANGED if is_unchanged else ChangeState.DONE
+                            state = ChangeState.DONE if is_news else ChangeState.UNCHANGED
                             await insert_fact(connection, fact, state, by=worker_name())
                     if latest is not None and is_unchanged:
-                        return PipelineOutcome(version=latest, is_unchanged=True, change_id=None)
+                        return PipelineOutcome(
+                            version=latest, is_unchanged=True, change_id=fact.change_id if is_renamed else None
+                        )
                     version = await insert_version(
                         connection,
                         fact.change_id,
@@ -187,18 +200,17 @@ class Pipelines:
                         code_hash=hashed,
                         git_commit=new.git_commit,
                     )
-                    if new.git_commit is not None:
-                        await reopen_runs_of_commit(connection, new.pipeline_id, new.git_commit)
+                    await reopen_runs_of_version(connection, new.pipeline_id, new.git_commit, version.created_at)
                     return PipelineOutcome(version=version, is_unchanged=False, change_id=fact.change_id)
             return await self._repeated(done, new.pipeline_id)
 
     async def _repeated(self, done: StoredFact, pipeline_id: str) -> PipelineOutcome:
         key = (pipeline_id, int(str(done.change.details["number"])))
-        is_unchanged = done.change.state is ChangeState.UNCHANGED
+        is_unchanged = bool(done.change.details["unchanged"])
         return PipelineOutcome(
             version=(await self._store.find_versions([key]))[key],
             is_unchanged=is_unchanged,
-            change_id=None if is_unchanged else done.change.change_id,
+            change_id=None if done.change.state is ChangeState.UNCHANGED else done.change.change_id,
         )
 
 

@@ -13,8 +13,8 @@ from app.domain.pipelines import check_pipeline_id
 from app.domain.records import PromotionRecord
 from app.errors import InvalidArgumentError, JsonValue, placed
 from app.lake.table import LakeTable
-from app.registry.events import EventLog, LogRecord, append_records
-from app.registry.facts import DatasetFact, Facts, insert_dataset_fact
+from app.registry.events import LogRecord, append_records, has_events
+from app.registry.facts import DatasetFact, Facts, hold_key, insert_dataset_fact
 from app.registry.pipelines import remember_pipeline
 from app.services.datasets import Datasets
 from app.services.executing import worker_name
@@ -37,9 +37,8 @@ class Promotion:
 class Promoting:
     """Records promotions."""
 
-    def __init__(self, facts: Facts, log: EventLog, datasets: Datasets, lineage: Lineage) -> None:
+    def __init__(self, facts: Facts, datasets: Datasets, lineage: Lineage) -> None:
         self._facts = facts
-        self._log = log
         self._datasets = datasets
         self._lineage = lineage
 
@@ -76,8 +75,13 @@ class Promoting:
             "pipelineId": pipeline_id,
         }
         with span("promotion.record", target=str(target)):
-            is_unchanged = bool(await self._log.read(record.run_key))
-            if not is_unchanged:
+            async with self._facts.transaction() as connection:
+                # By one at a time, so that the same promotion told twice at once is one.
+                await hold_key(connection, record.run_key)
+                if await has_events(connection, record.run_key):
+                    return Promotion(
+                        source=from_table, source_id=from_id, target=to_table, target_id=to_id, is_unchanged=True
+                    )
                 body = record.to_body()
                 entry = LogRecord(
                     run_key=record.run_key, event_time=record.at, body_hash=sha256(body).digest(), body=body
@@ -89,14 +93,11 @@ class Promoting:
                     base_metadata=to_table.state.metadata_location,
                     details=details,
                 )
-                async with self._facts.transaction() as connection:
-                    await insert_dataset_fact(connection, fact, by=worker_name())
-                    if pipeline_id is not None:
-                        await remember_pipeline(connection, pipeline_id)
-                    await append_records(connection, [entry])
-        return Promotion(
-            source=from_table, source_id=from_id, target=to_table, target_id=to_id, is_unchanged=is_unchanged
-        )
+                await insert_dataset_fact(connection, fact, by=worker_name())
+                if pipeline_id is not None:
+                    await remember_pipeline(connection, pipeline_id)
+                await append_records(connection, [entry])
+        return Promotion(source=from_table, source_id=from_id, target=to_table, target_id=to_id, is_unchanged=False)
 
     async def _find(self, name: DatasetName, at: Version) -> tuple[LakeTable, int, Vertex]:
         table = await self._datasets.load(name)

@@ -160,6 +160,8 @@ class Runs:
             recorded_by=command.actor.subject,
         )
         with span("run.record", pipeline=report.pipeline_id):
+            if (known := (await self._store.find([report.run_id])).get(report.run_id)) is not None:
+                _check_fits(run, known)
             if report.version_number is not None:
                 await self._pipelines.resolve(report.pipeline_id, NumberSelector(number=report.version_number))
             run = run.with_data(
@@ -186,6 +188,21 @@ class Runs:
                 )
             )
         return resolved
+
+
+def _check_fits(run: NewRun, known: PipelineRun) -> None:
+    """That a report does not contradict what is known of its run. Raises InvalidArgumentError."""
+    if run.pipeline_id != known.pipeline_id:
+        raise InvalidArgumentError("pipelineId", f"the run is one of {known.pipeline_id!r}")
+    begun = None if known.is_start_inferred else known.started_at
+    if run.started_at is None and run.ended_at is not None and begun is not None and run.ended_at < begun:
+        raise InvalidArgumentError(
+            "endedAt", f"it ends at {run.ended_at.isoformat()}, and began at {begun.isoformat()}"
+        )
+    if run.ended_at is None and run.started_at is not None and known.ended_at and run.started_at > known.ended_at:
+        raise InvalidArgumentError(
+            "startedAt", f"it starts at {run.started_at.isoformat()}, and ended at {known.ended_at.isoformat()}"
+        )
 
 
 def _utc(argument: str, instant: datetime | None) -> datetime | None:

@@ -9,7 +9,7 @@ import pytest
 
 from app.bootstrap import Services
 from app.errors import LineageUnavailableError
-from app.graphql.ids import dataset_id
+from app.graphql.ids import dataset_id, snapshot_id
 from tests.graphql.api import Api
 from tests.integration.lineage.events import body, columns, name, of_table, run_event
 from tests.lake_tables import ORDERS, Orders, create_orders
@@ -209,3 +209,28 @@ async def test_every_id_of_a_graph_leads_on(api: Api, made: Orders) -> None:
 async def test_what_is_no_id_of_a_graph_is_refused(api: Api, root: str) -> None:
     answer = await api.run("query($root: ID!) { lineage(root: $root) { nodeCount } }", root=root)
     assert answer.codes == ["INVALID_ARGUMENT"]
+
+
+async def test_a_version_that_its_table_has_dropped_is_walked_from(
+    api: Api, services: Services, orders: Orders
+) -> None:
+    table = await services.datasets.load(name(ORDERS))
+    topic = {"namespace": "kafka://b:9092", "name": "orders"}
+    await services.ingesting.ingest(
+        body(run_event("COMPLETE", RUN, "2026-02-15T10:00:00Z", [topic], [of_table(table, 12345)]))
+    )
+    await services.projector.project_pending()
+    root = snapshot_id(table.state.table_uuid, 12345)
+
+    data = await api.data("query($root: ID!) { lineage(root: $root) { nodes { name versionLabel } } }", root=root)
+
+    assert {"name": "kafka://b:9092/orders", "versionLabel": None} in data["lineage"]["nodes"]
+    assert {"name": ORDERS, "versionLabel": "12345"} in data["lineage"]["nodes"]
+
+
+async def test_a_column_that_neither_table_nor_lineage_knows_is_an_error(api: Api, made: Orders) -> None:
+    query = """query($c: String!) { dataset(namespace: "gold", name: "customers") {
+        columnLineage(column: $c) { fromColumn } } }"""
+
+    assert (await api.run(query, c="lable")).codes == ["UNKNOWN_COLUMN"]
+    assert (await api.run(query, c="price")).codes == []

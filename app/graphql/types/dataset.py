@@ -12,8 +12,8 @@ from app.domain.history import Snapshot as HistorySnapshot
 from app.domain.lineage import Direction
 from app.domain.names import DatasetName
 from app.domain.pages import cut_page
-from app.domain.versions import get_branch
-from app.errors import AppError, DatasetNotFoundError, Invalid, NotFound
+from app.domain.versions import closest, get_branch
+from app.errors import AppError, DatasetNotFoundError, Invalid, NotFound, UnknownColumnError
 from app.graphql import ids
 from app.graphql.context import Info
 from app.graphql.fields import field
@@ -282,6 +282,11 @@ class Dataset(Entity):
             found = await info.context.datasets.resolve_with_record(table, at.to_domain(table.state))
             root = info.context.lineage.snapshot_root(table, found.snapshot_id)
         edges = await info.context.lineage.column_lineage(root, column, direction, depth=3 if depth is None else depth)
+        if not edges:
+            # Lineage may know a column that the table has no more; what neither knows is a slip of the pen.
+            known = {field.path for schema in table.state.schemas.values() for field in schema.walk()}
+            if column not in known:
+                raise UnknownColumnError(str(self.dataset_name), column[:120], closest(column, sorted(known)))
         return [ColumnEdge(edge=edge) for edge in edges]
 
     @field(

@@ -19,6 +19,7 @@ from app.domain.events import (
     ParsedEvent,
     RunEvent,
 )
+from app.domain.run_projection import has_too_many_pairs
 from app.errors import InvalidEventError
 from app.lineage.openlineage.body import canonical_bytes, read_json
 from app.lineage.openlineage.datasets import read_use, read_uses
@@ -82,6 +83,11 @@ def _run_event(root: Node, body_hash: bytes, now: datetime | None) -> RunEvent:
     run_facets = facets_of(run)
     inputs = read_uses(root.child("inputs"), DatasetRole.INPUT)
     outputs = read_uses(root.child("outputs"), DatasetRole.OUTPUT)
+    if has_too_many_pairs(inputs, outputs):
+        root.warn(
+            f"{len(inputs)} inputs and {len(outputs)} outputs are too many to join each with each: an output counts as "
+            "derived from those inputs alone of which columnLineage tells"
+        )
     return RunEvent(
         run_id=run_id,
         type=event_type,

@@ -60,8 +60,11 @@ _EDGES_OF = f"""
 """
 _COLUMNS_OF = """
     SELECT c.edge_id, c.from_column, c.to_column, c.transformation, c.description
-    FROM lineage_owners o JOIN lineage_edges e USING (owner_id) JOIN lineage_columns c USING (edge_id)
-    WHERE o.digest = $1
+    FROM (
+        SELECT edge_id FROM lineage_edges
+        WHERE owner_id = (SELECT owner_id FROM lineage_owners WHERE digest = $1) OFFSET 0
+    ) AS e
+    CROSS JOIN LATERAL (SELECT * FROM lineage_columns WHERE edge_id = e.edge_id OFFSET 0) AS c
     ORDER BY c.edge_id, c.ordinal
 """
 _COLUMNS_OF_EDGES = """

@@ -114,7 +114,7 @@ CREATE TABLE pipeline_versions (
     pipeline_id text        COLLATE "C" NOT NULL REFERENCES pipelines,
     number      integer     NOT NULL CHECK (number > 0),
     change_id   uuid        NOT NULL REFERENCES changes,
-    created_at  timestamptz NOT NULL DEFAULT now(),
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_by  text        NOT NULL,
     reason      text,
     dag         jsonb       NOT NULL,
