@@ -71,7 +71,7 @@ schema: $(STAMP) ## Write schema.graphql anew
 	$(BIN)/stratigraph schema print > schema.graphql
 
 bench: $(STAMP) ## Run the benchmarks; one JSON line a case
-	$(BIN)/python -m benchmarks.versioning && $(BIN)/python -m benchmarks.graphql
+	for name in versioning graphql lineage ingest; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean: ## Remove what was installed and built (not your data)
 	rm -rf $(VENV) deploy/dev/*/target dist build .mypy_cache .ruff_cache .pytest_cache
