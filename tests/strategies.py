@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -77,8 +78,10 @@ def make_history(
     return History(snapshots=snapshots, refs=refs, log=log)
 
 
-def make_field(field_id: int, path: str, type_: str = "long", *children: SchemaField, required: bool = False):
-    return SchemaField(field_id=field_id, path=path, type=type_, is_required=required, children=children)
+def make_field(
+    field_id: int, path: str, type_: str = "long", *children: SchemaField, required: bool = False, **more: Any
+) -> SchemaField:
+    return SchemaField(field_id=field_id, path=path, type=type_, is_required=required, children=children, **more)
 
 
 def make_schema(schema_id: int, *fields: SchemaField, identifiers: tuple[str, ...] = ()) -> SchemaVersion:
@@ -91,6 +94,7 @@ def make_state(
     schemas: tuple[SchemaVersion, ...] = (),
     current_schema_id: int = 0,
     required_field_ids: frozenset[int] = frozenset(),
+    **more: Any,
 ) -> TableState:
     schemas = schemas or (make_schema(0, make_field(1, "id")),)
     return TableState(
@@ -104,6 +108,7 @@ def make_state(
         schemas={schema.schema_id: schema for schema in schemas},
         current_schema_id=current_schema_id,
         required_field_ids=required_field_ids,
+        **more,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
 from app.domain.history import History, Snapshot
+from app.domain.layouts import Layout, Layouts
 from app.domain.names import DatasetName
 from app.domain.schemas import SchemaVersion
 from app.domain.versions import ResolvedVersion
@@ -48,6 +49,7 @@ class TableState:
     current_schema_id: int
     # Fields that the default partition spec and sort order are built on.
     required_field_ids: frozenset[int] = frozenset()
+    layouts: Layouts = field(default_factory=Layouts)
 
     @property
     def current_schema(self) -> SchemaVersion:
@@ -65,6 +67,10 @@ class TableState:
         if version.uses_current_schema:
             return self.current_schema
         return self.schema_of_snapshot(self.history.snapshots[version.snapshot_id])
+
+    def layout_of(self, version: ResolvedVersion) -> Layout:
+        """The partition spec and sort order of a version, as far as it is known (`app.domain.layouts`)."""
+        return self.layouts.current if version.uses_current_schema else self.layouts.only
 
 
 def layer_of(name: DatasetName, properties: Mapping[str, str]) -> Layer | None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from app.errors import JsonValue
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaField:
-    """A column, or a part of a nested one: `path` from the root (`address.zip`, `tags.element`)."""
+    """A column, or a part of a nested one: `path` from the root (`address.zip`, `tags.element`).
+
+    `initial_default` is read where a file is older than the field, `write_default` is written where a writer leaves it
+    out (Iceberg spec, "Default values"; from format version 3 on). None is null, which is no default.
+    """
 
     field_id: int
     path: str
@@ -16,6 +22,8 @@ class SchemaField:
     is_required: bool
     doc: str | None = None
     children: tuple[SchemaField, ...] = ()
+    initial_default: JsonValue = None
+    write_default: JsonValue = None
 
     def walk(self) -> Iterator[SchemaField]:
         """This field and all below it."""
@@ -42,6 +50,17 @@ class SchemaVersion:
         """Names of the top-level columns, in schema order."""
         return tuple(field.path for field in self.fields)
 
+    @property
+    def paths_by_id(self) -> dict[int, str]:
+        """The path of each field."""
+        return {field.field_id: field.path for field in self.walk()}
+
+    @property
+    def identifier_ids(self) -> frozenset[int]:
+        """Ids of the identifier fields."""
+        paths = set(self.identifier_fields)
+        return frozenset(field.field_id for field in self.walk() if field.path in paths)
+
 
 def describe_change(before: SchemaVersion, after: SchemaVersion) -> list[str]:
     """What a reader of `before` meets in `after`, one phrase a change; fields are matched by field id.
@@ -67,7 +86,7 @@ def describe_change(before: SchemaVersion, after: SchemaVersion) -> list[str]:
             phrases.append(f"changes {now.path} from {was.type} to {now.type}")
         if was.is_required != now.is_required:
             phrases.append(f"makes {now.path} {'required' if now.is_required else 'optional'}")
-    if _identifier_ids(before) != _identifier_ids(after):
+    if before.identifier_ids != after.identifier_ids:
         phrases.append(f"identifies rows by ({', '.join(after.identifier_fields) or 'nothing'})")
     return sorted(phrases)
 
@@ -83,7 +102,3 @@ def _by_id(schema: SchemaVersion) -> dict[int, tuple[SchemaField, SchemaField | 
 
 def _own_name(field: SchemaField, parent: SchemaField | None) -> str:
     return field.path if parent is None else field.path.removeprefix(f"{parent.path}.")
-
-
-def _identifier_ids(schema: SchemaVersion) -> set[int]:
-    return {field.field_id for field in schema.walk() if field.path in schema.identifier_fields}

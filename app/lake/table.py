@@ -14,8 +14,10 @@ from pyiceberg.types import IcebergType, ListType, MapType, NestedField, StructT
 
 from app.domain.datasets import TableState
 from app.domain.history import History, LogEntry, Ref, RefKind, Snapshot, SnapshotOperation
+from app.domain.layouts import Layouts, PartitionField, PartitionSpec, SortField, SortOrder
 from app.domain.names import DatasetName
 from app.domain.schemas import SchemaField, SchemaVersion
+from app.lake.defaults import default_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,7 @@ def to_state(
         schemas={schema.schema_id: to_schema_version(schema) for schema in metadata.schemas},
         current_schema_id=metadata.current_schema_id,
         required_field_ids=_field_ids_in_use(metadata),
+        layouts=_to_layouts(metadata),
     )
 
 
@@ -135,6 +138,38 @@ def _field_ids_in_use(metadata: TableMetadata) -> frozenset[int]:
     return frozenset(partitioned | {field.source_id for field in order.fields})
 
 
+def _to_layouts(metadata: TableMetadata) -> Layouts:
+    return Layouts(
+        specs=tuple(
+            PartitionSpec(
+                spec_id=spec.spec_id,
+                fields=tuple(
+                    PartitionField(source_id=field.source_id, name=field.name, transform=str(field.transform))
+                    for field in spec.fields
+                ),
+            )
+            for spec in metadata.partition_specs
+        ),
+        default_spec_id=metadata.default_spec_id,
+        orders=tuple(
+            SortOrder(
+                order_id=order.order_id,
+                fields=tuple(
+                    SortField(
+                        source_id=field.source_id,
+                        transform=str(field.transform),
+                        direction=field.direction.value,
+                        null_order=field.null_order.value,
+                    )
+                    for field in order.fields
+                ),
+            )
+            for order in metadata.sort_orders
+        ),
+        default_order_id=metadata.default_sort_order_id,
+    )
+
+
 def _to_field(field: NestedField, path: str) -> SchemaField:
     return SchemaField(
         field_id=field.field_id,
@@ -143,6 +178,8 @@ def _to_field(field: NestedField, path: str) -> SchemaField:
         is_required=field.required,
         doc=field.doc,
         children=tuple(_to_field(child, f"{path}.{child.name}") for child in _children(field.field_type)),
+        initial_default=default_json(field.field_type, field.initial_default),
+        write_default=default_json(field.field_type, field.write_default),
     )
 
 
