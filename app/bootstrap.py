@@ -34,6 +34,7 @@ from app.registry.runs import RunStore
 from app.registry.version_tags import VersionTags
 from app.registry.workers import Workers
 from app.services.cold_storage import ColdStorage
+from app.services.comparing import Comparing
 from app.services.datasets import Datasets
 from app.services.entry_lookup import EntryLookup
 from app.services.executing import Executor
@@ -80,6 +81,7 @@ class Services:
     settings: Settings
     lake: Lake
     datasets: Datasets
+    comparing: Comparing
     versioning: Versioning
     models: Models
     model_cards: ModelCards
@@ -155,6 +157,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             lake=lake,
             datasets=datasets,
+            comparing=Comparing(datasets),
             versioning=versioning,
             models=models_service,
             model_cards=ModelCards(models_service, tags),

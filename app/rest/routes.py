@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from app.rest.compare import answer_schema_diff
 from app.rest.data import answer_data
 from app.rest.health import answer_alive, answer_ready
 from app.rest.history import answer_snapshots, answer_tags
@@ -44,6 +45,7 @@ def rest_routes() -> list[Route]:
         f"{dataset}/impact": answer_impact,
         f"{dataset}/snapshots": answer_snapshots,
         f"{dataset}/tags": answer_tags,
+        "/api/v1/compare/datasets/{ns}/{table}/schema": answer_schema_diff,
         "/api/v1/lineage/runs/{run_id}/warnings": answer_run_warnings,
         "/healthz": answer_alive,
         "/readyz": answer_ready,
