@@ -12,6 +12,7 @@ import typer
 from app.cli import (
     changing,
     demo,
+    diffing,
     doctor,
     impact,
     importing,
@@ -57,6 +58,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(demo.app, name="demo")
+app.add_typer(diffing.app, name="diff")
 app.add_typer(importing.app, name="import")
 app.add_typer(lineage.app, name="lineage")
 app.add_typer(models.app, name="model")

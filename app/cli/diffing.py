@@ -1,0 +1,11 @@
+"""`diff`: how two versions differ. Each command is in a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from app.cli.schema_diffs import diff_schema
+
+app = typer.Typer(no_args_is_help=True, help="How two versions differ.")
+
+app.command("schema")(diff_schema)
