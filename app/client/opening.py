@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Self, TypeVar
@@ -77,6 +78,16 @@ class Opening:
         portal, services = self._opened()
         with arguments_named(snake_case):
             return portal.call(run, services)
+
+    def submitter(self) -> Callable[[Callable[[Services], Awaitable[Answer]]], Future[Answer]]:
+        """Open the services, and answer what takes work to their event loop; for `app.client.helpers`."""
+        portal, services = self._opened()
+
+        async def named(run: Callable[[Services], Awaitable[Answer]]) -> Answer:
+            with arguments_named(snake_case):
+                return await run(services)
+
+        return lambda run: portal.start_task_soon(named, run)
 
     def _opened(self) -> tuple[BlockingPortal, Services]:
         with self._lock:
