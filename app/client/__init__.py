@@ -1,11 +1,14 @@
 """The Python face: versions of tables, models and pipelines, synchronous, with the rules and records of every face.
 
+Comparisons are coroutines, which open what they need by themselves.
+
 >>> from app.client import IcebergCatalog
 >>> with IcebergCatalog() as catalog:  # doctest: +SKIP
 ...     catalog.list_snapshots("gold", "customers")
 """
 
 from app.client.catalog import IcebergCatalog
+from app.client.comparing import compare_dataset_schema
 from app.client.models import ModelVersionResult
 from app.client.pipelines import PipelineVersionResult, PromotionResult
 from app.client.tables import RollbackResult, TagResult
@@ -19,4 +22,5 @@ __all__ = [
     "RollbackResult",
     "TagResult",
     "VersionTagResult",
+    "compare_dataset_schema",
 ]

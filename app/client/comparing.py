@@ -1,0 +1,55 @@
+"""Comparing two versions, for asynchronous callers; the answers have the shapes of the REST API.
+
+>>> from app.client import compare_dataset_schema
+>>> diff = await compare_dataset_schema("gold", "customers", "main~1", "latest")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from app.bootstrap import Services
+from app.client.arguments import dataset, snapshot_id_of, text
+from app.client.catalog import IcebergCatalog
+from app.client.helpers import ask
+from app.domain.names import DatasetName
+from app.services.schema_diff_entries import SchemaDiffEntry, schema_diff_entry
+
+
+async def compare_dataset_schema(
+    namespace: str,
+    table_name: str,
+    from_version: str | int,
+    to_version: str | int | None = None,
+    *,
+    to_dataset: str | None = None,
+    catalog: IcebergCatalog | None = None,
+) -> SchemaDiffEntry:
+    """How the schemas of two versions of a table differ, whom it breaks, and why.
+
+    A version is a reference or a snapshot id; `to_version` is the latest unless given, and with `to_dataset`
+    (`namespace.table`) one of that. Dicts as `GET /api/v1/compare/datasets/{ns}/{table}/schema` answers them.
+    `catalog` is one that is open already; without it the environment decides.
+
+    Raises:
+        VersionNotFoundError, TagNotFoundError, SnapshotExpiredError, InvalidReferenceError, NoSnapshotError: a version.
+        DatasetNotFoundError, InvalidNameError, UnreadableTableError, BackendUnavailableError
+        InvalidArgumentError: an argument of the wrong type.
+    """
+    name = dataset(namespace, table_name)
+    before, after = _reference("from_version", from_version), _optional_reference("to_version", to_version)
+    other = None if to_dataset is None else DatasetName.parse(text("to_dataset", to_dataset))
+
+    async def run(services: Services) -> SchemaDiffEntry:
+        compared = await services.comparing.versions(name, before, after, to_dataset=other)
+        return schema_diff_entry(before, after, services.comparing.schema(compared))
+
+    return await ask(run, catalog)
+
+
+def _optional_reference(argument: str, value: object) -> str | None:
+    return None if value is None else _reference(argument, value)
+
+
+def _reference(argument: str, value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(snapshot_id_of(value))
+    return text(argument, value)
