@@ -16,6 +16,7 @@ from app.graphql.loaders import Loaders
 from app.graphql.registry_loaders import RegistryLoaders
 from app.registry.version_tags import VersionTags
 from app.services.acting import ANONYMOUS
+from app.services.comparing import Comparing
 from app.services.datasets import Datasets
 from app.services.impacts import Impacts
 from app.services.lineage import Lineage
@@ -33,6 +34,7 @@ class GraphContext:
     """The services, who asks for which operation, and what went wrong where an answer could still be given."""
 
     datasets: Datasets
+    comparing: Comparing
     versioning: Versioning
     lineage: Lineage
     impacts: Impacts

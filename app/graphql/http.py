@@ -111,6 +111,7 @@ def _context(request: Request, operation: Operation) -> GraphContext:
     services = request.app.state.services
     return GraphContext(
         datasets=services.datasets,
+        comparing=services.comparing,
         versioning=services.versioning,
         lineage=services.lineage,
         impacts=services.impacts,

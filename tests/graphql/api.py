@@ -33,6 +33,7 @@ class Api:
     async def run(self, query: str, *, actor: str = "ada", **variables: Any) -> Answer:
         context = GraphContext(
             datasets=self.services.datasets,
+            comparing=self.services.comparing,
             versioning=self.services.versioning,
             lineage=self.services.lineage,
             impacts=self.services.impacts,

@@ -32,14 +32,15 @@ from app.graphql.pages import (
 from app.graphql.scalars import JSON, BigInt
 from app.graphql.types.branch import Branch
 from app.graphql.types.change import Change
+from app.graphql.types.dataset_diff import DatasetDiff, diff_versions
 from app.graphql.types.enums import Availability, Layer, SnapshotOperation
 from app.graphql.types.impact import Impact, ImpactInput
-from app.graphql.types.inputs import TimeRange, VersionSelector
+from app.graphql.types.inputs import DatasetRef, TimeRange, VersionSelector
 from app.graphql.types.interfaces import Entity
 from app.graphql.types.lineage import ColumnEdge, DirectionArgument, LineageGraph, OptionsArgument, show_lineage
 from app.graphql.types.rows import RowPage
 from app.graphql.types.schema_version import SchemaVersion, show_schema
-from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of
+from app.graphql.types.snapshot import Snapshot, find_snapshot, newest_first, snapshot_of
 from app.graphql.types.tag import Tag, tag_of
 from app.lake.reading import RowRequest
 from app.lake.table import LakeTable
@@ -169,7 +170,7 @@ class Dataset(Entity):
             if (operation is None or snapshot.operation is operation)
             and (committed is None or committed.contains_ms(snapshot.timestamp_ms))
         ]
-        page = cut_page(chosen, request, kind="snapshots", key=_newest_first)
+        page = cut_page(chosen, request, kind="snapshots", key=newest_first)
         return connect(page, lambda snapshot: Snapshot(table=table, snapshot=snapshot))
 
     @field(description="Its tags, by name.", directives=[PAGE])
@@ -243,6 +244,29 @@ class Dataset(Entity):
             truncated=preview.truncated,
             bytes_read=BigInt(preview.bytes_read),
         )
+
+    @field(
+        description="How two versions differ; with `toDataset`, one of this and one of another dataset. Either may be "
+        "the older: swapped, the answer is the mirror."
+    )
+    async def diff(
+        self,
+        info: Info,
+        from_: Annotated[VersionSelector, strawberry.argument(name="from", description="The version compared from.")],
+        to: Annotated[
+            VersionSelector | None, strawberry.argument(description="The version compared to; else the latest.")
+        ] = None,
+        to_dataset: Annotated[
+            DatasetRef | None,
+            strawberry.argument(description="The dataset that `to` is a version of; else this one."),
+        ] = None,
+    ) -> DatasetDiff | None:
+        """How two versions differ."""
+        for selector in (from_, to):
+            if selector is not None:
+                selector.check()
+        table = await self.find_table(info)
+        return None if table is None else await diff_versions(info, table, from_, to, to_dataset)
 
     @field(
         description="What its versions were made from, or what was made from them. Null, and an error, while the store "
@@ -364,12 +388,7 @@ def _snapshots_of(table: LakeTable, branch: str | None) -> list[HistorySnapshot]
     if branch is None:
         return list(history.newest_first)
     head = get_branch(branch, history, str(table.state.name))
-    return sorted(history.ancestors(head.snapshot_id), key=_newest_first)
-
-
-def _newest_first(snapshot: HistorySnapshot) -> tuple[int, int, int]:
-    timestamp_ms, sequence_number, snapshot_id = snapshot.order
-    return (-timestamp_ms, -sequence_number, -snapshot_id)
+    return sorted(history.ancestors(head.snapshot_id), key=newest_first)
 
 
 def _by_name(ref: Ref) -> tuple[str]:

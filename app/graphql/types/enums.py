@@ -10,20 +10,25 @@ from app.domain.history import SnapshotOperation
 from app.domain.lineage import Direction
 from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
+from app.domain.schema_changes import SchemaChangeKind
 from app.domain.tags import TagConvention
+from app.domain.version_relation import DiffSide, VersionRelation
 from app.errors import Category
 
 __all__ = [
     "Availability",
     "ChangeKind",
     "ChangeState",
+    "DiffSide",
     "Direction",
     "InputRole",
     "Layer",
     "RunStatus",
+    "SchemaChangeKind",
     "SnapshotOperation",
     "TagConvention",
     "UserErrorCode",
+    "VersionRelation",
 ]
 
 strawberry.enum(
@@ -37,12 +42,24 @@ strawberry.enum(
     description="Where a change stands. INTENDED: under way, or interrupted and not settled yet. DONE, FAILED: it took "
     "place, or did not. UNKNOWN: the catalog could not tell.",
 )
+strawberry.enum(DiffSide, description="Which of the two versions that are compared.")
 strawberry.enum(Direction, description="UPSTREAM: what it was made from. DOWNSTREAM: what was made from it.")
 strawberry.enum(InputRole, description="What a version of a dataset was read for.")
 strawberry.enum(RunStatus, description="How a run stands.")
 strawberry.enum(Layer, description="Layer of the medallion architecture.")
+strawberry.enum(
+    SchemaChangeKind,
+    description="What happened to a field; one field may have several changes. REPLACED: it was dropped, and another "
+    "one was added under its name.",
+)
 strawberry.enum(SnapshotOperation, description="Iceberg's four kinds of commit.")
 strawberry.enum(TagConvention, description="The naming conventions of tags that are recognised.")
+strawberry.enum(
+    VersionRelation,
+    description="What the version compared from is to the one compared to. ANCESTOR: the usual case, the second was "
+    "made from the first. DIVERGED: both were made from `mergeBase`. UNRELATED: they are known to have nothing in "
+    "common. UNKNOWN: nothing in common is left, but versions have expired in which there may have been something.",
+)
 strawberry.enum(Category, name="UserErrorCode", description="What kind of trouble an error is.")
 
 UserErrorCode = Category

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.graphql.fields import field
-from app.graphql.types.enums import Availability, Direction
+from app.graphql.types.enums import Availability, Direction, VersionRelation
 
 if TYPE_CHECKING:
     from app.graphql.types.lineage import LineageGraph, LineageOptions
@@ -42,6 +42,21 @@ class Entity(Node):
         self, direction: Direction = Direction.UPSTREAM, options: LazyOptions | None = None
     ) -> LazyGraph | None:
         """The graph; each type has its own."""
+        raise NotImplementedError
+
+
+@strawberry.interface(description="How two versions of an entity differ.")
+class Diff:
+    """How two versions of an entity differ."""
+
+    @field(description="Whether they are known to be the same.")
+    def identical(self) -> bool:
+        """Whether nothing differs; each type has its own."""
+        raise NotImplementedError
+
+    @field(description="What the version compared from is to the one compared to.")
+    def relation(self) -> VersionRelation:
+        """The relation; each type has its own."""
         raise NotImplementedError
 
 

@@ -21,6 +21,12 @@ class SchemaField:
     children: list[SchemaField] | None = strawberry.field(
         description="Parts of a struct, list or map; null for other types."
     )
+    initial_default: JSON | None = strawberry.field(
+        description="What is read of rows that are older than the field; null is no default."
+    )
+    write_default: JSON | None = strawberry.field(
+        description="What is written where a writer leaves the field out; null is no default."
+    )
 
 
 @strawberry.type(description="One schema of a dataset.")
@@ -49,7 +55,7 @@ def show_schema(schema: schemas.SchemaVersion) -> SchemaVersion:
     """The schema as GraphQL has it."""
     return SchemaVersion(
         schema_id=schema.schema_id,
-        fields=[_show_field(field) for field in schema.fields],
+        fields=[show_field(field) for field in schema.fields],
         identifier_fields=list(schema.identifier_fields),
     )
 
@@ -67,14 +73,17 @@ def show_column_stats(stats: LakeColumnStats) -> ColumnStats:
     )
 
 
-def _show_field(field: schemas.SchemaField) -> SchemaField:
+def show_field(field: schemas.SchemaField) -> SchemaField:
+    """The field as GraphQL has it."""
     return SchemaField(
         field_id=field.field_id,
         path=field.path,
         type=field.type,
         required=field.is_required,
         doc=field.doc,
-        children=[_show_field(child) for child in field.children] or None,
+        children=[show_field(child) for child in field.children] or None,
+        initial_default=None if field.initial_default is None else JSON(field.initial_default),
+        write_default=None if field.write_default is None else JSON(field.write_default),
     )
 
 
