@@ -77,6 +77,19 @@ class LockTimeoutError(Conflict):
         )
 
 
+class OperationEndedError(Conflict):
+    """The operation has ended already, and so cannot be cancelled."""
+
+    code = "OPERATION_ENDED"
+
+    def __init__(self, operation_id: str, status: str) -> None:
+        super().__init__(
+            f"Operation {operation_id} has ended already, and is {status}.",
+            operationId=operation_id,
+            operationStatus=status,
+        )
+
+
 class IdempotencyKeyInUseError(Conflict):
     """The request with this idempotency key is still under way."""
 

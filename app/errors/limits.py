@@ -75,6 +75,19 @@ class UnreadableTableError(Unavailable):
         super().__init__(f"{dataset} cannot be read: {reason}", dataset=dataset, reason=reason)
 
 
+class OperationAbandonedError(Unavailable):
+    """Every worker that ran an operation has died, and it is not tried again."""
+
+    code = "OPERATION_ABANDONED"
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(
+            f"{attempts} workers, one after the other, died while they ran it, and it is not tried again. Their logs "
+            "or the machine's tell of what: often of too little memory.",
+            attempts=attempts,
+        )
+
+
 class HomeInUseError(Conflict):
     """Another server runs on the same STRATIGRAPH_HOME."""
 

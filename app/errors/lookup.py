@@ -106,6 +106,15 @@ class LineageRunNotFoundError(NotFound):
         super().__init__(f"There is no event of a run {run_id}.", runId=run_id)
 
 
+class OperationNotFoundError(NotFound):
+    """No operation has this id."""
+
+    code = "OPERATION_NOT_FOUND"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"There is no operation {operation_id}.", operationId=operation_id)
+
+
 class ModelNotFoundError(NotFound):
     """No model of this name is registered."""
 
