@@ -28,6 +28,8 @@ from app.registry.externals import Externals
 from app.registry.facts import Facts
 from app.registry.imports import ImportStore
 from app.registry.models import ModelStore
+from app.registry.operation_leases import OperationLeases
+from app.registry.operations import OperationStore
 from app.registry.pins import PinStore
 from app.registry.pipelines import PipelineStore
 from app.registry.runs import RunStore
@@ -50,6 +52,8 @@ from app.services.model_cards import ModelCards
 from app.services.model_registration import ModelRegistration
 from app.services.model_upkeep import ModelUpkeep
 from app.services.models import Models
+from app.services.operation_runner import OperationRunner
+from app.services.operations import Operations
 from app.services.pinning import Pinning
 from app.services.pipelines import Pipelines
 from app.services.projecting import Projector
@@ -91,6 +95,8 @@ class Services:
     pipelines: Pipelines
     runs: Runs
     promoting: Promoting
+    operations: Operations
+    operation_runner: OperationRunner
     entries: EntryLookup
     version_tags: VersionTags
     version_tagging: VersionTagging
@@ -153,6 +159,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         runs_service = Runs(runs, log, interpreting, datasets, pipelines_service, lineage)
         workers = Workers(pool)
         model_upkeep = ModelUpkeep(pinning, cold_storage)
+        operations = OperationStore(pool)
+        operation_runner = OperationRunner(operations, OperationLeases(pool), settings)
         yield Services(
             settings=settings,
             lake=lake,
@@ -167,6 +175,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             pipelines=pipelines_service,
             runs=runs_service,
             promoting=Promoting(facts, datasets, lineage),
+            operations=Operations(operations, workers),
+            operation_runner=operation_runner,
             entries=EntryLookup(models=models_service, pipelines=pipelines_service, tags=tags),
             version_tags=tags,
             version_tagging=tagging,
@@ -189,7 +199,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             impacts=Impacts(graph, datasets, models=RegisteredModels(models, tags)),
             projector=projector,
             upkeep=GraphUpkeep(log, graph, projector, interpreting),
-            worker=Worker(projector, repair, model_upkeep, workers),
+            worker=Worker(projector, repair, model_upkeep, operation_runner, workers),
         )
 
 

@@ -89,6 +89,12 @@ class Settings(BaseModel):
         le=3600,
         description="After this long unfinished work of a process counts as abandoned, and any other takes it over.",
     )
+    operations_at_once: int = Field(
+        default=1, ge=1, le=16, description="How many operations (long jobs) one worker runs at once; more wait."
+    )
+    operations_keep_days: int = Field(
+        default=30, ge=1, le=36500, description="Days for which an operation that has ended is kept, with its result."
+    )
     read_budget_bytes: int = Field(
         default=256 * 1024 * 1024,
         ge=1024 * 1024,

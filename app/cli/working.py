@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # For what was begun when it is told to stop; then it is left to whoever finds the lease run out.
 GRACE_S = 10.0
 _STDIN = 0
-DUTIES = ("project lineage", "settle changes that dead processes left")
+DUTIES = ("project lineage", "settle changes that dead processes left", "run operations")
 
 
 def worker(
@@ -33,7 +33,7 @@ def worker(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Project lineage and settle unfinished changes, until Ctrl-C. Any number may run at once."""
+    """Project lineage, settle unfinished changes and run operations, until Ctrl-C. Any number may run at once."""
     if exit_with_stdin:
         _terminate_with_stdin()
     from app.lake.configuration import check_configuration

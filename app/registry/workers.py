@@ -20,12 +20,14 @@ class WorkStatus:
     """How the work stands.
 
     `working` are the workers seen within `ABSENT_S`; `last_seen_s` is how long ago the last of all was, None where none
-    ever was. `waiting_s` is for how long the run that waits longest for the lineage graph does, None where none waits.
+    ever was. `waiting_s` is for how long the run that waits longest for the lineage graph does, None where none waits;
+    `queued_s` is that of the operation that was asked for first of those that wait.
     """
 
     working: int
     last_seen_s: float | None
     waiting_s: float | None
+    queued_s: float | None
 
 
 class Workers:
@@ -67,9 +69,12 @@ class Workers:
                     SELECT count(*) FILTER (WHERE seen_at > clock_timestamp() - make_interval(secs => $1)) AS working,
                            extract(epoch FROM clock_timestamp() - max(seen_at))::float8 AS last_seen_s,
                            (SELECT extract(epoch FROM clock_timestamp() - min(since))::float8 FROM lineage_pending)
-                               AS waiting_s
+                               AS waiting_s,
+                           (SELECT extract(epoch FROM clock_timestamp() - min(requested_at))::float8 FROM operations
+                            WHERE status = 'QUEUED' OR (status = 'RUNNING' AND lease_until <= clock_timestamp()))
+                               AS queued_s
                     FROM workers
                     """,
                     ABSENT_S,
                 )
-        return WorkStatus(working=row["working"], last_seen_s=row["last_seen_s"], waiting_s=row["waiting_s"])
+        return WorkStatus(**dict(row))

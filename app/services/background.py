@@ -29,10 +29,11 @@ async def keep_at(
             # Whatever it is, it must not be the end of this work until somebody restarts the process.
             logger.exception("%s failed, and is tried again", what)
             rest_s = away_s
-        await _rest(rest_s, stop)
+        await rest(rest_s, stop)
 
 
-async def _rest(duration_s: float, stop: asyncio.Event) -> None:
+async def rest(duration_s: float, stop: asyncio.Event) -> None:
+    """Wait so long, or until `stop` is set."""
     try:
         async with asyncio.timeout(duration_s):
             await stop.wait()

@@ -94,12 +94,17 @@ class Health:
         if status.working:
             detail = f"{status.working} at work, {seen}"
             return Check(name="worker", ok=True, detail=detail, is_required=False)
-        if status.waiting_s is None:
+        waiting = []
+        if status.waiting_s is not None:
+            waiting.append(f"lineage that was reported {_ago(status.waiting_s)} is not in the graph")
+        if status.queued_s is not None:
+            waiting.append(f"an operation that was asked for {_ago(status.queued_s)} waits")
+        if not waiting:
             return Check(name="worker", ok=True, detail=f"{seen}, and nothing waits for one", is_required=False)
         return Check(
             name="worker",
             ok=False,
-            detail=f"{seen}, and lineage that was reported {_ago(status.waiting_s)} is not in the graph",
+            detail=f"{seen}, and {' and '.join(waiting)}",
             hint="Start one: `stratigraph worker`. `stratigraph serve` does so itself unless it is told not to.",
             is_required=False,
         )

@@ -1,4 +1,7 @@
-"""A worker: it brings the lineage graph up to the log, and settles what dead processes left. Any number may work."""
+"""A worker: it brings the lineage graph up to the log, settles what dead processes left, and runs operations.
+
+Any number may work.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from uuid import UUID, uuid4
 from app.errors import Unavailable
 from app.registry.workers import ABSENT_S, Workers
 from app.services.model_upkeep import ModelUpkeep
+from app.services.operation_runner import OperationRunner
 from app.services.projecting import Projector
 from app.services.repair import Repair
 
@@ -23,14 +27,25 @@ TELL_EVERY_S = ABSENT_S / 5
 class Worker:
     """All the work that is not an answer to a request."""
 
-    def __init__(self, projector: Projector, repair: Repair, models: ModelUpkeep, workers: Workers) -> None:
+    def __init__(
+        self,
+        projector: Projector,
+        repair: Repair,
+        models: ModelUpkeep,
+        operations: OperationRunner,
+        workers: Workers,
+    ) -> None:
         self._projector = projector
         self._repair = repair
         self._models = models
+        self._operations = operations
         self._workers = workers
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; what was begun is ended first, so that nobody has to wait for its lease."""
+        """Work until `stop` is set; what was begun is ended first, so that nobody has to wait for its lease.
+
+        An operation is not waited for: it is given back.
+        """
         worker_id = uuid4()
         told_at = float("-inf")
 
@@ -45,6 +60,7 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._repair.run(stop), name="repair")
                 group.create_task(self._models.run(stop), name="models")
+                group.create_task(self._operations.run(stop), name="operations")
                 group.create_task(self._projector.run(stop, before_each=tell), name="projector")
         finally:
             await self._say_goodbye(worker_id)

@@ -183,7 +183,7 @@ def test_without_a_worker_runs_stay_pending_and_that_is_said(program: Cli, own_h
         with working() as (process, told):
             assert told == {
                 "pid": process.pid,
-                "duties": ["project lineage", "settle changes that dead processes left"],
+                "duties": ["project lineage", "settle changes that dead processes left", "run operations"],
             }
             soon("the run in the graph", lambda: pending(own_home["STRATIGRAPH_DATABASE_URL"]) == 0)
             assert checks(said)["worker"]["ok"] is True
@@ -208,7 +208,7 @@ def test_a_worker_says_plainly_what_it_does(own_home: dict[str, str]) -> None:
     )
     try:
         assert process.stdout is not None
-        said = [process.stdout.readline() for _ in range(4)]
+        said = [process.stdout.readline() for _ in range(5)]
     finally:
         process.terminate()
         process.communicate()
@@ -216,7 +216,8 @@ def test_a_worker_says_plainly_what_it_does(own_home: dict[str, str]) -> None:
     assert process.returncode == 0
     assert "at work" in said[0]
     assert "project lineage" in said[1]
-    assert "Ctrl-C" in said[3]
+    assert "run operations" in said[3]
+    assert "Ctrl-C" in said[4]
 
 
 @pytest.mark.slow

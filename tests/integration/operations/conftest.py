@@ -14,6 +14,7 @@ from app.registry.operations import OperationStore
 from app.registry.workers import Workers
 from app.services.operations import Operations
 from app.settings import Settings
+from tests.integration.operations.benches import Bench
 
 
 @pytest.fixture
@@ -40,3 +41,10 @@ def leases(pool: asyncpg.Pool) -> OperationLeases:
 @pytest.fixture
 def operations(pool: asyncpg.Pool, store: OperationStore) -> Operations:
     return Operations(store, Workers(pool))
+
+
+@pytest.fixture
+async def bench(store: OperationStore, leases: OperationLeases, settings: Settings) -> AsyncIterator[Bench]:
+    made = Bench(store, leases, settings)
+    yield made
+    await made.end()
