@@ -22,6 +22,7 @@ from app.services.impacts import Impacts
 from app.services.lineage import Lineage
 from app.services.model_registration import ModelRegistration
 from app.services.models import Models
+from app.services.operations import Operations
 from app.services.pipelines import Pipelines
 from app.services.promoting import Promoting
 from app.services.runs import Runs
@@ -43,6 +44,7 @@ class GraphContext:
     pipelines: Pipelines
     runs: Runs
     promoting: Promoting
+    operations: Operations
     version_tags: VersionTags
     version_tagging: VersionTagging
     actor: Actor = ANONYMOUS
@@ -53,7 +55,7 @@ class GraphContext:
 
     def __post_init__(self) -> None:
         registry = RegistryLoaders(self.models, self.pipelines, self.runs, self.version_tags)
-        self.loaders = Loaders(self.datasets, self.lineage, self.models, registry)
+        self.loaders = Loaders(self.datasets, self.lineage, self.models, self.operations, registry)
 
     def report(self, error: AppError, path: Path | None) -> None:
         """Add an error to the answer that goes with a value at this path: once a path, whoever reports it."""

@@ -27,6 +27,7 @@ from app.graphql.types.change import Change
 from app.graphql.types.dataset import Dataset
 from app.graphql.types.interfaces import Node
 from app.graphql.types.models import Model, find_model
+from app.graphql.types.operation import Operation
 from app.graphql.types.pipelines import Pipeline, find_pipeline
 from app.graphql.types.runs import PipelineRun
 from app.graphql.types.snapshot import Snapshot, snapshot_of
@@ -57,6 +58,8 @@ async def get_node(info: Info, key: NodeKey) -> Node:
     """
     if key.kind is NodeKind.CHANGE:
         return Change(change=await info.context.datasets.get_change(_uuid(key)))
+    if key.kind is NodeKind.OPERATION:
+        return Operation(operation=await info.context.operations.get(_uuid(key)))
     if key.subject is not None:
         return await _get_registered(info, key, key.subject)
     if key.kind is NodeKind.RUN:

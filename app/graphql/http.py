@@ -120,6 +120,7 @@ def _context(request: Request, operation: Operation) -> GraphContext:
         pipelines=services.pipelines,
         runs=services.runs,
         promoting=services.promoting,
+        operations=services.operations,
         version_tags=services.version_tags,
         version_tagging=services.version_tagging,
         actor=actor_of(request.headers),

@@ -40,6 +40,7 @@ class NodeKind(StrEnum):
     PIPELINE_VERSION = "pipeline-version"
     PIPELINE_TAG = "pipeline-tag"
     RUN = "run"
+    OPERATION = "operation"
 
 
 _KEY_LENGTHS = {
@@ -56,6 +57,7 @@ _KEY_LENGTHS = {
     NodeKind.PIPELINE_VERSION: 2,
     NodeKind.PIPELINE_TAG: 2,
     NodeKind.RUN: 1,
+    NodeKind.OPERATION: 1,
 }
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _OF_MODEL = (NodeKind.MODEL, NodeKind.MODEL_VERSION, NodeKind.MODEL_TAG)
@@ -64,7 +66,7 @@ _OF_PIPELINE = (NodeKind.PIPELINE, NodeKind.PIPELINE_VERSION, NodeKind.PIPELINE_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeKey:
-    """An id, decoded: `uuid` is the table's, the change's or the run's, `rest` what follows it or `subject`."""
+    """An id, decoded: `uuid` is that of the table, change, run or operation, `rest` what follows it or `subject`."""
 
     kind: NodeKind
     uuid: UUID | None = None
@@ -133,6 +135,19 @@ def version_tag_id(subject: RegistrySubject, name: str) -> strawberry.ID:
 def run_id(run_uuid: UUID) -> strawberry.ID:
     """Id of a run."""
     return _encode(NodeKind.RUN, str(run_uuid))
+
+
+def operation_id(operation_uuid: UUID) -> strawberry.ID:
+    """Id of an operation."""
+    return _encode(NodeKind.OPERATION, str(operation_uuid))
+
+
+def decode_operation_id(node_id: str) -> UUID:
+    """The UUID of an operation. Raises InvalidArgumentError: not the id of one."""
+    key = decode_id(node_id)
+    if key.kind is not NodeKind.OPERATION or key.uuid is None:
+        raise InvalidArgumentError("id", f"it is the id of a {key.kind.value}, not of an operation")
+    return key.uuid
 
 
 def decode_id(node_id: str, argument: str = "id") -> NodeKey:

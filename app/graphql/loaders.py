@@ -12,12 +12,13 @@ from app.domain.changes import TagRecord
 from app.domain.events import DatasetId
 from app.domain.external import ExternalDataset
 from app.domain.names import DatasetName
-from app.errors import NotFound
+from app.errors import JsonValue, NotFound
 from app.graphql.registry_loaders import RegistryLoaders
 from app.lake.table import LakeTable
 from app.services.datasets import Datasets
 from app.services.lineage import Lineage
 from app.services.models import Models
+from app.services.operations import Operations
 
 TagKey = tuple[UUID, str]
 # A table, the name under which it was seen, and one of its snapshots.
@@ -27,15 +28,19 @@ SeenSnapshot = tuple[UUID, DatasetName, int]
 class Loaders:
     """The dataloaders of one operation."""
 
-    def __init__(self, datasets: Datasets, lineage: Lineage, models: Models, registry: RegistryLoaders) -> None:
+    def __init__(
+        self, datasets: Datasets, lineage: Lineage, models: Models, operations: Operations, registry: RegistryLoaders
+    ) -> None:
         self._datasets = datasets
         self._lineage = lineage
         self._models = models
+        self._operations = operations
         self.registry = registry
         self.tables: DataLoader[DatasetName, LakeTable] = DataLoader(self._load_tables)
         self.names: DataLoader[UUID, DatasetName | None] = DataLoader(self._find_names)
         self.externals: DataLoader[DatasetId, ExternalDataset] = DataLoader(self._find_externals)
         self.tag_records: DataLoader[TagKey, TagRecord | None] = DataLoader(self._find_tag_records)
+        self.results: DataLoader[UUID, JsonValue] = DataLoader(self._find_results)
         self.readable: DataLoader[SeenSnapshot, bool] = DataLoader(self._are_readable)
 
     async def find_table(self, table_uuid: UUID, seen_as: DatasetName) -> LakeTable | None:
@@ -82,6 +87,10 @@ class Loaders:
     async def _find_tag_records(self, keys: list[TagKey]) -> Sequence[TagRecord | None]:
         records = await self._datasets.tag_records(keys)
         return [records.get(key) for key in keys]
+
+    async def _find_results(self, operation_ids: list[UUID]) -> Sequence[JsonValue]:
+        found = await self._operations.find_results(operation_ids)
+        return [found.get(operation_id) for operation_id in operation_ids]
 
     async def _are_readable(self, keys: list[SeenSnapshot]) -> Sequence[bool | BaseException]:
         return await asyncio.gather(*(self._is_readable(*key) for key in keys), return_exceptions=True)

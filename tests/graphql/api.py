@@ -42,6 +42,7 @@ class Api:
             pipelines=self.services.pipelines,
             runs=self.services.runs,
             promoting=self.services.promoting,
+            operations=self.services.operations,
             version_tags=self.services.version_tags,
             version_tagging=self.services.version_tagging,
             actor=Actor(subject=actor),

@@ -33,6 +33,8 @@ from app.errors import (
     ModelNotFoundError,
     NamespaceNotFoundError,
     NoSnapshotError,
+    OperationEndedError,
+    OperationNotFoundError,
     PipelineNotFoundError,
     ProtectedBranchError,
     ProtectedTagError,
@@ -63,6 +65,12 @@ _OF_VERSION = (
 _OF_KEY = (IdempotencyKeyInUseError, IdempotencyKeyReusedError)
 _OF_SUBJECT = (ModelNotFoundError, PipelineNotFoundError)
 _OF_ARTIFACT = (ArtifactChangedError, ArtifactExistsError, ArtifactForbiddenError, ArtifactNotFoundError)
+# Of one field, whatever the input.
+_OF_FIELDS = (
+    (InvalidDagError, "dag"),
+    (_OF_KEY, "idempotencyKey"),
+    ((OperationEndedError, OperationNotFoundError), "id"),
+)
 _DATASET_PARTS = {"namespace": "namespace", "dataset": "name"}
 # What the store of artifacts calls what it is given.
 _ARTIFACT_ARGUMENTS = ("key", "sourceUri", "targetFolder", "uri")
@@ -74,7 +82,8 @@ class InputFields:
     """Which field of an input says what, so that an error can be traced to it.
 
     `subject` is the model or pipeline that has the tag which the mutation is about. `parts` are the fields of what the
-    input has several of, by the `place` of the errors that come of them.
+    input has several of, by the `place` of the errors that come of them. `root` is where all of them are: empty for a
+    mutation that takes arguments and no input.
     """
 
     dataset: DatasetRef | None = None
@@ -88,6 +97,7 @@ class InputFields:
     artifact_path: tuple[str, ...] = ()
     parts: Mapping[tuple[str, ...], InputFields] = dataclasses.field(default_factory=dict)
     prefix: tuple[str, ...] = ()
+    root: tuple[str, ...] = ("input",)
 
     @property
     def on(self) -> Owner | None:
@@ -106,7 +116,7 @@ class InputFields:
         """Path of the field at fault, from the argument on; empty where none is."""
         part = self.parts.get(error.place)
         found = (part.prefix + part.locate(error)) if part else error.place or self.locate(error)
-        return ["input", *found] if found else []
+        return [*self.root, *found] if found else []
 
     def dataset_names(self) -> Iterator[DatasetName]:
         """The datasets that the input names."""
@@ -129,17 +139,15 @@ class InputFields:
             return self.dataset_path
         if isinstance(error, _OF_SUBJECT):
             return self.subject_path
-        if isinstance(error, InvalidDagError):
-            return ("dag",)
         if isinstance(error, _OF_ARTIFACT):
             return self.artifact_path
-        if isinstance(error, _OF_KEY):
-            return ("idempotencyKey",)
         if isinstance(error, _OF_NAME):
             return self._ref(error)
         if isinstance(error, (TagNotFoundError, BranchNotFoundError)):
             return self._ref(error) or self._version()
-        return self._version() if isinstance(error, _OF_VERSION) else ()
+        if isinstance(error, _OF_VERSION):
+            return self._version()
+        return next(((field,) for errors, field in _OF_FIELDS if isinstance(error, errors)), ())
 
     def _argument(self, argument: str) -> tuple[str, ...]:
         if argument == "actor":  # it comes in a header

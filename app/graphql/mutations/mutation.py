@@ -6,6 +6,7 @@ import strawberry
 
 from app.graphql.mutations.archive_model import archive_model_version
 from app.graphql.mutations.branches import BranchPayload, DeleteBranchPayload, create_branch, delete_branch
+from app.graphql.mutations.operations import OperationPayload, cancel_operation
 from app.graphql.mutations.promotions import RecordDatasetPromotionPayload, record_dataset_promotion
 from app.graphql.mutations.register_model import ModelVersionPayload, register_model_version
 from app.graphql.mutations.register_pipeline import PipelineVersionPayload, register_pipeline_version
@@ -64,4 +65,9 @@ class Mutation:
         resolver=record_dataset_promotion,
         description="Record that a version of a dataset was made from a version of another one, where no run reports "
         "it. The same twice changes nothing.",
+    )
+    cancel_operation: OperationPayload = strawberry.mutation(
+        resolver=cancel_operation,
+        description="Let a long job end undone. What waits is cancelled at once; what runs is stopped by its worker "
+        "within a second or so, and is RUNNING until then. Cancelling twice changes nothing.",
     )

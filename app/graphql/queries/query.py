@@ -10,12 +10,14 @@ from app.graphql.queries.datasets import find_dataset, list_datasets
 from app.graphql.queries.lineage import find_lineage
 from app.graphql.queries.models import find_model_of_name, list_models
 from app.graphql.queries.nodes import list_nodes, node_of_id
+from app.graphql.queries.operations import find_operation, list_operations
 from app.graphql.queries.pipelines import find_pipeline_of_id, find_run, list_pipelines
 from app.graphql.types.change import Change
 from app.graphql.types.dataset import Dataset
 from app.graphql.types.interfaces import Node
 from app.graphql.types.lineage import LineageGraph
 from app.graphql.types.models import Model
+from app.graphql.types.operation import Operation
 from app.graphql.types.pipelines import Pipeline
 from app.graphql.types.runs import PipelineRun
 
@@ -46,6 +48,10 @@ class Query:
     lineage: LineageGraph | None = strawberry.field(
         resolver=find_lineage,
         description="What a dataset, model, pipeline or a version of one was made from, and what was made from it.",
+    )
+    operation: Operation | None = strawberry.field(resolver=find_operation, description="The long job of this id.")
+    operations: Connection[Operation] = strawberry.field(
+        resolver=list_operations, directives=[FORWARD_PAGE], description="All long jobs, those asked for last first."
     )
     changes: Connection[Change] = strawberry.field(
         resolver=list_changes,

@@ -8,6 +8,7 @@ from app.domain.changes import ChangeKind, ChangeState
 from app.domain.datasets import Availability, Layer
 from app.domain.history import SnapshotOperation
 from app.domain.lineage import Direction
+from app.domain.operations import OperationKind, OperationStatus
 from app.domain.roles import InputRole
 from app.domain.run_state import RunStatus
 from app.domain.schema_changes import SchemaChangeKind
@@ -23,6 +24,8 @@ __all__ = [
     "Direction",
     "InputRole",
     "Layer",
+    "OperationKind",
+    "OperationStatus",
     "RunStatus",
     "SchemaChangeKind",
     "SnapshotOperation",
@@ -46,6 +49,12 @@ strawberry.enum(DiffSide, description="Which of the two versions that are compar
 strawberry.enum(Direction, description="UPSTREAM: what it was made from. DOWNSTREAM: what was made from it.")
 strawberry.enum(InputRole, description="What a version of a dataset was read for.")
 strawberry.enum(RunStatus, description="How a run stands.")
+strawberry.enum(OperationKind, description="What a long job does. ROW_DIFF: compares the rows of two versions.")
+strawberry.enum(
+    OperationStatus,
+    description="Where a long job stands. QUEUED: it waits for a worker. RUNNING: a worker is at it; it may be QUEUED "
+    "again where that worker is stopped. SUCCEEDED, FAILED, CANCELLED: it has ended.",
+)
 strawberry.enum(Layer, description="Layer of the medallion architecture.")
 strawberry.enum(
     SchemaChangeKind,
