@@ -19,6 +19,7 @@ from app.rest.models import (
     answer_model_versions,
     answer_models,
 )
+from app.rest.operations import answer_operation, answer_operation_cancelling, answer_operations
 from app.rest.pipelines import (
     answer_pipeline,
     answer_pipeline_registration,
@@ -91,5 +92,8 @@ def _registry_routes() -> list[Route]:
         Route("/api/v1/pipelines/{rest:path}", pipelines),
         Route("/api/v1/runs", Resource(post=answer_run_recording)),
         Route("/api/v1/runs/{run_id}", Resource(get=answer_run)),
+        Route("/api/v1/operations", Resource(get=answer_operations)),
+        Route("/api/v1/operations/{operation_id}", Resource(get=answer_operation)),
+        Route("/api/v1/operations/{operation_id}/cancel", Resource(post=answer_operation_cancelling)),
         Route("/api/v1/promotions", Resource(post=answer_promotion)),
     ]
