@@ -18,6 +18,7 @@ from app.cli import (
     importing,
     lineage,
     models,
+    operations,
     pipelines,
     reading,
     runs,
@@ -62,6 +63,7 @@ app.add_typer(diffing.app, name="diff")
 app.add_typer(importing.app, name="import")
 app.add_typer(lineage.app, name="lineage")
 app.add_typer(models.app, name="model")
+app.add_typer(operations.app, name="operation")
 app.add_typer(pipelines.app, name="pipeline")
 app.add_typer(runs.app, name="run")
 app.add_typer(schema.app, name="schema")

@@ -19,8 +19,8 @@ from app.cli.registry_arguments import (
     print_fact,
     read_metric,
     read_parameters,
-    read_run_id,
     read_uses,
+    read_uuid,
     to_second,
 )
 from app.cli.session import make_command, with_services
@@ -154,7 +154,7 @@ def register_model(
             artifact_uri=artifact_uri,
             parameters=read_parameters(param),
             metrics=tuple(read_metric(text) for text in metric or ()),
-            run_id=None if run_id is None else read_run_id("--run-id", run_id),
+            run_id=None if run_id is None else read_uuid("--run-id", run_id),
         )
         uses = [
             *read_uses(training, InputRole.TRAINING),

@@ -22,6 +22,7 @@ HINTS: Mapping[str, str] = {
     "TAG_NOT_FOUND": "Run `stratigraph snapshots NS.TABLE` to see the tags.",
     "SNAPSHOT_EXPIRED": "Run `stratigraph snapshots NS.TABLE` to see what is left.",
     "MODEL_NOT_FOUND": "Run `stratigraph models` to see what there is.",
+    "OPERATION_NOT_FOUND": "Run `stratigraph operation list` to see what there is.",
     "PIPELINE_NOT_FOUND": "Run `stratigraph pipelines` to see what there is.",
     "BACKEND_UNAVAILABLE": "Run `stratigraph doctor` to see what is missing.",
     "INVALID_SETTING": "Run `stratigraph doctor` to see the settings in force; docs/settings.md explains each.",

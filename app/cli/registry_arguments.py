@@ -114,8 +114,8 @@ def read_instant(option: str, text: str | None) -> datetime | None:
         raise InvalidArgumentError(option, f"{(text or '')[:60]!r}: {error.fields['reason']}") from error
 
 
-def read_run_id(option: str, text: str) -> UUID:
-    """The UUID of a run. Raises InvalidArgumentError."""
+def read_uuid(option: str, text: str) -> UUID:
+    """The UUID of something. Raises InvalidArgumentError."""
     from uuid import UUID
 
     try:

@@ -14,8 +14,8 @@ from app.cli.registry_arguments import (
     print_fact,
     read_choice,
     read_instant,
-    read_run_id,
     read_uses,
+    read_uuid,
 )
 from app.cli.session import make_command, with_services
 
@@ -86,7 +86,7 @@ def record_run(
         ]
         written = read_uses(outputs, InputRole.INPUT)
         report = RunReport(
-            run_id=read_run_id("RUN", run_id),
+            run_id=read_uuid("RUN", run_id),
             pipeline_id=pipeline_id,
             status=read_choice("--status", status, RunStatus),
             version_number=version_number,
@@ -109,7 +109,7 @@ def show_run(run_id: RunId, json: options.Json = False) -> None:
     """Show a run, as all that was reported of it makes it."""
     from app.services.registry_entries import run_entry
 
-    which = read_run_id("RUN", run_id)
+    which = read_uuid("RUN", run_id)
 
     async def look(services: Services) -> RunEntry:
         return run_entry(await services.runs.get(which))
