@@ -16,7 +16,8 @@ from app.domain.versions import LATEST, MAX_REFERENCE_CHARS, closest, parse_inst
 from app.errors import AmbiguousReferenceError, InvalidReferenceError, TagNotFoundError, VersionNotFoundError
 
 MAX_NUMBER = 2**31 - 1
-_DIGITS = re.compile(r"[0-9]+")
+_DIGITS = re.compile(r"-?[0-9]+")
+_COUNTED_FROM_1 = "versions are counted from 1"
 _LABEL = re.compile(r"v(?P<number>[0-9]{1,10})")
 _EARLIER = re.compile(r"(?P<ref>.+)~(?P<steps>[0-9]+)")
 _DATE_START = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -84,8 +85,7 @@ def _by_text(text: str | None, history: NumberedHistory) -> int:
             raise InvalidReferenceError(text, f"nothing follows {prefix}:")
         return _by_tag(rest, history) if prefix == "tag" else _as_of(parse_instant(rest), rest, history)
     if _DIGITS.fullmatch(text):
-        # By length first: Python refuses to parse numbers of thousands of digits.
-        return _by_number(int(text) if len(text) <= 10 else MAX_NUMBER + 1, history)
+        return _by_digits(text, history)
     if text == LATEST:
         return _latest(history)
     if text in history.tags:
@@ -107,9 +107,15 @@ def _latest(history: NumberedHistory) -> int:
     return history.latest
 
 
+def _by_digits(text: str, history: NumberedHistory) -> int:
+    if len(text) > len(str(MAX_NUMBER)):  # Python refuses to parse numbers of thousands of digits.
+        raise InvalidReferenceError(text, _COUNTED_FROM_1)
+    return _by_number(int(text), history)
+
+
 def _by_number(number: int, history: NumberedHistory) -> int:
     if not 1 <= number <= MAX_NUMBER:
-        raise InvalidReferenceError(str(number)[:40], "versions are counted from 1")
+        raise InvalidReferenceError(str(number)[:40], _COUNTED_FROM_1)
     if number not in history.created_at:
         known = f"the latest is {history.latest}" if history.latest else "it has no version yet"
         raise VersionNotFoundError(history.owner, str(number), known)

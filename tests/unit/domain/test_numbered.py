@@ -63,7 +63,7 @@ def test_a_text_names_a_version(text: str | None, number: int) -> None:
         ("v99999999999", VersionNotFoundError),
         ("0", InvalidReferenceError),
         ("9" * 5000, InvalidReferenceError),
-        ("-1", VersionNotFoundError),
+        ("-1", InvalidReferenceError),
         ("champoin", VersionNotFoundError),
         ("tag:champoin", TagNotFoundError),
         ("tag:", InvalidReferenceError),
@@ -83,6 +83,13 @@ def test_a_text_names_a_version(text: str | None, number: int) -> None:
 def test_a_text_that_names_none_is_told_why(text: str, error: type[AppError]) -> None:
     with pytest.raises(error):
         resolve_number(text, HISTORY)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", str(2**31), str(2**70)])
+def test_a_number_out_of_range_is_told_as_it_was_asked_for(text: str) -> None:
+    with pytest.raises(InvalidReferenceError) as caught:
+        resolve_number(text, HISTORY)
+    assert caught.value.fields["ref"] == text
 
 
 def test_a_selector_has_one_field() -> None:
