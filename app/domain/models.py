@@ -28,9 +28,10 @@ _INTEGERS = range(-(2**63), 2**63)
 # What is better low, by the words in its name (`val_rmse`, `p95_latency_ms`). All else is taken for better high.
 _LOWER_IS_BETTER = frozenset(
     {
-        "bias", "brier", "cost", "crps", "deviance", "distance", "divergence", "entropy", "error", "errors", "fdr",
-        "fnr", "fpr", "ece", "inertia", "latency", "logloss", "loss", "mae", "mape", "mse", "msle", "nll",
-        "perplexity", "pinball", "regret", "residual", "rmse", "rmsle", "smape", "time", "wer", "cer", "mdae",
+        "aic", "bias", "bic", "brier", "cer", "cost", "crps", "deviance", "distance", "divergence", "duration", "ece",
+        "entropy", "error", "errors", "false", "fdr", "fnr", "fpr", "inertia", "latency", "logloss", "loss", "losses",
+        "mae", "mape", "mdae", "medae", "mse", "msle", "nll", "nrmse", "perplexity", "pinball", "regret", "residual",
+        "residuals", "rmse", "rmsle", "runtime", "smape", "time", "wape", "wer",
     }
 )  # fmt: skip
 
@@ -203,9 +204,12 @@ def check_text(argument: str, text: str | None, limit: int) -> None:
 
 def guess_higher_is_better(metric: str) -> bool:
     """Whether a metric of this name is better when it is higher."""
-    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower())
-    # scikit-learn's scorers turn losses round, so that all of them are better high: `neg_log_loss`.
-    return words[0] == "neg" or not any(word in _LOWER_IS_BETTER for word in words)
+    words = set(re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()))
+    if words & {"neg", "negative"} and "false" not in words:
+        # scikit-learn's scorers turn losses round, so that all of them are better high: `neg_log_loss`, and from
+        # `cross_validate` `test_neg_log_loss`. A likelihood that is turned round is a loss.
+        return "likelihood" not in words
+    return not words & _LOWER_IS_BETTER
 
 
 def sorted_metrics(metrics: Iterable[Metric]) -> tuple[Metric, ...]:

@@ -35,6 +35,15 @@ from app.errors import AppError
         ("training_time_s", False),
         ("glossary_coverage", True),
         ("timeliness", True),
+        ("test_neg_log_loss", True),
+        ("negative_predictive_value", True),
+        ("true_negative_rate", True),
+        ("negative_log_likelihood", False),
+        ("log_likelihood", True),
+        ("false_positive_rate", False),
+        ("falseNegatives", False),
+        ("AIC", False),
+        ("train_duration_s", False),
     ],
 )
 def test_which_way_a_metric_improves_is_guessed_from_its_name(name: str, is_better_high: bool) -> None:
