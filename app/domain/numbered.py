@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.domain.version_relation import VersionRelation
 from app.domain.versions import LATEST, MAX_REFERENCE_CHARS, closest, parse_instant
 from app.errors import AmbiguousReferenceError, InvalidReferenceError, TagNotFoundError, VersionNotFoundError
 
@@ -71,6 +72,13 @@ def resolve_number(at: NumberSelector | str | None, history: NumberedHistory) ->
     if at.as_of is not None:
         return _as_of(at.as_of, at.as_of.isoformat(), history)
     return _by_text(at.ref, history)
+
+
+def relation_of_numbers(before: int, after: int) -> VersionRelation:
+    """What the version of the one number is to that of the other: what is counted has no branches."""
+    if before == after:
+        return VersionRelation.SAME
+    return VersionRelation.ANCESTOR if before < after else VersionRelation.DESCENDANT
 
 
 def _by_text(text: str | None, history: NumberedHistory) -> int:
