@@ -37,6 +37,8 @@ from app.registry.version_tags import VersionTags
 from app.registry.workers import Workers
 from app.services.cold_storage import ColdStorage
 from app.services.comparing import Comparing
+from app.services.comparing_models import ComparingModels
+from app.services.comparing_pipelines import ComparingPipelines
 from app.services.datasets import Datasets
 from app.services.entry_lookup import EntryLookup
 from app.services.executing import Executor
@@ -93,6 +95,8 @@ class Services:
     pinning: Pinning
     model_upkeep: ModelUpkeep
     pipelines: Pipelines
+    comparing_models: ComparingModels
+    comparing_pipelines: ComparingPipelines
     runs: Runs
     promoting: Promoting
     operations: Operations
@@ -173,6 +177,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             pinning=pinning,
             model_upkeep=model_upkeep,
             pipelines=pipelines_service,
+            comparing_models=ComparingModels(models_service, datasets),
+            comparing_pipelines=ComparingPipelines(pipelines_service),
             runs=runs_service,
             promoting=Promoting(facts, datasets, lineage),
             operations=Operations(operations, workers),

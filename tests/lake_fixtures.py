@@ -20,6 +20,16 @@ def shared_lake(
         yield lake
 
 
+@pytest.fixture(scope="module")
+def module_lake(
+    postgres_url: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SmallLake]:
+    """A lake of the tests of one module, which change it once."""
+    databases = _temporary_database(postgres_url, template=template_database)
+    with contextlib.closing(databases), small_lake(next(databases), tmp_path_factory.mktemp("home")) as lake:
+        yield lake
+
+
 @pytest.fixture
 def own_lake(database_url: str, tmp_path: Path) -> Iterator[SmallLake]:
     """A lake of this test alone."""

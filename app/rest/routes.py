@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from app.rest.compare import answer_schema_diff
+from app.rest.compare_registry import answer_model_comparison, answer_pipeline_comparison
 from app.rest.data import answer_data
 from app.rest.health import answer_alive, answer_ready
 from app.rest.history import answer_snapshots, answer_tags
@@ -54,6 +55,7 @@ def rest_routes() -> list[Route]:
     routes = [Route(path, Endpoint(handler)) for path, handler in handlers.items()]
     routes.append(Route("/api/v1/lineage", Endpoint(answer_lineage, methods=("POST",))))
     routes += _registry_routes()
+    routes += _comparison_routes()
     # Last, because it takes whatever is left under /api.
     routes += [Route(path, Endpoint(answer_unknown_path, methods=_ANY_METHOD)) for path in ("/api", "/api/{rest:path}")]
     return routes
@@ -96,4 +98,15 @@ def _registry_routes() -> list[Route]:
         Route("/api/v1/operations/{operation_id}", Resource(get=answer_operation)),
         Route("/api/v1/operations/{operation_id}/cancel", Resource(post=answer_operation_cancelling)),
         Route("/api/v1/promotions", Resource(post=answer_promotion)),
+    ]
+
+
+def _comparison_routes() -> list[Route]:
+    models = RawPaths("/api/v1/compare/models/", {"{name}/performance": Resource(get=answer_model_comparison)})
+    pipelines = RawPaths(
+        "/api/v1/compare/pipelines/", {"{pipeline_id*}/versions": Resource(get=answer_pipeline_comparison)}
+    )
+    return [
+        Route("/api/v1/compare/models/{rest:path}", models),
+        Route("/api/v1/compare/pipelines/{rest:path}", pipelines),
     ]

@@ -111,6 +111,16 @@ class Models:
             raise VersionNotFoundError(name, str(number), "it is gone")
         return found
 
+    async def get_versions(self, name: str, ats: Sequence[NumberSelector | str | None]) -> list[ModelVersion]:
+        """Versions of one model, in the order asked for; four statements. Raises as `resolve`."""
+        await self.get(name)
+        history = (await self.histories([name]))[name]
+        keys = [(name, resolve_number(at, history)) for at in ats]
+        found = await self._store.find_versions(list(dict.fromkeys(keys)))
+        if gone := next((number for _, number in keys if (name, number) not in found), None):
+            raise VersionNotFoundError(name, str(gone), "it is gone")
+        return [found[key] for key in keys]
+
     async def list_pins(self, version: ModelVersion) -> list[Pin]:
         """The tags that keep what a version was trained on, by table and tag."""
         return await self._pins.list_of(version.model, version.number)

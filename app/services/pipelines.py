@@ -135,6 +135,16 @@ class Pipelines:
             raise VersionNotFoundError(pipeline_id, str(key[1]), "it is gone")
         return found
 
+    async def get_versions(self, pipeline_id: str, ats: Sequence[NumberSelector | str | None]) -> list[PipelineVersion]:
+        """Versions of one pipeline, in the order asked for; four statements. Raises as `resolve`."""
+        await self.get(pipeline_id)
+        history = (await self.histories([pipeline_id]))[pipeline_id]
+        keys = [(pipeline_id, resolve_number(at, history)) for at in ats]
+        found = await self._store.find_versions(list(dict.fromkeys(keys)))
+        if gone := next((number for _, number in keys if (pipeline_id, number) not in found), None):
+            raise VersionNotFoundError(pipeline_id, str(gone), "it is gone")
+        return [found[key] for key in keys]
+
     async def register(self, new: NewPipelineVersion, command: Command) -> PipelineOutcome:
         """Register the next version of a pipeline; what is as the latest is, is unchanged and no new version.
 

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from app.bootstrap import open_services
 from app.rest import rest_routes
 from app.settings import Settings
-from tests.lake_fixtures import own_lake, shared_lake
+from tests.lake_fixtures import module_lake, own_lake, shared_lake
 from tests.lake_tables import Orders, SmallLake
 
 
@@ -43,4 +43,4 @@ def rest_client(settings: Settings) -> Iterator[TestClient]:
         yield client
 
 
-__all__ = ["own_lake", "shared_lake"]
+__all__ = ["module_lake", "own_lake", "shared_lake"]
