@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 
 from app.domain import models
 from app.domain.changes import ModelSubject
 from app.domain.lineage import Direction
+from app.domain.model_diff import diff_models
 from app.domain.numbered import NumberedHistory, resolve_number
-from app.errors import AppError, Invalid, ModelNotFoundError
+from app.errors import AppError, Invalid, ModelNotFoundError, VersionNotFoundError
 from app.graphql import ids
 from app.graphql.context import Info
 from app.graphql.fields import field
@@ -22,6 +24,7 @@ from app.graphql.types.enums import Availability
 from app.graphql.types.inputs import VersionSelector
 from app.graphql.types.interfaces import Entity, Version
 from app.graphql.types.lineage import DirectionArgument, LineageGraph, OptionsArgument, show_lineage
+from app.graphql.types.model_diff import MetricThreshold, ModelDiff, read_thresholds
 from app.graphql.types.numbered import tags_of_subject, tags_of_version
 from app.graphql.types.runs import PipelineRun, show_run
 from app.graphql.types.tag import Tag
@@ -70,10 +73,7 @@ class Model(Entity):
     @field(description="One version, by `id`, `number`, `tag`, `asOf` or `ref`.")
     async def version(self, info: Info, at: VersionSelector) -> ModelVersion | None:
         """One version."""
-        selector = at.to_number(self._subject)
-        history = await info.context.loaders.registry.model_histories.load(self.model.name)
-        empty = NumberedHistory(owner=self.model.name, created_at={})
-        return await find_model_version(info, self.model.name, resolve_number(selector, history or empty))
+        return await find_model_version(info, self.model.name, await self._number(info, at))
 
     @field(description="The version with the highest number; null where there is none yet.")
     async def latest(self, info: Info) -> ModelVersion | None:
@@ -103,6 +103,28 @@ class Model(Entity):
         """The tags of its versions, by name."""
         return await tags_of_subject(info, self._subject, page_request(first, after, last, before))
 
+    @field(description="What differs between two of its versions, in whatever order they were registered.")
+    async def diff(
+        self,
+        info: Info,
+        from_: Annotated[VersionSelector, strawberry.argument(name="from", description="The version to compare with.")],
+        to: Annotated[VersionSelector, strawberry.argument(description="The version to compare.")],
+        regression_threshold: Annotated[
+            float | None,
+            strawberry.argument(
+                description="How much of its earlier value a metric may lose before it has regressed, as a fraction "
+                "from 0 to 1."
+            ),
+        ] = 0.05,
+        metric_thresholds: Annotated[
+            list[MetricThreshold] | None, strawberry.argument(description="The same for single metrics.")
+        ] = None,
+    ) -> ModelDiff | None:
+        """What differs between two versions."""
+        thresholds = read_thresholds(regression_threshold, metric_thresholds)
+        before, after = await asyncio.gather(self._get_version(info, from_), self._get_version(info, to))
+        return ModelDiff(diff=diff_models(before.version, after.version, thresholds))
+
     @field(
         description="What its versions were made from, or what was made from them. Null, and an error, while the store "
         "of the graph is away."
@@ -112,6 +134,19 @@ class Model(Entity):
     ) -> LineageGraph | None:
         """The lineage graph around all its versions."""
         return await show_lineage(info, info.context.lineage.model_root(self.model.name), direction, options)
+
+    async def _number(self, info: Info, at: VersionSelector) -> int:
+        selector = at.to_number(self._subject)
+        history = await info.context.loaders.registry.model_histories.load(self.model.name)
+        empty = NumberedHistory(owner=self.model.name, created_at={})
+        return resolve_number(selector, history or empty)
+
+    async def _get_version(self, info: Info, at: VersionSelector) -> ModelVersion:
+        number = await self._number(info, at)
+        found = await find_model_version(info, self.model.name, number)
+        if found is None:
+            raise VersionNotFoundError(self.model.name, str(number), "it is gone")
+        return found
 
     @property
     def _subject(self) -> ModelSubject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -11,7 +12,8 @@ from app.domain import pipelines
 from app.domain.changes import PipelineSubject
 from app.domain.lineage import Direction
 from app.domain.numbered import NumberedHistory, resolve_number
-from app.errors import AppError, Invalid, PipelineNotFoundError
+from app.domain.pipeline_diff import PipelineDiff as VersionsDiff
+from app.errors import AppError, Invalid, PipelineNotFoundError, VersionNotFoundError
 from app.graphql import ids
 from app.graphql.context import Info
 from app.graphql.fields import field
@@ -35,6 +37,7 @@ from app.graphql.types.inputs import TimeRange, VersionSelector
 from app.graphql.types.interfaces import Entity, Version
 from app.graphql.types.lineage import DirectionArgument, LineageGraph, OptionsArgument, show_lineage
 from app.graphql.types.numbered import tags_of_subject, tags_of_version
+from app.graphql.types.pipeline_diff import PipelineDiff
 from app.graphql.types.runs import PipelineRun
 from app.graphql.types.tag import Tag
 
@@ -75,11 +78,7 @@ class Pipeline(Entity):
     @field(description="One version, by `id`, `number`, `tag`, `asOf` or `ref`.")
     async def version(self, info: Info, at: VersionSelector) -> PipelineVersion | None:
         """One version."""
-        selector = at.to_number(self._subject)
-        history = await info.context.loaders.registry.pipeline_histories.load(self.pipeline.pipeline_id)
-        empty = NumberedHistory(owner=self.pipeline.pipeline_id, created_at={})
-        number = resolve_number(selector, history or empty)
-        return await find_pipeline_version(info, self.pipeline.pipeline_id, number)
+        return await find_pipeline_version(info, self.pipeline.pipeline_id, await self._number(info, at))
 
     @field(description="The version with the highest number; null where none was registered.")
     async def latest(self, info: Info) -> PipelineVersion | None:
@@ -134,6 +133,17 @@ class Pipeline(Entity):
         """The tags of its versions, by name."""
         return await tags_of_subject(info, self._subject, page_request(first, after, last, before))
 
+    @field(description="What differs between two of its versions, in whatever order they were registered.")
+    async def diff(
+        self,
+        info: Info,
+        from_: Annotated[VersionSelector, strawberry.argument(name="from", description="The version to compare with.")],
+        to: Annotated[VersionSelector, strawberry.argument(description="The version to compare.")],
+    ) -> PipelineDiff | None:
+        """What differs between two versions."""
+        before, after = await asyncio.gather(self._get_version(info, from_), self._get_version(info, to))
+        return PipelineDiff(diff=VersionsDiff(before=before.version, after=after.version))
+
     @field(
         description="What its runs wrote, or with UPSTREAM, what they read. Null, and an error, while the store of the "
         "graph is away."
@@ -144,6 +154,19 @@ class Pipeline(Entity):
         """The lineage graph around all its versions."""
         root = info.context.lineage.pipeline_root(self.pipeline.pipeline_id)
         return await show_lineage(info, root, direction, options)
+
+    async def _number(self, info: Info, at: VersionSelector) -> int:
+        selector = at.to_number(self._subject)
+        history = await info.context.loaders.registry.pipeline_histories.load(self.pipeline.pipeline_id)
+        empty = NumberedHistory(owner=self.pipeline.pipeline_id, created_at={})
+        return resolve_number(selector, history or empty)
+
+    async def _get_version(self, info: Info, at: VersionSelector) -> PipelineVersion:
+        number = await self._number(info, at)
+        found = await find_pipeline_version(info, self.pipeline.pipeline_id, number)
+        if found is None:
+            raise VersionNotFoundError(self.pipeline.pipeline_id, str(number), "it is gone")
+        return found
 
     @property
     def _subject(self) -> PipelineSubject:
