@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from app.cli.registry_diffs import diff_model, diff_pipeline
 from app.cli.schema_diffs import diff_schema
 
 app = typer.Typer(no_args_is_help=True, help="How two versions differ.")
 
 app.command("schema")(diff_schema)
+app.command("model")(diff_model)
+app.command("pipeline")(diff_pipeline)

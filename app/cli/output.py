@@ -35,7 +35,12 @@ _REGISTRY_HINTS: Mapping[str, str] = {
     "TAG_EXISTS": "Use --move to point the tag to another version.",
 }
 # Where a version may be that of something else than a dataset.
+_VERSIONS_OF_ALL = (
+    "`stratigraph snapshots NS.TABLE`, `stratigraph model show MODEL` and `stratigraph pipeline show PIPELINE` show "
+    "versions and tags."
+)
 HINTS_OF_COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "diff": {"VERSION_NOT_FOUND": _VERSIONS_OF_ALL, "TAG_NOT_FOUND": _VERSIONS_OF_ALL},
     "model": {
         **_REGISTRY_HINTS,
         "VERSION_NOT_FOUND": "`stratigraph model show MODEL` shows the versions of a model, `stratigraph snapshots "
