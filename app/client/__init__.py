@@ -9,6 +9,7 @@ Comparisons are coroutines, which open what they need by themselves.
 
 from app.client.catalog import IcebergCatalog
 from app.client.comparing import compare_dataset_schema
+from app.client.comparing_registry import compare_model_performance, compare_pipeline_versions
 from app.client.models import ModelVersionResult
 from app.client.pipelines import PipelineVersionResult, PromotionResult
 from app.client.tables import RollbackResult, TagResult
@@ -23,4 +24,6 @@ __all__ = [
     "TagResult",
     "VersionTagResult",
     "compare_dataset_schema",
+    "compare_model_performance",
+    "compare_pipeline_versions",
 ]
