@@ -1,4 +1,4 @@
-"""Entity tags and cache headers of answers that are made of versions."""
+"""Entity tags and cache headers of answers that are made of one version of one dataset."""
 
 from __future__ import annotations
 
@@ -41,11 +41,6 @@ def entity_tag(state: TableState, resolved: ResolvedVersion, query: dict[str, Js
     ]
     digest = hashlib.blake2b(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
     return f'"{digest}"'
-
-
-def content_tag(content: bytes) -> str:
-    """A strong entity tag of the very bytes of an answer, for one that costs little to make."""
-    return f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
 
 
 def cache_control(reference: str | None) -> str:

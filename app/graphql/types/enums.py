@@ -67,7 +67,8 @@ strawberry.enum(
     VersionRelation,
     description="What the version compared from is to the one compared to. ANCESTOR: the usual case, the second was "
     "made from the first, or where versions are counted comes later. DIVERGED: both were made from `mergeBase`. "
-    "UNRELATED: they are known to have nothing in common. UNKNOWN: nothing in common is left, but versions have expired in which there may have been something.",
+    "UNRELATED: they are known to have nothing in common. UNKNOWN: nothing in common is left, but versions have "
+    "expired in which there may have been something.",
 )
 strawberry.enum(Category, name="UserErrorCode", description="What kind of trouble an error is.")
 
