@@ -12,7 +12,8 @@ The public reader gathers whole files in memory before it gives the first row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ from pyiceberg.io.pyarrow import (
     _get_column_projection_values,
     _get_file_format,
     _read_all_delete_files,
+    _read_deletes,
     pyarrow_to_schema,
     schema_to_pyarrow,
 )
@@ -37,10 +39,46 @@ from pyiceberg.schema import Schema, prune_columns, visit_with_partner
 from pyiceberg.table import FileScanTask
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import DoubleType, FloatType, ListType, MapType, NestedField, StructType, UUIDType
+from pyiceberg.utils.concurrent import ExecutorFactory
 
 _READ_BUFFER_BYTES = 8 * 1024 * 1024
 # Row groups scanned at once, in decoded bytes of the columns read: enough for object stores to be read in large ranges.
 _RUN_BYTES = 64 * 1024 * 1024
+
+
+class DeletedPositions:
+    """The positions that position deletes and deletion vectors name, each delete file read once and held.
+
+    `bytes_read` are the sizes of the delete files read. Not to be shared between threads.
+    """
+
+    def __init__(self, io: FileIO) -> None:
+        self._io = io
+        self._found: dict[str, dict[str, pa.ChunkedArray]] = {}
+        self.bytes_read = 0
+
+    def read(self, tasks: Iterable[FileScanTask]) -> None:
+        """Read the delete files of these tasks that were not read before, several at once."""
+        files = {file.file_path: file for task in tasks for file in task.delete_files}
+        missing = [file for path, file in files.items() if path not in self._found]
+        executor = ExecutorFactory.get_or_create()
+        for file, found in zip(missing, executor.map(lambda file: _read_deletes(self._io, file), missing), strict=True):
+            self._found[file.file_path] = found
+            self.bytes_read += file.file_size_in_bytes
+
+    def of(self, task: FileScanTask) -> pa.Array:
+        """The deleted positions of a file, sorted, each once, and none that the file has not."""
+        self.read([task])
+        path = task.file.file_path
+        chunks = [
+            part
+            for file in task.delete_files
+            if (array := self._found[file.file_path].get(path)) is not None
+            for part in array.chunks
+        ]
+        distinct = pc.unique(pa.chunked_array(chunks, pa.int64()))
+        positions = distinct.take(pc.sort_indices(distinct))
+        return _within(positions, 0, task.file.record_count)
 
 
 def stream_data_file(
@@ -51,17 +89,19 @@ def stream_data_file(
     projected: Schema,
     read: Schema,
     metadata: TableMetadata,
+    only: pa.Array | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of one data file, without those that its position deletes or deletion vectors name, batch by batch.
 
-    Batches are in the Arrow schema of `projected`. `read` is `projected` and whatever else `bound_filter` looks at,
-    whole. Memory: a run of row groups (64 MiB of the columns read, one row group at the least), and the deleted
-    positions of this file.
+    With `only`, the rows at these positions (in order) instead, whatever the deletes say; row groups without any are
+    not read. Batches are in the Arrow schema of `projected`. `read` is `projected` and whatever else `bound_filter`
+    looks at, whole. Memory: a run of row groups (64 MiB of the columns read, one row group at the least), and the
+    deleted positions of this file.
 
     Raises:
         ResolveError: the file cannot be read in this schema, for it was written with a later one.
     """
-    deletes = _read_all_delete_files(io, [task]).get(task.file.file_path)
+    deletes = None if only is not None else _read_all_delete_files(io, [task]).get(task.file.file_path)
     is_filtered = not isinstance(bound_filter, AlwaysTrue)
     row_filter = visit(bound_filter, _ToArrow(read)) if is_filtered else None
     file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=_READ_BUFFER_BYTES)
@@ -82,7 +122,7 @@ def stream_data_file(
         # At least one, or else nothing says how many rows there are.
         columns = [column.name for column in present.columns] or fragment.physical_schema.names[:1]
         # Positions are those of all rows of the file, so a filter comes after the deletes.
-        is_pushed = is_filtered and not deletes
+        is_pushed = is_filtered and not deletes and only is None
         pushed = _pushed_down(bound_filter, read, file_schema, constants) if is_pushed else None
         projection = _Projection(
             file_schema,
@@ -90,10 +130,12 @@ def stream_data_file(
             projected_missing_fields=constants,
             allow_timestamp_tz_mismatch=True,
         )
-        position = 0
-        for batch in _scan(fragment, columns, pushed):
-            first, position = position, position + batch.num_rows
-            rows = batch.take(_combine_positional_deletes(deletes, first, position)) if deletes else batch
+        for first, batch in _scan(fragment, columns, pushed, only):
+            rows = batch
+            if only is not None:
+                rows = batch.take(_within(only, first, first + batch.num_rows))
+            elif deletes:
+                rows = batch.take(_combine_positional_deletes(deletes, first, first + batch.num_rows))
             if rows.num_rows == 0:
                 continue
             rows = _conform(_projected(rows, read, projection, ArrowAccessor(file_schema)), read_schema)
@@ -106,35 +148,68 @@ def stream_data_file(
             yield rows
 
 
-def _scan(fragment: ds.Fragment, columns: list[str], pushed: pc.Expression | None) -> Iterator[pa.RecordBatch]:
-    """All rows of the file in their order, run by run: Arrow holds what it read ahead until a scan ends."""
-    for run in _runs(fragment, columns):
+def _scan(
+    fragment: ds.Fragment, columns: list[str], pushed: pc.Expression | None, only: pa.Array | None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The rows of the file in their order, run by run: Arrow holds what it read ahead until a scan ends.
+
+    Each batch comes with the position of its first row, which is right where nothing is pushed down.
+    """
+    for first, run in _runs(fragment, columns, only):
         scanner = ds.Scanner.from_fragment(
             fragment=run, schema=fragment.physical_schema, filter=pushed, columns=columns
         )
-        yield from scanner.to_batches()
+        position = first
+        for batch in scanner.to_batches():
+            yield position, batch
+            position += batch.num_rows
 
 
-def _runs(fragment: ds.Fragment, columns: list[str]) -> Iterator[ds.Fragment]:
+def _runs(fragment: ds.Fragment, columns: list[str], only: pa.Array | None) -> Iterator[tuple[int, ds.Fragment]]:
+    """Parts of the file, each with the position of its first row."""
     if not isinstance(fragment, ds.ParquetFileFragment):
-        yield fragment
+        yield 0, fragment
         return
     metadata = fragment.metadata
     paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
     wanted = set(columns)
     read = [number for number, path in enumerate(paths) if path in wanted or path.partition(".")[0] in wanted]
     run: list[int] = []
-    run_bytes = 0
+    first = position = run_bytes = 0
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
         size_bytes = sum(row_group.column(number).total_uncompressed_size for number in read)
-        if run and run_bytes + size_bytes > _RUN_BYTES:
-            yield fragment.subset(row_group_ids=run)
+        end = position + row_group.num_rows
+        is_wanted = only is None or len(_within(only, position, end)) > 0
+        if run and (run_bytes + size_bytes > _RUN_BYTES or not is_wanted):
+            yield first, fragment.subset(row_group_ids=run)
             run, run_bytes = [], 0
-        run.append(group)
-        run_bytes += size_bytes
+        if is_wanted:
+            first = first if run else position
+            run.append(group)
+            run_bytes += size_bytes
+        position = end
     if run:
-        yield fragment.subset(row_group_ids=run)
+        yield first, fragment.subset(row_group_ids=run)
+
+
+def _within(positions: pa.Array, first: int, end: int) -> pa.Array:
+    """Those of the sorted positions from `first` to before `end`, counted from `first`."""
+    low, high = (bisect_left(_Positions(positions), limit) for limit in (first, end))
+    return pc.subtract(positions.slice(low, high - low), first)
+
+
+class _Positions(Sequence[int]):
+    """Arrow's numbers for the standard library's bisection."""
+
+    def __init__(self, positions: pa.Array) -> None:
+        self._positions = positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._positions[index].as_py()
 
 
 def to_arrow_schema(schema: Schema) -> pa.Schema:

@@ -88,8 +88,8 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
         raise LookupError(f"snapshot {version.snapshot_id} is not in the metadata it was resolved in")
     bound_filter = bind(schema, row_filter, case_sensitive=True)
     with reading_files(table.state.name):
-        _refuse_equality_deletes(table, snapshot)
-        planner = _Planner(metadata, table.io, row_filter)
+        refuse_equality_deletes(table, snapshot)
+        planner = FilePlanner(metadata, table.io, row_filter)
         tasks = tuple(planner.plan_files(snapshot.manifests(table.io)))
     for task in tasks:
         if task.file.file_format not in READABLE_FORMATS:
@@ -107,7 +107,7 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
     )
 
 
-class _Planner(ManifestGroupPlanner):
+class FilePlanner(ManifestGroupPlanner):
     """pyiceberg's, less what is left of the filter in each partition: unused here, and it fails on null partitions."""
 
     def _build_residual_evaluator(self, spec_id: int) -> Callable[[DataFile], ResidualEvaluator]:
@@ -166,7 +166,7 @@ class RowStream:
     def _iterate(self) -> Generator[pa.RecordBatch, None, None]:
         scan = self._scan
         for task in scan.tasks:
-            self.bytes_read += _bytes_of(task, scan.read.field_ids)
+            self.bytes_read += bytes_of(task, scan.read.field_ids)
             batches = stream_data_file(
                 scan.table.io,
                 task,
@@ -208,7 +208,8 @@ def _with_columns(projected: Schema, columns: Sequence[str] | None, more: Sequen
     return schema.select(*columns, *more)
 
 
-def _refuse_equality_deletes(table: LakeTable, snapshot: Snapshot) -> None:
+def refuse_equality_deletes(table: LakeTable, snapshot: Snapshot) -> None:
+    """Raise UnsupportedTableError where rows of the snapshot are deleted by value."""
     # The summary's total is optional; only where it is missing, or not zero, do the delete manifests tell.
     summary = snapshot.summary.additional_properties if snapshot.summary else {}
     if summary.get("total-equality-deletes") == "0":
@@ -226,8 +227,9 @@ def _refuse_equality_deletes(table: LakeTable, snapshot: Snapshot) -> None:
                 )
 
 
-def _bytes_of(task: FileScanTask, field_ids: set[int]) -> int:
+def bytes_of(task: FileScanTask, field_ids: set[int], *, with_deletes: bool = True) -> int:
+    """Bytes that reading these columns of a file takes, as its manifest tells, its delete files whole."""
     sizes = task.file.column_sizes
     own = sum(size for field_id, size in sizes.items() if field_id in field_ids) if sizes else None
-    deletes = sum(file.file_size_in_bytes for file in task.delete_files)
+    deletes = sum(file.file_size_in_bytes for file in task.delete_files) if with_deletes else 0
     return (task.file.file_size_in_bytes if own is None else own) + deletes
