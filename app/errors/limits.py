@@ -36,6 +36,33 @@ class ReadBudgetError(TooLarge):
         )
 
 
+class DiffTooLargeError(TooLarge):
+    """Comparing the rows of two versions would read more than is read while somebody waits."""
+
+    code = "DIFF_TOO_LARGE"
+
+    def __init__(self, dataset: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"Comparing the rows of {dataset} would read {size_bytes} bytes, more than the {limit_bytes} that are read "
+            "while somebody waits; start it as an operation.",
+            dataset=dataset,
+            bytes=str(size_bytes),
+            limitBytes=str(limit_bytes),
+        )
+
+
+class RowDiffMemoryError(TooLarge):
+    """Comparing rows needs more memory than is allowed, also with what can be put on disk."""
+
+    code = "ROW_DIFF_MEMORY"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Comparing these rows needs more memory than STRATIGRAPH_DIFF_MEMORY_BYTES allows, although what can be is "
+            "put on disk."
+        )
+
+
 class BodyTooLargeError(TooLarge):
     """The body of a request has more bytes than are taken at once."""
 

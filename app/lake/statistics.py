@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,30 +13,13 @@ from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.types import PrimitiveType
 
+from app.domain.column_stats import ColumnStats
 from app.domain.versions import ResolvedVersion
 from app.errors import JsonValue
 from app.lake.catalog import reading_files
 from app.lake.filters import project
 from app.lake.json_rows import to_json_values
 from app.lake.table import LakeTable, to_schema_version
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnStats:
-    """What the manifests say of one leaf column.
-
-    A count or bound is None where some file lacks it. Counts are of the data files as written: rows that delete files
-    take away are still in them. Bounds hold for every row but need not be rows' values: writers may shorten text
-    (Iceberg spec, "Scan Planning").
-    """
-
-    field_id: int
-    path: str
-    null_count: int | None
-    value_count: int | None
-    size_bytes: int | None
-    lower: JsonValue
-    upper: JsonValue
 
 
 def column_stats(table: LakeTable, snapshot_id: int, names: Sequence[str] | None) -> list[ColumnStats]:

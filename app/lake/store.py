@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyiceberg.catalog import Catalog
 
+from app.domain.column_stats import ColumnStats
+from app.domain.file_diffs import FileDiff
 from app.domain.names import DatasetName
 from app.domain.ref_plans import RefPlan
+from app.domain.row_diffs import RowDiff, RowDiffRequest
+from app.domain.version_relation import Kinship
 from app.domain.versions import ResolvedVersion
 from app.lake import recovery, statistics
 from app.lake.catalog import open_configured_catalog, open_embedded_catalog, reading_files, translated_errors
 from app.lake.commits import check_writable, commit_plan
+from app.lake.file_diffs import diff_files
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
 from app.lake.reading import RowRequest, RowStream, plan_scan
-from app.lake.statistics import ColumnStats
+from app.lake.row_diff.columns import compared_columns
+from app.lake.row_diff.planning import RowDiffPlan, TableVersion, plan_row_diff
+from app.lake.row_diff.resources import Resources
 from app.lake.table import LakeTable, to_state
 from app.lake.threads import LakeThreads
 from app.settings import Settings
@@ -117,6 +125,50 @@ class Lake:
         with span("lake.plan_scan", dataset=str(table.state.name)):
             scan = await self._threads.run(plan_scan, table, version, request)
         return RowStream(scan, request.limit, self._threads)
+
+    async def plan_row_diff(
+        self, before: TableVersion, after: TableVersion, request: RowDiffRequest, kinship: Kinship | None
+    ) -> RowDiffPlan:
+        """What comparing the rows of two versions takes; raises as `app.lake.row_diff.planning.plan_row_diff`."""
+        with span("lake.plan_row_diff", dataset=str(after.table.state.name)):
+            return await self._threads.run(plan_row_diff, before, after, request, kinship)
+
+    async def check_row_diff(self, before: TableVersion, after: TableVersion, request: RowDiffRequest) -> None:
+        """That two versions have columns to compare; raises as `app.lake.row_diff.columns.compared_columns`."""
+        with span("lake.check_row_diff", dataset=str(after.table.state.name)):
+            await self._threads.run(
+                compared_columns,
+                before.table,
+                before.metadata.schema(),
+                after.table,
+                after.metadata.schema(),
+                request.keys,
+            )
+
+    async def run_row_diff(
+        self, plan: RowDiffPlan, resources: Resources, on_progress: Callable[[float], None] | None = None
+    ) -> RowDiff:
+        """Compare the rows as planned; raises as `app.lake.row_diff.running.RowDiffRun.run`.
+
+        Where the caller is cancelled the comparison is stopped, and waited for.
+        """
+        # Imported where it is needed: its engine takes a while.
+        from app.lake.row_diff.running import RowDiffRun
+
+        comparison = RowDiffRun(plan, resources, on_progress)
+        with span("lake.run_row_diff", dataset=str(plan.to_side.table.state.name), bytes=plan.size_bytes):
+            running = asyncio.ensure_future(self._threads.run_to_end(comparison.run))
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                comparison.stop()
+                await asyncio.wait([running])
+                raise
+
+    async def diff_files(self, table: LakeTable, from_id: int, to_id: int, kinship: Kinship) -> FileDiff:
+        """What files two versions differ in; raises as `app.lake.file_diffs.diff_files`."""
+        with span("lake.diff_files", dataset=str(table.state.name)):
+            return await self._threads.run(diff_files, table, from_id, to_id, kinship)
 
     async def column_stats(self, table: LakeTable, snapshot_id: int, names: Sequence[str] | None) -> list[ColumnStats]:
         """Statistics from manifests; raises as `app.lake.statistics.column_stats`."""

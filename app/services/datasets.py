@@ -11,6 +11,7 @@ from uuid import UUID
 from cachetools import TTLCache
 
 from app.domain.changes import Change, ChangeKind, TagRecord
+from app.domain.column_stats import ColumnStats
 from app.domain.datasets import Layer, is_production, layer_of
 from app.domain.names import DatasetName, check_namespace
 from app.domain.pages import MAX_PAGE, Page, PageRequest, cut_page
@@ -29,7 +30,6 @@ from app.errors import (
 )
 from app.lake.json_rows import to_json_rows
 from app.lake.reading import RowRequest, RowStream
-from app.lake.statistics import ColumnStats
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog

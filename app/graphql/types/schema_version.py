@@ -5,8 +5,8 @@ from __future__ import annotations
 import strawberry
 
 from app.domain import schemas
+from app.domain.column_stats import ColumnStats as ColumnStatsValue
 from app.graphql.scalars import JSON, BigInt
-from app.lake.statistics import ColumnStats as LakeColumnStats
 
 
 @strawberry.type(description="A column, or a part of a nested one.")
@@ -60,7 +60,7 @@ def show_schema(schema: schemas.SchemaVersion) -> SchemaVersion:
     )
 
 
-def show_column_stats(stats: LakeColumnStats) -> ColumnStats:
+def show_column_stats(stats: ColumnStatsValue) -> ColumnStats:
     """The statistics as GraphQL has them."""
     return ColumnStats(
         field_id=stats.field_id,

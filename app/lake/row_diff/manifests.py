@@ -1,0 +1,147 @@
+"""The live files of snapshots, and what they differ in; manifests that both snapshots have are not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestFile
+from pyiceberg.table import FileScanTask
+from pyiceberg.table.snapshots import Snapshot
+
+from app.domain import history
+from app.domain.history import SnapshotOperation
+from app.domain.live_files import FileDelta, LiveFile, Rewrite, cancel_rewrites
+from app.domain.version_relation import Kinship
+from app.errors import SnapshotExpiredError
+from app.lake.data_files import DeletedPositions
+from app.lake.reading import FilePlanner, refuse_equality_deletes
+from app.lake.table import LakeTable
+
+Tasks = Mapping[LiveFile, FileScanTask]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DifferingFiles:
+    """The live files that one of two versions has and the other has not, with how each is read.
+
+    `is_rewritten` says that there were some, and that taking rewrites back left none.
+    """
+
+    from_tasks: Tasks
+    to_tasks: Tasks
+    is_rewritten: bool = False
+
+
+def find_snapshot(table: LakeTable, snapshot_id: int) -> Snapshot:
+    """The snapshot in pyiceberg's words. Raises SnapshotExpiredError where the table has it no more."""
+    snapshot = table.metadata.snapshot_by_id(snapshot_id)
+    if snapshot is None:
+        raise SnapshotExpiredError(str(table.state.name), snapshot_id)
+    return snapshot
+
+
+def live_files(table: LakeTable, snapshot: Snapshot) -> Tasks:
+    """All live files of a snapshot. Costs reading all its manifests.
+
+    Raises:
+        UnsupportedTableError: it has equality deletes.
+    """
+    refuse_equality_deletes(table, snapshot)
+    return _plan(table, snapshot.manifests(table.io))
+
+
+def differing_files(table: LakeTable, before: Snapshot, after: Snapshot) -> tuple[Tasks, Tasks]:
+    """The live files of one and not of the other, each way.
+
+    Costs reading the manifests that differ; and all of both, where their delete files differ, because a delete file may
+    be about any data file.
+
+    Raises:
+        UnsupportedTableError: one of them has equality deletes.
+    """
+    manifests = [list(snapshot.manifests(table.io)) for snapshot in (before, after)]
+    for snapshot in (before, after):
+        refuse_equality_deletes(table, snapshot)
+    deletes = [{m.manifest_path for m in some if m.content is ManifestContent.DELETES} for some in manifests]
+    shared: set[str] = set()
+    if deletes[0] == deletes[1]:
+        data = [{m.manifest_path for m in some if m.content is ManifestContent.DATA} for some in manifests]
+        shared = data[0] & data[1]
+    ours, theirs = (_plan(table, [m for m in some if m.manifest_path not in shared]) for some in manifests)
+    return (
+        {file: task for file, task in ours.items() if file not in theirs},
+        {file: task for file, task in theirs.items() if file not in ours},
+    )
+
+
+def least_differing_files(table: LakeTable, before: Snapshot, after: Snapshot, kinship: Kinship) -> DifferingFiles:
+    """As `differing_files`, with rewrites on the way from one to the other taken back where that is less to read."""
+    from_tasks, to_tasks = differing_files(table, before, after)
+    if not from_tasks or not to_tasks:
+        return DifferingFiles(from_tasks=from_tasks, to_tasks=to_tasks)
+    known = {**from_tasks, **to_tasks}
+    from_rewrites = _rewrites(table, reversed(kinship.from_side), known)
+    to_rewrites = _rewrites(table, reversed(kinship.to_side), known)
+    delta = FileDelta(from_only=frozenset(from_tasks), to_only=frozenset(to_tasks))
+    least = cancel_rewrites(delta, from_rewrites, to_rewrites, size_of=lambda file: _size(known[file]))
+    return DifferingFiles(
+        from_tasks={file: known[file] for file in sorted(least.from_only)},
+        to_tasks={file: known[file] for file in sorted(least.to_only)},
+        is_rewritten=least.is_empty,
+    )
+
+
+def count_rows(table: LakeTable, snapshot: Snapshot, deleted: DeletedPositions) -> int:
+    """How many rows a snapshot has.
+
+    Without delete files the manifest list alone tells. Position deletes may name a row twice, or files that are gone,
+    so they are read.
+    """
+    manifests = list(snapshot.manifests(table.io))
+    if not any(manifest.content is ManifestContent.DELETES for manifest in manifests):
+        return sum(_count_in_manifest(table, manifest) for manifest in manifests)
+    tasks = list(live_files(table, snapshot).values())
+    touched = [task for task in tasks if task.delete_files]
+    deleted.read(touched)
+    return sum(task.file.record_count for task in tasks) - sum(len(deleted.of(task)) for task in touched)
+
+
+def delete_bytes(tasks: Iterable[FileScanTask]) -> int:
+    """Size of the delete files of these tasks, each counted once."""
+    return sum({file.file_path: file.file_size_in_bytes for task in tasks for file in task.delete_files}.values())
+
+
+def _count_in_manifest(table: LakeTable, manifest: ManifestFile) -> int:
+    if manifest.added_rows_count is not None and manifest.existing_rows_count is not None:
+        return int(manifest.added_rows_count) + int(manifest.existing_rows_count)
+    # Optional in version 1 of the format.
+    entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    return sum(e.data_file.record_count for e in entries if e.data_file.content is DataFileContent.DATA)
+
+
+def _rewrites(table: LakeTable, line: Iterable[history.Snapshot], known: dict[LiveFile, FileScanTask]) -> list[Rewrite]:
+    """What the replace snapshots among these did, in their order; their files are added to `known`."""
+    found = []
+    for snapshot in line:
+        if snapshot.operation is not SnapshotOperation.REPLACE or snapshot.parent_id is None:
+            continue
+        parent = table.metadata.snapshot_by_id(snapshot.parent_id)
+        if parent is None:  # expired: what it was made from is not known any more
+            continue
+        removed, added = differing_files(table, parent, find_snapshot(table, snapshot.snapshot_id))
+        known |= {**removed, **added}
+        found.append(Rewrite(removed=frozenset(removed), added=frozenset(added)))
+    return found
+
+
+def _plan(table: LakeTable, manifests: Iterable[ManifestFile]) -> dict[LiveFile, FileScanTask]:
+    planner = FilePlanner(table.metadata, table.io)
+    return {
+        LiveFile(task.file.file_path, frozenset(file.file_path for file in task.delete_files)): task
+        for task in planner.plan_files(manifests)
+    }
+
+
+def _size(task: FileScanTask) -> int:
+    return int(task.file.file_size_in_bytes) + delete_bytes([task])

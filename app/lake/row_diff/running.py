@@ -1,0 +1,237 @@
+"""Comparing the rows of two versions as planned: group by group, in bounded memory, to be stopped at any time."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import mkdtemp
+
+import duckdb
+
+from app.domain.row_diffs import KeyProblem, Method, RowDiff
+from app.domain.row_ranges import Group
+from app.domain.version_relation import DiffSide
+from app.lake.catalog import reading_files
+from app.lake.data_files import to_arrow_schema
+from app.lake.json_rows import to_json_rows
+from app.lake.row_diff.engine_values import engine_schema
+from app.lake.row_diff.feeding import Feed, read_part
+from app.lake.row_diff.joining import Joiner, KeyFinding, Outcome
+from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
+from app.lake.row_diff.resources import Resources
+from app.lake.row_diff.samples import SampleMaker
+from app.lake.row_diff.stopping import RowDiffStoppedError
+
+# Of what is compared at once, both sides together: more makes the engine's tables fall out of the processor's caches,
+# and less costs the time of its queries.
+_BATCH_ROWS = 1_000_000
+_BATCH_BYTES = 48 * 1024 * 1024
+_READERS = 2
+
+OnProgress = Callable[[float], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Counts:
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        self.added += outcome.added
+        self.removed += outcome.removed
+        self.changed += outcome.changed
+
+
+class RowDiffRun:
+    """One comparison. `run` is called once, in a thread that may block; `stop` from any."""
+
+    def __init__(self, plan: RowDiffPlan, resources: Resources, on_progress: OnProgress | None = None) -> None:
+        self._plan = plan
+        self._resources = resources
+        self._on_progress = on_progress or (lambda _: None)
+        self._stopped = threading.Event()
+        self._joiner: Joiner | None = None
+        self._bytes_read = plan.delete_bytes
+        self._files_read: set[str] = set()
+
+    def stop(self) -> None:
+        """Let `run` end with RowDiffStoppedError, soon."""
+        self._stopped.set()
+        joiner = self._joiner
+        if joiner is not None:
+            joiner.stop()
+
+    def run(self) -> RowDiff:
+        """The difference.
+
+        Raises:
+            UnreadableTableError: a file is missing or broken; nothing is answered then.
+            RowDiffMemoryError: it does not fit into the memory allowed, and cannot be spilled.
+            BackendUnavailableError: an object store, or the folder for what does not fit, does not answer.
+            RowDiffStoppedError: it was stopped.
+        """
+        plan = self._plan
+        with reading_files(plan.to_side.table.state.name):
+            if not plan.to_join:
+                return self._answer(_Counts(), self._sample_maker(), Method.METADATA, None)
+            scratch = Path(mkdtemp(prefix="row-diff-", dir=self._resources.scratch))
+            try:
+                return self._join(scratch)
+            finally:
+                self._joiner = None
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def _join(self, scratch: Path) -> RowDiff:
+        schema = engine_schema(to_arrow_schema(self._plan.columns.to_schema))
+        with Joiner(
+            schema, scratch=scratch, memory_bytes=self._resources.memory_bytes, threads=self._resources.threads
+        ) as joiner:
+            self._joiner = joiner
+            problem = None
+            if self._plan.columns.keys:
+                counts, maker = _Counts(), self._sample_maker()
+                found = self._compare_all(joiner, self._plan.columns.keys, counts, maker)
+                if found is None:
+                    return self._answer(counts, maker, Method.KEYS, None)
+                (example,) = maker.key_rows(found.example)
+                problem = KeyProblem(fault=found.fault, side=found.side, example=example)
+            counts, maker = _Counts(), self._sample_maker()
+            self._compare_all(joiner, None, counts, maker)
+            return self._answer(counts, maker, Method.MULTISET, problem)
+
+    def _compare_all(
+        self, joiner: Joiner, keys: tuple[int, ...] | None, counts: _Counts, maker: SampleMaker
+    ) -> KeyFinding | None:
+        total, done = max(1, self._plan.size_bytes), 0
+        for from_feed, to_feed, size_bytes in self._feeds():
+            if self._stopped.is_set():
+                raise RowDiffStoppedError
+            try:
+                outcome = self._compare(joiner, from_feed, to_feed, keys)
+            except duckdb.Error:
+                from_feed.raise_failure()
+                to_feed.raise_failure()
+                raise
+            if isinstance(outcome, KeyFinding):
+                return outcome
+            counts.add(outcome)
+            maker.take(outcome)
+            done += size_bytes
+            self._on_progress(min(1.0, done / total))
+        return None
+
+    def _compare(
+        self, joiner: Joiner, from_feed: Feed, to_feed: Feed, keys: tuple[int, ...] | None
+    ) -> Outcome | KeyFinding:
+        if keys is None:
+            return joiner.compare_multisets(from_feed.open, to_feed.open, self._plan.request.sample_size)
+        found = joiner.find_key_fault(to_feed.open, keys, DiffSide.TO, is_unique=True)
+        found = found or joiner.find_key_fault(from_feed.open, keys, DiffSide.FROM, is_unique=False)
+        return found or joiner.compare_keys(
+            from_feed.open, to_feed.open, keys, (from_feed.rows, to_feed.rows), self._plan.request.sample_size
+        )
+
+    def _feeds(self) -> Iterator[tuple[Feed, Feed, int]]:
+        """Both sides of each batch, and its bytes; the next one is being read while one is compared."""
+        plan = self._plan
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="row-diff-") as readers:
+            ahead: tuple[Feed, Feed, int] | None = None
+            for batch in self._batches():
+                places = (
+                    [place for group in batch for place in group.from_places],
+                    [place for group in batch for place in group.to_places],
+                )
+                size_bytes = self._note(plan.from_side, places[0]) + self._note(plan.to_side, places[1])
+                fits = size_bytes <= _BATCH_BYTES and self._rows_of(batch) <= _BATCH_ROWS
+                feeds = [
+                    Feed(side, some, readers=readers if fits else None, stopped=self._stopped)
+                    for side, some in ((plan.from_side, places[0]), (plan.to_side, places[1]))
+                ]
+                for feed in feeds:
+                    feed.prefetch()
+                if ahead is not None:
+                    yield ahead
+                ahead = (feeds[0], feeds[1], size_bytes)
+            if ahead is not None:
+                yield ahead
+
+    def _batches(self) -> Iterator[list[Group]]:
+        batch: list[Group] = []
+        rows = size_bytes = 0
+        for group in self._plan.to_join:
+            more_rows, more_bytes = self._rows_of([group]), self._bytes_of(group)
+            if batch and (rows + more_rows > _BATCH_ROWS or size_bytes + more_bytes > _BATCH_BYTES):
+                yield batch
+                batch, rows, size_bytes = [], 0, 0
+            batch.append(group)
+            rows, size_bytes = rows + more_rows, size_bytes + more_bytes
+        if batch:
+            yield batch
+
+    def _answer(self, counts: _Counts, maker: SampleMaker, method: Method, problem: KeyProblem | None) -> RowDiff:
+        plan = self._plan
+        joined = sum(self._rows_of([group]) for group in plan.to_join)
+        for side, is_added in ((plan.to_side, True), (plan.from_side, False)):
+            alone = [
+                place
+                for group in plan.groups
+                if group.is_one_sided
+                for place in (group.to_places if is_added else group.from_places)
+            ]
+            rows = sum(side.parts[place].rows for place in alone)
+            counts.added += rows if is_added else 0
+            counts.removed += 0 if is_added else rows
+            self._show_first(side, sorted(alone), maker, is_added=is_added)
+        is_keyed = bool(plan.columns.keys) and problem is None
+        return RowDiff(
+            rows_from=plan.rows_from,
+            rows_to=plan.rows_to,
+            rows_added=counts.added,
+            rows_removed=counts.removed,
+            rows_changed=counts.changed if is_keyed else None,
+            keys=plan.columns.key_names,
+            sample=maker.sample(added=counts.added, removed=counts.removed, changed=counts.changed),
+            method=method,
+            bytes_read=self._bytes_read,
+            files_read=len(self._files_read),
+            keys_checked=joined if is_keyed else 0,
+            key_problem=problem,
+            not_compared=plan.columns.not_compared,
+        )
+
+    def _show_first(self, side: PlannedSide, places: list[int], maker: SampleMaker, *, is_added: bool) -> None:
+        """Rows that need no comparison, from the first files on, as many as are still to be shown."""
+        for place in places:
+            if not maker.missing(is_added=is_added):
+                return
+            self._note(side, [place])
+            for batch in read_part(side, side.parts[place]):
+                maker.show(to_json_rows(batch.slice(0, maker.missing(is_added=is_added))), is_added=is_added)
+                if not maker.missing(is_added=is_added):
+                    break
+
+    def _note(self, side: PlannedSide, places: list[int]) -> int:
+        """Count files as read; answers their bytes."""
+        size_bytes = side.size_bytes(places)
+        self._bytes_read += size_bytes
+        self._files_read |= {side.parts[place].task.file.file_path for place in places}
+        return size_bytes
+
+    def _rows_of(self, groups: list[Group]) -> int:
+        from_parts, to_parts = self._plan.from_side.parts, self._plan.to_side.parts
+        return sum(
+            sum(part.rows for part in chain((from_parts[p] for p in g.from_places), (to_parts[p] for p in g.to_places)))
+            for g in groups
+        )
+
+    def _bytes_of(self, group: Group) -> int:
+        return self._plan.from_side.size_bytes(group.from_places) + self._plan.to_side.size_bytes(group.to_places)
+
+    def _sample_maker(self) -> SampleMaker:
+        return SampleMaker(self._plan.columns, self._plan.request.sample_size)
