@@ -12,6 +12,7 @@ import anyio.to_thread
 from app.artifacts.store import ArtifactStore
 from app.domain.changes import Actor, Command
 from app.domain.names import DatasetName
+from app.domain.operations import OperationKind
 from app.domain.versions import VersionSelector
 from app.errors import TagExistsError
 from app.lake.store import Lake
@@ -32,6 +33,7 @@ from app.registry.operation_leases import OperationLeases
 from app.registry.operations import OperationStore
 from app.registry.pins import PinStore
 from app.registry.pipelines import PipelineStore
+from app.registry.row_diffs import RowDiffCache
 from app.registry.runs import RunStore
 from app.registry.version_tags import VersionTags
 from app.registry.workers import Workers
@@ -62,6 +64,8 @@ from app.services.projecting import Projector
 from app.services.promoting import Promoting
 from app.services.repair import Repair
 from app.services.resolving import Resolving
+from app.services.row_diff_operations import RowDiffOperations
+from app.services.row_diffs import RowDiffs
 from app.services.runs import Runs
 from app.services.sample import Sample
 from app.services.standing import RegisteredModels
@@ -88,6 +92,8 @@ class Services:
     lake: Lake
     datasets: Datasets
     comparing: Comparing
+    row_diffs: RowDiffs
+    row_diff_operations: RowDiffOperations
     versioning: Versioning
     models: Models
     model_cards: ModelCards
@@ -165,11 +171,17 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         model_upkeep = ModelUpkeep(pinning, cold_storage)
         operations = OperationStore(pool)
         operation_runner = OperationRunner(operations, OperationLeases(pool), settings)
+        operations_service = Operations(operations, workers)
+        row_diffs = RowDiffs(lake, RowDiffCache(pool, settings.diff_cache_bytes), settings)
+        row_diff_operations = RowDiffOperations(operations_service, datasets, row_diffs)
+        operation_runner.register(OperationKind.ROW_DIFF, row_diff_operations)
         yield Services(
             settings=settings,
             lake=lake,
             datasets=datasets,
             comparing=Comparing(datasets),
+            row_diffs=row_diffs,
+            row_diff_operations=row_diff_operations,
             versioning=versioning,
             models=models_service,
             model_cards=ModelCards(models_service, tags),
@@ -181,7 +193,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             comparing_pipelines=ComparingPipelines(pipelines_service),
             runs=runs_service,
             promoting=Promoting(facts, datasets, lineage),
-            operations=Operations(operations, workers),
+            operations=operations_service,
             operation_runner=operation_runner,
             entries=EntryLookup(models=models_service, pipelines=pipelines_service, tags=tags),
             version_tags=tags,

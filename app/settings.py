@@ -100,6 +100,26 @@ class Settings(BaseModel):
         ge=1024 * 1024,
         description="Most bytes of decoded rows that one GraphQL `rows` field may hold at once.",
     )
+    diff_sync_budget_bytes: int = Field(
+        default=2_000_000_000,
+        ge=0,
+        description="Most bytes that comparing the rows of two versions reads while somebody waits; what is larger is "
+        "run as an operation.",
+    )
+    diff_memory_bytes: int = Field(
+        default=384 * 1024 * 1024,
+        ge=64 * 1024 * 1024,
+        description="Memory that joining the rows of two versions may take; the rest is put on disk, in `tmp` of the "
+        "home directory. The rows being read come on top.",
+    )
+    diffs_at_once: int = Field(
+        default=2, ge=1, le=64, description="Comparisons of rows that one process runs at once; more of them wait."
+    )
+    diff_cache_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=0,
+        description="Size of what is kept in Postgres of comparisons of rows, so that each is made once.",
+    )
     lineage_max_bytes: int = Field(
         default=64 * 1024 * 1024,
         ge=1024,

@@ -8,7 +8,7 @@ Comparisons are coroutines, which open what they need by themselves.
 """
 
 from app.client.catalog import IcebergCatalog
-from app.client.comparing import compare_dataset_schema
+from app.client.comparing import compare_dataset_data, compare_dataset_schema
 from app.client.comparing_registry import compare_model_performance, compare_pipeline_versions
 from app.client.models import ModelVersionResult
 from app.client.pipelines import PipelineVersionResult, PromotionResult
@@ -23,6 +23,7 @@ __all__ = [
     "RollbackResult",
     "TagResult",
     "VersionTagResult",
+    "compare_dataset_data",
     "compare_dataset_schema",
     "compare_model_performance",
     "compare_pipeline_versions",

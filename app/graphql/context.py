@@ -25,6 +25,8 @@ from app.services.models import Models
 from app.services.operations import Operations
 from app.services.pipelines import Pipelines
 from app.services.promoting import Promoting
+from app.services.row_diff_operations import RowDiffOperations
+from app.services.row_diffs import RowDiffs
 from app.services.runs import Runs
 from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
@@ -36,6 +38,8 @@ class GraphContext:
 
     datasets: Datasets
     comparing: Comparing
+    row_diffs: RowDiffs
+    row_diff_operations: RowDiffOperations
     versioning: Versioning
     lineage: Lineage
     impacts: Impacts

@@ -112,6 +112,8 @@ def _context(request: Request, operation: Operation) -> GraphContext:
     return GraphContext(
         datasets=services.datasets,
         comparing=services.comparing,
+        row_diffs=services.row_diffs,
+        row_diff_operations=services.row_diff_operations,
         versioning=services.versioning,
         lineage=services.lineage,
         impacts=services.impacts,

@@ -69,8 +69,8 @@ class ProblemResponse(Response):
         super().__init__(orjson.dumps(body), status_code=status, headers={**(headers or {}), "X-Trace-Id": trace_id})
 
 
-def problem_of(request: Request, error: AppError) -> ProblemResponse:
-    """The problem document of an expected error."""
+def problem_of(request: Request, error: AppError, members: Mapping[str, JsonValue] | None = None) -> ProblemResponse:
+    """The problem document of an expected error, with further members."""
     handling = error.handling
     headers = {"Cache-Control": "no-store"}
     if handling.http_status == HTTPStatus.SERVICE_UNAVAILABLE and handling.is_retryable:
@@ -82,7 +82,7 @@ def problem_of(request: Request, error: AppError) -> ProblemResponse:
         title=error.code.replace("_", " ").capitalize(),
         detail=error.message,
         docs=error.docs,
-        fields={**error.fields, "category": error.category.value},
+        fields={**error.fields, **(members or {}), "category": error.category.value},
         headers=headers,
     )
 

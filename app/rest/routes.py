@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from app.rest.compare import answer_schema_diff
 from app.rest.compare_registry import answer_model_comparison, answer_pipeline_comparison
+from app.rest.compare_rows import answer_row_diff, answer_row_diff_start
 from app.rest.data import answer_data
 from app.rest.health import answer_alive, answer_ready
 from app.rest.history import answer_snapshots, answer_tags
@@ -102,11 +103,13 @@ def _registry_routes() -> list[Route]:
 
 
 def _comparison_routes() -> list[Route]:
+    rows = Resource(get=answer_row_diff, post=answer_row_diff_start)
     models = RawPaths("/api/v1/compare/models/", {"{name}/performance": Resource(get=answer_model_comparison)})
     pipelines = RawPaths(
         "/api/v1/compare/pipelines/", {"{pipeline_id*}/versions": Resource(get=answer_pipeline_comparison)}
     )
     return [
+        Route("/api/v1/compare/datasets/{ns}/{table}/data", rows),
         Route("/api/v1/compare/models/{rest:path}", models),
         Route("/api/v1/compare/pipelines/{rest:path}", pipelines),
     ]

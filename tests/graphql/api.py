@@ -34,6 +34,8 @@ class Api:
         context = GraphContext(
             datasets=self.services.datasets,
             comparing=self.services.comparing,
+            row_diffs=self.services.row_diffs,
+            row_diff_operations=self.services.row_diff_operations,
             versioning=self.services.versioning,
             lineage=self.services.lineage,
             impacts=self.services.impacts,

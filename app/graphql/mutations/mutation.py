@@ -11,6 +11,7 @@ from app.graphql.mutations.promotions import RecordDatasetPromotionPayload, reco
 from app.graphql.mutations.register_model import ModelVersionPayload, register_model_version
 from app.graphql.mutations.register_pipeline import PipelineVersionPayload, register_pipeline_version
 from app.graphql.mutations.rollbacks import RollbackDatasetPayload, roll_back, undo_rollback
+from app.graphql.mutations.row_diffs import start_row_diff
 from app.graphql.mutations.runs import PipelineRunPayload, record_pipeline_run
 from app.graphql.mutations.tags import DeleteTagPayload, TagPayload, create_tag, delete_tag, move_tag
 
@@ -65,6 +66,11 @@ class Mutation:
         resolver=record_dataset_promotion,
         description="Record that a version of a dataset was made from a version of another one, where no run reports "
         "it. The same twice changes nothing.",
+    )
+    start_row_diff: OperationPayload = strawberry.mutation(
+        resolver=start_row_diff,
+        description="Compare the rows of two versions as a long job, however much it reads. Its result has the shape "
+        "of `GET /api/v1/compare/datasets/{ns}/{table}/data`.",
     )
     cancel_operation: OperationPayload = strawberry.mutation(
         resolver=cancel_operation,

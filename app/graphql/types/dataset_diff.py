@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from app.domain.pages import cut_page
+from app.domain.row_diffs import DEFAULT_SAMPLE, RowDiffRequest
 from app.domain.version_relation import Kinship
 from app.graphql.context import Info
 from app.graphql.fields import field
@@ -14,6 +15,7 @@ from app.graphql.pages import FORWARD_PAGE, After, Connection, First, connect, p
 from app.graphql.types.enums import DiffSide, VersionRelation
 from app.graphql.types.inputs import DatasetRef, VersionSelector
 from app.graphql.types.interfaces import Diff
+from app.graphql.types.row_diff import ColumnStatsDelta, FileDiff, RowDiff
 from app.graphql.types.schema_diff import SchemaDiff
 from app.graphql.types.snapshot import Snapshot, find_snapshot, newest_first, snapshot_of
 from app.lake.table import LakeTable
@@ -54,17 +56,65 @@ class DatasetDiff(Diff):
         return self.kinship.relation
 
     @field(
-        description="Whether they are known to be the same: one schema, and one snapshot or nothing but `replace` "
-        "snapshots between the two, which hold the same rows in other files."
+        description="Whether they are known to be the same, from metadata alone: one schema, and the same live files, "
+        "or files that were rewritten with the same rows. Where it is false, `rows` may still find no difference."
     )
-    def identical(self, info: Info) -> bool:
+    async def identical(self, info: Info) -> bool:
         """Whether they are known to be the same."""
-        return self.kinship.is_rewrite and info.context.comparing.schema(self.compared).is_empty
+        if not info.context.comparing.schema(self.compared).is_empty:
+            return False
+        if self.kinship.is_rewrite:
+            return True
+        if not self.compared.is_one_table:
+            return False
+        files = await info.context.row_diffs.files(self.compared)
+        return files.is_empty or files.is_rewritten_only
 
     @field(description="How their schemas differ; from metadata alone.")
     def schema(self, info: Info) -> SchemaDiff:
         """How their schemas differ."""
         return SchemaDiff(diff=info.context.comparing.schema(self.compared))
+
+    @field(description="The files that differ, from manifests alone; null for versions of two datasets.")
+    async def files(self, info: Info) -> FileDiff | None:
+        """The files that differ."""
+        if not self.compared.is_one_table:
+            return None
+        return FileDiff.of(await info.context.row_diffs.files(self.compared))
+
+    @field(
+        description="The rows that differ. Reads the files that differ, and no others; what would read more than the "
+        "server allows is an error of code DIFF_TOO_LARGE: `startRowDiff` has no such limit."
+    )
+    async def rows(
+        self,
+        info: Info,
+        keys: Annotated[
+            list[str] | None,
+            strawberry.argument(
+                description="Columns that identify rows; the identifier fields of the table unless given, and none of "
+                "them for an empty list."
+            ),
+        ] = None,
+        sample_size: Annotated[
+            int | None, strawberry.argument(description="How many rows of each kind to show, 0 to 1,000.")
+        ] = DEFAULT_SAMPLE,
+    ) -> RowDiff:
+        """The rows that differ."""
+        size = DEFAULT_SAMPLE if sample_size is None else sample_size
+        asked = RowDiffRequest(keys=None if keys is None else tuple(keys), sample_size=size)
+        return RowDiff.of(await info.context.row_diffs.compare(self.compared, asked))
+
+    @field(description="The statistics of columns on both sides, from manifests alone; matched by field id.")
+    async def stats(
+        self,
+        info: Info,
+        names: Annotated[
+            list[str] | None, strawberry.argument(description="Paths of the columns; all where left out.")
+        ] = None,
+    ) -> list[ColumnStatsDelta]:
+        """The statistics of columns on both sides."""
+        return [ColumnStatsDelta.of(delta) for delta in await info.context.row_diffs.stats(self.compared, names)]
 
     @field(
         description="The snapshots between the two, newest first: those that `to` has and `from` has not, and the "

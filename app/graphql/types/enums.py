@@ -10,6 +10,7 @@ from app.domain.history import SnapshotOperation
 from app.domain.lineage import Direction
 from app.domain.operations import OperationKind, OperationStatus
 from app.domain.roles import InputRole
+from app.domain.row_diffs import KeyFault, Method
 from app.domain.run_state import RunStatus
 from app.domain.schema_changes import SchemaChangeKind
 from app.domain.tags import TagConvention
@@ -23,9 +24,11 @@ __all__ = [
     "DiffSide",
     "Direction",
     "InputRole",
+    "KeyFault",
     "Layer",
     "OperationKind",
     "OperationStatus",
+    "RowDiffMethod",
     "RunStatus",
     "SchemaChangeKind",
     "SnapshotOperation",
@@ -55,11 +58,21 @@ strawberry.enum(
     description="Where a long job stands. QUEUED: it waits for a worker. RUNNING: a worker is at it; it may be QUEUED "
     "again where that worker is stopped. SUCCEEDED, FAILED, CANCELLED: it has ended.",
 )
+strawberry.enum(
+    KeyFault,
+    description="Why keys identify no rows. NOT_UNIQUE: one is on several rows of a version. HAS_NULL: one has a null.",
+)
 strawberry.enum(Layer, description="Layer of the medallion architecture.")
 strawberry.enum(
     SchemaChangeKind,
     description="What happened to a field; one field may have several changes. REPLACED: it was dropped, and another "
     "one was added under its name.",
+)
+strawberry.enum(
+    Method,
+    name="RowDiffMethod",
+    description="How differing rows were found. METADATA: from manifests alone; data was read to show rows, at most. "
+    "KEYS: rows were joined by their key. MULTISET: equal rows were counted on both sides.",
 )
 strawberry.enum(SnapshotOperation, description="Iceberg's four kinds of commit.")
 strawberry.enum(TagConvention, description="The naming conventions of tags that are recognised.")
@@ -73,3 +86,4 @@ strawberry.enum(
 strawberry.enum(Category, name="UserErrorCode", description="What kind of trouble an error is.")
 
 UserErrorCode = Category
+RowDiffMethod = Method

@@ -1,0 +1,163 @@
+"""The difference of two versions of datasets in rows: looked up, found at once, or too large to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from app.domain.column_stats import ColumnStatsDelta, pair_stats
+from app.domain.file_diffs import FileDiff
+from app.domain.row_diffs import RowDiff, RowDiffRequest
+from app.domain.version_relation import Kinship, relate
+from app.domain.versions import ResolvedVersion, closest
+from app.errors import DiffTooLargeError, UnknownColumnError, UnsupportedTableError
+from app.lake.row_diff.planning import RowDiffPlan, TableVersion
+from app.lake.row_diff.resources import Resources
+from app.lake.store import Lake
+from app.registry.row_diffs import RowDiffCache
+from app.services.comparing import ComparedVersions
+from app.settings import Settings
+
+# Goes up whenever the same versions would have another answer than before.
+_RULES = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowDiffAnswer:
+    """A difference, and whether it had been found before."""
+
+    diff: RowDiff
+    is_cached: bool
+
+
+class RowDiffs:
+    """Compares rows; at most `diffs_at_once` comparisons at a time."""
+
+    def __init__(self, lake: Lake, cache: RowDiffCache, settings: Settings) -> None:
+        self._lake = lake
+        self._cache = cache
+        self._settings = settings
+        self._turns = asyncio.Semaphore(settings.diffs_at_once)
+
+    async def compare(self, compared: ComparedVersions, request: RowDiffRequest) -> RowDiffAnswer:
+        """The difference of two versions, of one table or of two.
+
+        Costs reading manifests, and the data files that differ; nothing but one statement, where it was found before.
+
+        Raises:
+            DiffTooLargeError: it would read more than `diff_sync_budget_bytes`.
+            UnknownColumnError, InvalidArgumentError: a key that is none.
+            UnsupportedTableError, UnreadableTableError, SnapshotExpiredError, RowDiffMemoryError: it cannot be told.
+        """
+        before, after = table_versions(compared)
+        key = diff_key(before, after, request)
+        found = await self._cache.find(key)
+        if found is not None:
+            return RowDiffAnswer(diff=found, is_cached=True)
+        async with self._turns:
+            plan = await self._plan(before, after, request)
+            limit_bytes = self._settings.diff_sync_budget_bytes
+            if plan.size_bytes > limit_bytes:
+                raise DiffTooLargeError(str(after.table.state.name), plan.size_bytes, limit_bytes)
+            diff = await self._run(plan, None)
+        await self._cache.keep(key, after.table.state.table_uuid, diff)
+        return RowDiffAnswer(diff=diff, is_cached=False)
+
+    async def check(self, compared: ComparedVersions, request: RowDiffRequest) -> None:
+        """That the rows can be compared as asked, from metadata alone. Raises as `compare`, but for the reading."""
+        await self._lake.check_row_diff(*table_versions(compared), request)
+
+    async def files(self, compared: ComparedVersions) -> FileDiff:
+        """What files two versions of one table differ in; costs reading manifests.
+
+        Raises:
+            UnsupportedTableError: they are of two tables, or rows are deleted by value.
+            UnreadableTableError, SnapshotExpiredError: it cannot be told.
+        """
+        before, after = table_versions(compared)
+        kinship = kinship_of(before, after)
+        if kinship is None:
+            raise UnsupportedTableError(
+                str(after.table.state.name), "files of two tables", "only versions of one table have files in common"
+            )
+        return await self._lake.diff_files(after.table, before.snapshot_id, after.snapshot_id, kinship)
+
+    async def stats(self, compared: ComparedVersions, names: Sequence[str] | None) -> list[ColumnStatsDelta]:
+        """The statistics of the named columns (None: all leaves) on both sides; costs reading their data manifests.
+
+        A name may be of one version only.
+
+        Raises:
+            UnknownColumnError: a name that neither version has.
+        """
+        sides = table_versions(compared)
+        known = [_paths(side) for side in sides]
+        for name in names or ():
+            if not any(name in paths for paths in known):
+                every = sorted(known[0] | known[1])
+                raise UnknownColumnError(str(compared.after.table.state.name), name[:120], closest(name, every))
+        found = []
+        for side, paths in zip(sides, known, strict=True):
+            wanted = None if names is None else [name for name in names if name in paths]
+            is_none = wanted is not None and not wanted
+            found.append([] if is_none else await self._lake.column_stats(side.table, side.snapshot_id, wanted))
+        return pair_stats(*found)
+
+    async def compare_at_any_cost(
+        self,
+        before: TableVersion,
+        after: TableVersion,
+        request: RowDiffRequest,
+        on_progress: Callable[[float], None],
+    ) -> RowDiff:
+        """As `compare`, however much it reads; `on_progress` gets the share of the bytes, from another thread."""
+        key = diff_key(before, after, request)
+        found = await self._cache.find(key)
+        if found is None:
+            async with self._turns:
+                found = await self._run(await self._plan(before, after, request), on_progress)
+            await self._cache.keep(key, after.table.state.table_uuid, found)
+        return found
+
+    async def _plan(self, before: TableVersion, after: TableVersion, request: RowDiffRequest) -> RowDiffPlan:
+        return await self._lake.plan_row_diff(before, after, request, kinship_of(before, after))
+
+    async def _run(self, plan: RowDiffPlan, on_progress: Callable[[float], None] | None) -> RowDiff:
+        scratch = self._settings.home / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        resources = Resources(
+            scratch=scratch, memory_bytes=self._settings.diff_memory_bytes, threads=min(4, os.cpu_count() or 1)
+        )
+        return await self._lake.run_row_diff(plan, resources, on_progress)
+
+
+def table_versions(compared: ComparedVersions) -> tuple[TableVersion, TableVersion]:
+    """Both sides as the lake compares them."""
+    before, after = compared.before, compared.after
+    return TableVersion.of(before.table, before.version), TableVersion.of(after.table, after.version)
+
+
+def kinship_of(before: TableVersion, after: TableVersion) -> Kinship | None:
+    """How the two are related; None where they are of two tables."""
+    if before.table.state.table_uuid != after.table.state.table_uuid:
+        return None
+    return relate(after.table.state.history, before.snapshot_id, after.snapshot_id)
+
+
+def diff_key(before: TableVersion, after: TableVersion, request: RowDiffRequest) -> bytes:
+    """All that an answer depends on, as a digest: the same for ever, as snapshots and schemas never change."""
+    sides = [[str(side.table.state.table_uuid), side.snapshot_id, side.schema_id] for side in (before, after)]
+    keys = None if request.keys is None else list(request.keys)
+    return hashlib.sha256(orjson.dumps([_RULES, sides, keys, request.sample_size])).digest()
+
+
+def _paths(side: TableVersion) -> set[str]:
+    # Statistics are those of a snapshot in its own schema, whatever the reference was.
+    state = side.table.state
+    own = state.schema_of(ResolvedVersion(snapshot_id=side.snapshot_id, uses_current_schema=False))
+    return {field.path for field in own.walk()}
