@@ -163,6 +163,8 @@ class Lake:
             except asyncio.CancelledError:
                 comparison.stop()
                 await asyncio.wait([running])
+                # Looked at, or asyncio would complain that nobody did.
+                running.exception()
                 raise
 
     async def diff_files(self, table: LakeTable, from_id: int, to_id: int, kinship: Kinship) -> FileDiff:

@@ -41,6 +41,7 @@ from app.errors import (
     SnapshotExpiredError,
     TagExistsError,
     TagNotFoundError,
+    UnknownColumnError,
     UnreadableTableError,
     UnsupportedTableError,
     VersionNotFoundError,
@@ -70,6 +71,7 @@ _OF_FIELDS = (
     (InvalidDagError, "dag"),
     (_OF_KEY, "idempotencyKey"),
     ((OperationEndedError, OperationNotFoundError), "id"),
+    (UnknownColumnError, "keys"),
 )
 _DATASET_PARTS = {"namespace": "namespace", "dataset": "name"}
 # What the store of artifacts calls what it is given.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from app.domain.row_diffs import RowDiffRequest
+from app.errors import placed
 from app.graphql.context import Info
 from app.graphql.mutations.attempts import InputFields, attempt, command_of
 from app.graphql.mutations.operations import OperationPayload
@@ -40,9 +41,12 @@ async def start_row_diff(info: Info, input: StartRowDiffInput) -> OperationPaylo
         asked = RowDiffRequest(keys=None if input.keys is None else tuple(input.keys), sample_size=input.sample_size)
         context = info.context
         table = await context.datasets.load(input.dataset.to_name())
-        other = table if input.to_dataset is None else await context.datasets.load(input.to_dataset.to_name())
-        from_version = input.from_.to_domain(table.state)
-        to_version = None if input.to is None else input.to.to_domain(other.state)
+        with placed("toDataset"):
+            other = table if input.to_dataset is None else await context.datasets.load(input.to_dataset.to_name())
+        with placed("from"):
+            from_version = input.from_.to_domain(table.state)
+        with placed("to"):
+            to_version = None if input.to is None else input.to.to_domain(other.state)
         compared = await context.comparing.resolve(table, from_version, other, to_version)
         operation = await context.row_diff_operations.start(
             compared,
@@ -56,6 +60,7 @@ async def start_row_diff(info: Info, input: StartRowDiffInput) -> OperationPaylo
     parts: dict[tuple[str, ...], InputFields] = {
         ("from",): InputFields(version="from", selector=input.from_, root=()),
         ("to",): InputFields(version="to", selector=input.to, root=()),
+        ("toDataset",): InputFields(dataset=input.to_dataset, dataset_path=("toDataset",), root=()),
     }
     fields = InputFields(dataset=input.dataset, parts=parts)
     return await attempt(info, act, fields, lambda errors: OperationPayload(user_errors=errors))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+from app.domain import versions
 from app.domain.pages import cut_page
 from app.domain.row_diffs import DEFAULT_SAMPLE, RowDiffRequest
 from app.domain.version_relation import Kinship
@@ -161,4 +162,14 @@ async def diff_versions(
     to_version = None if to is None else to.to_domain(other.state)
     comparing = info.context.comparing
     compared = await comparing.resolve(table, from_.to_domain(table.state), other, to_version)
+    return DatasetDiff(compared=compared, kinship=comparing.relate(compared))
+
+
+async def diff_snapshots(info: Info, table: LakeTable, from_id: int, to_id: int) -> DatasetDiff | None:
+    """How two snapshots of a table differ; None where it has one of them no more."""
+    if not {from_id, to_id} <= table.state.history.snapshots.keys():
+        return None
+    comparing = info.context.comparing
+    before, after = (versions.VersionSelector(snapshot_id=number) for number in (from_id, to_id))
+    compared = await comparing.resolve(table, before, table, after)
     return DatasetDiff(compared=compared, kinship=comparing.relate(compared))

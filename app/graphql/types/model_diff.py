@@ -28,10 +28,12 @@ from app.services.comparing_models import TrainingComparison, compare_training_d
 
 if TYPE_CHECKING:
     from app.graphql.types.dataset import Dataset
+    from app.graphql.types.dataset_diff import DatasetDiff
     from app.graphql.types.models import ModelVersion
     from app.graphql.types.snapshot import Snapshot
 
 LazyVersion = Annotated["ModelVersion", strawberry.lazy("app.graphql.types.models")]
+LazyDatasetDiff = Annotated["DatasetDiff", strawberry.lazy("app.graphql.types.dataset_diff")]
 LazySnapshot = Annotated["Snapshot", strawberry.lazy("app.graphql.types.snapshot")]
 
 
@@ -128,6 +130,19 @@ class InputDelta:
     def changed(self) -> bool:
         """Whether the rows differ."""
         return self.delta.is_changed
+
+    @field(
+        description="How the data differs: its rows, files and schema. Null where there is no snapshot on one side, or "
+        "it is gone."
+    )
+    async def diff(self, info: Info) -> LazyDatasetDiff | None:
+        """How the data of the two snapshots differs."""
+        from app.graphql.types.dataset_diff import diff_snapshots
+
+        if self.delta.before is None or self.delta.after is None:
+            return None
+        table = await info.context.loaders.find_table(self.delta.table_uuid, self.delta.dataset)
+        return None if table is None else await diff_snapshots(info, table, self.delta.before, self.delta.after)
 
     async def _snapshot(self, info: Info, number: int | None) -> Snapshot | None:
         from app.graphql.types.snapshot import find_snapshot

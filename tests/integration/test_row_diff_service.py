@@ -1,0 +1,177 @@
+"""Row diffs as a service: kept across restarts up to a size, cancelled, and run by workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.schema import Schema
+from pyiceberg.types import LongType, NestedField, StringType
+
+from app.bootstrap import Services, open_services
+from app.domain.changes import Actor, Command
+from app.domain.names import DatasetName
+from app.domain.operations import OperationStatus
+from app.domain.row_diffs import RowDiffRequest
+from app.lake.row_diff import running
+from app.services.row_diffs import RowDiffAnswer, table_versions
+from app.settings import Settings
+from tests.changed_tables import CHANGED, DOUBLED, OPENED, PRICES, create_prices
+from tests.lake_tables import open_catalog
+
+pytestmark = pytest.mark.anyio
+
+NAME = DatasetName.parse(PRICES)
+LARGE, FIRST = "sales.large", "first"
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", database_url=database_url)
+
+
+@pytest.fixture
+def catalog(settings: Settings) -> Iterator[Catalog]:
+    with open_catalog(settings) as opened:
+        opened.create_namespace("sales")
+        create_prices(opened)
+        yield opened
+
+
+def remove_files(catalog: Catalog) -> None:
+    for task in catalog.load_table(PRICES).scan().plan_files():
+        Path(task.file.file_path.removeprefix("file://")).unlink()
+
+
+async def compare(services: Services, from_: str, to: str, **more: int) -> RowDiffAnswer:
+    compared = await services.comparing.versions(NAME, from_, to)
+    return await services.row_diffs.compare(compared, RowDiffRequest(**more))
+
+
+async def test_what_was_found_survives_a_restart_and_a_lost_file(settings: Settings, catalog: Catalog) -> None:
+    async with open_services(settings) as services:
+        first = await compare(services, OPENED, CHANGED)
+    remove_files(catalog)
+
+    async with open_services(settings) as services:
+        again = await compare(services, OPENED, CHANGED)
+
+    assert (first.is_cached, again.is_cached) == (False, True)
+    assert again.diff == first.diff
+
+
+async def test_options_and_schemas_are_part_of_what_is_kept(settings: Settings, catalog: Catalog) -> None:
+    async with open_services(settings) as services:
+        await compare(services, CHANGED, DOUBLED)
+        other_size = await compare(services, CHANGED, DOUBLED, sample_size=1)
+        swapped = await compare(services, DOUBLED, CHANGED)
+        head = await compare(services, CHANGED, "latest")
+        with catalog.load_table(PRICES).update_schema() as update:
+            update.delete_column("name")
+        narrower = await compare(services, CHANGED, "latest")
+
+    assert [each.is_cached for each in (other_size, swapped, head, narrower)] == [False, False, True, False]
+    assert narrower.diff.not_compared == ("name",)
+
+
+async def test_what_was_not_used_longest_makes_room(settings: Settings, catalog: Catalog) -> None:
+    pairs = [(OPENED, CHANGED), (CHANGED, DOUBLED), (OPENED, DOUBLED)]
+    async with open_services(settings) as services:
+        for pair in pairs:
+            await compare(services, *pair)
+        pool = services.row_diffs._cache._pool
+        sizes = [row["size_bytes"] for row in await pool.fetch("SELECT size_bytes FROM row_diffs")]
+    small = settings.model_copy(update={"diff_cache_bytes": sum(sizes)})
+    async with open_services(small) as services:
+        assert (await compare(services, OPENED, CHANGED)).is_cached
+        await compare(services, DOUBLED, OPENED)
+        kept = [(await compare(services, *pair)).is_cached for pair in [pairs[0], pairs[1]]]
+        total = await services.row_diffs._cache._pool.fetchval("SELECT sum(size_bytes) FROM row_diffs")
+
+    assert kept == [True, False]
+    assert total <= sum(sizes)
+
+
+def create_large(catalog: Catalog) -> None:
+    """Two versions of rows that are all different, and whose keys are in no order."""
+    schema = Schema(NestedField(1, "id", LongType(), required=True), NestedField(2, "text", StringType()))
+    table = catalog.create_table(LARGE, schema)
+    arrow = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("text", pa.string())])
+    for version in (1, 2):
+        ids = [(n * 7919) % 600_000 for n in range(600_000)]
+        rows = pa.Table.from_arrays([pa.array(ids), pa.array([f"{version} of {n}" for n in ids])], schema=arrow)
+        table.overwrite(rows)
+        if version == 1:
+            table.manage_snapshots().create_tag(table.metadata.current_snapshot_id or 0, FIRST).commit()
+
+
+async def test_a_caller_that_goes_away_stops_the_comparison(
+    settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_large(catalog)
+    monkeypatch.setattr(running, "_BATCH_ROWS", 1000)  # so that it streams
+    async with open_services(settings) as services:
+        compared = await services.comparing.versions(DatasetName.parse(LARGE), FIRST, "latest")
+        begun = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        batches = running.Feed._batches
+
+        def noticed(self, part, columns):  # type: ignore[no-untyped-def]
+            loop.call_soon_threadsafe(begun.set)
+            return batches(self, part, columns)
+
+        monkeypatch.setattr(running.Feed, "_batches", noticed)
+        task = asyncio.create_task(services.row_diffs.compare(compared, RowDiffRequest(keys=("id",))))
+        async with asyncio.timeout(60):
+            await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert list((settings.home / "tmp").glob("row-diff-*")) == []
+        # Nothing of it is left that would stand in the way of the next one.
+        monkeypatch.undo()
+        found = await services.row_diffs.compare(compared, RowDiffRequest(keys=("id",), sample_size=0))
+
+    assert found.diff.rows_changed == 600_000
+
+
+async def test_an_operation_tells_how_far_it_is_and_is_cancelled(
+    settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_large(catalog)
+    batches = running.Feed._batches
+
+    def held(self, part, columns):  # type: ignore[no-untyped-def]
+        self._stopped.wait(60)
+        return batches(self, part, columns)
+
+    monkeypatch.setattr(running.Feed, "_batches", held)
+    async with open_services(settings) as services:
+        compared = await services.comparing.versions(DatasetName.parse(LARGE), FIRST, "latest")
+        asked = RowDiffRequest(keys=("id",))
+        command = Command(actor=Actor(subject="ada"), reason="to see")
+        operation = await services.row_diff_operations.start(
+            compared, asked, command, from_version=FIRST, to_version=None
+        )
+        running_it = asyncio.create_task(services.operation_runner.run_next(asyncio.Event()))
+        async with asyncio.timeout(60):
+            while (await services.operations.get(operation.operation_id)).status is OperationStatus.QUEUED:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await services.operations.cancel(operation.operation_id, command)
+        assert await running_it
+        ended = await services.operations.get(operation.operation_id)
+        monkeypatch.undo()
+        again = await services.row_diff_operations.start(compared, asked, command, from_version=FIRST, to_version=None)
+        assert await services.operation_runner.run_next(asyncio.Event())
+        done = await services.operations.get(again.operation_id)
+        result = await services.operations.result_of(done)
+        known = await services.row_diffs.compare_at_any_cost(*table_versions(compared), asked, lambda _: None)
+
+    assert ended.status is OperationStatus.CANCELLED
+    assert (done.status, done.progress) == (OperationStatus.SUCCEEDED, 1.0)
+    assert json.loads(json.dumps(result))["rows_changed"] == known.rows_changed == 600_000
