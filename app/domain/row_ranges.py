@@ -64,11 +64,12 @@ def group_overlapping(from_spans: Sequence[Span], to_spans: Sequence[Span]) -> l
 
 
 def _joined_by_nulls(groups: list[list[tuple[DiffSide, int, Span]]]) -> list[list[tuple[DiffSide, int, Span]]]:
-    with_nulls = [group for group in groups if any(span.has_nulls for _, _, span in group)]
+    with_nulls, others = [], []
+    for group in groups:
+        (with_nulls if any(span.has_nulls for _, _, span in group) else others).append(group)
     if len(with_nulls) < 2:
         return groups
-    joined = [file for group in with_nulls for file in group]
-    return [joined, *(group for group in groups if group not in with_nulls)]
+    return [[file for group in with_nulls for file in group], *others]
 
 
 def _group(files: list[tuple[DiffSide, int, Span]]) -> Group:
