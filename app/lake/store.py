@@ -136,14 +136,7 @@ class Lake:
     async def check_row_diff(self, before: TableVersion, after: TableVersion, request: RowDiffRequest) -> None:
         """That two versions have columns to compare; raises as `app.lake.row_diff.columns.compared_columns`."""
         with span("lake.check_row_diff", dataset=str(after.table.state.name)):
-            await self._threads.run(
-                compared_columns,
-                before.table,
-                before.metadata.schema(),
-                after.table,
-                after.metadata.schema(),
-                request.keys,
-            )
+            await self._threads.run(compared_columns, before.columns, after.columns, request.keys)
 
     async def run_row_diff(
         self, plan: RowDiffPlan, resources: Resources, on_progress: Callable[[float], None] | None = None

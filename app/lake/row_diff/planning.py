@@ -18,7 +18,7 @@ from app.domain.versions import ResolvedVersion
 from app.errors import UnsupportedTableError
 from app.lake.data_files import DeletedPositions
 from app.lake.reading import READABLE_FORMATS, bytes_of
-from app.lake.row_diff.columns import ComparedColumns, compared_columns
+from app.lake.row_diff.columns import ComparedColumns, VersionColumns, columns_of, compared_columns
 from app.lake.row_diff.manifests import (
     DifferingFiles,
     count_rows,
@@ -48,6 +48,11 @@ class TableVersion:
     def metadata(self) -> TableMetadata:
         """The table's metadata, with the version's schema as the current one."""
         return self.table.metadata.model_copy(update={"current_schema_id": self.schema_id})
+
+    @property
+    def columns(self) -> VersionColumns:
+        """The columns that it has."""
+        return columns_of(self.table, self.snapshot_id, self.schema_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +117,7 @@ def plan_row_diff(
         SnapshotExpiredError: a snapshot is not in the table any more.
     """
     snapshots = tuple(find_snapshot(side.table, side.snapshot_id) for side in (before, after))
-    columns = compared_columns(
-        before.table, before.metadata.schema(), after.table, after.metadata.schema(), request.keys
-    )
+    columns = compared_columns(before.columns, after.columns, request.keys)
     if kinship is None:
         files = DifferingFiles(
             from_tasks=live_files(before.table, snapshots[0]), to_tasks=live_files(after.table, snapshots[1])
