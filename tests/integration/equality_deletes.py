@@ -121,14 +121,14 @@ def _write_delete_file(table: Table, rows: pa.Table) -> DataFile:
 
 def _write_delete_manifest(table: Table, delete_file: DataFile, snapshot_id: int) -> ManifestFile:
     output = table.io.new_output(f"{table.location()}/metadata/{uuid4()}-m0.avro")
-    with _DeleteManifestWriter(table.spec(), table.schema(), output, snapshot_id, "deflate") as writer:
+    with DeleteManifestWriter(table.spec(), table.schema(), output, snapshot_id, "deflate") as writer:
         writer.add_entry(
             ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, snapshot_id=snapshot_id, data_file=delete_file)
         )
     return writer.to_manifest_file()
 
 
-class _DeleteManifestWriter(ManifestWriterV2):
+class DeleteManifestWriter(ManifestWriterV2):
     """Writes a manifest of delete files; pyiceberg's own writers only know data files."""
 
     def content(self) -> ManifestContent:

@@ -10,6 +10,8 @@ import pyarrow as pa
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.schema import Schema
 
+from app.errors import UnreadableTableError
+from app.lake.catalog import reading_files
 from app.lake.data_files import stream_data_file, to_arrow_schema
 from app.lake.row_diff.engine_values import engine_schema, to_engine
 from app.lake.row_diff.planning import FilePart, PlannedSide
@@ -88,15 +90,29 @@ class Feed:
 
 
 def read_part(side: PlannedSide, part: FilePart, columns: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a part in the schema that the side is compared in, or with these columns of it."""
+    """The rows of a part in the schema that the side is compared in, or with these columns of it.
+
+    Raises:
+        UnreadableTableError: the file is missing or broken, or has not the rows that its manifest says.
+        UnsupportedTableError: it does not fit the schema.
+    """
     fields = side.schema.fields
     schema = side.schema if columns is None else Schema(*(fields[place] for place in columns))
-    return stream_data_file(
-        side.table.io,
-        part.task,
-        bound_filter=AlwaysTrue(),
-        projected=schema,
-        read=schema,
-        metadata=side.metadata,
-        only=part.only,
-    )
+    rows = 0
+    with reading_files(side.table.state.name):
+        batches = stream_data_file(
+            side.table.io,
+            part.task,
+            bound_filter=AlwaysTrue(),
+            projected=schema,
+            read=schema,
+            metadata=side.metadata,
+            only=part.only,
+        )
+        for batch in batches:
+            rows += batch.num_rows
+            yield batch
+    if rows != part.rows:
+        path = part.task.file.file_path
+        reason = f"{path} has {rows} rows to compare where its manifest and its deletes leave {part.rows}"
+        raise UnreadableTableError(str(side.table.state.name), reason)

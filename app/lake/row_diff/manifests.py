@@ -13,7 +13,7 @@ from app.domain import history
 from app.domain.history import SnapshotOperation
 from app.domain.live_files import FileDelta, LiveFile, Rewrite, cancel_rewrites
 from app.domain.version_relation import Kinship
-from app.errors import SnapshotExpiredError
+from app.errors import SnapshotExpiredError, UnsupportedTableError
 from app.lake.data_files import DeletedPositions
 from app.lake.reading import FilePlanner, refuse_equality_deletes
 from app.lake.table import LakeTable
@@ -129,7 +129,10 @@ def _rewrites(table: LakeTable, line: Iterable[history.Snapshot], known: dict[Li
         parent = table.metadata.snapshot_by_id(snapshot.parent_id)
         if parent is None:  # expired: what it was made from is not known any more
             continue
-        removed, added = differing_files(table, parent, find_snapshot(table, snapshot.snapshot_id))
+        try:
+            removed, added = differing_files(table, parent, find_snapshot(table, snapshot.snapshot_id))
+        except UnsupportedTableError:  # it applied deletes by value: what it rewrote is not known by its files
+            continue
         known |= {**removed, **added}
         found.append(Rewrite(removed=frozenset(removed), added=frozenset(added)))
     return found

@@ -16,6 +16,7 @@ from app.domain.row_ranges import Group
 from app.domain.version_relation import Kinship
 from app.domain.versions import ResolvedVersion
 from app.errors import UnsupportedTableError
+from app.lake.catalog import reading_files
 from app.lake.data_files import DeletedPositions
 from app.lake.reading import READABLE_FORMATS, bytes_of
 from app.lake.row_diff.columns import ComparedColumns, VersionColumns, columns_of, compared_columns
@@ -115,23 +116,28 @@ def plan_row_diff(
         UnsupportedTableError: equality deletes, files that cannot be read, or nothing to compare.
         UnknownColumnError, InvalidArgumentError: a key that is none.
         SnapshotExpiredError: a snapshot is not in the table any more.
+        UnreadableTableError: a manifest or a delete file is missing or broken.
     """
     snapshots = tuple(find_snapshot(side.table, side.snapshot_id) for side in (before, after))
     columns = compared_columns(before.columns, after.columns, request.keys)
-    if kinship is None:
-        files = DifferingFiles(
-            from_tasks=live_files(before.table, snapshots[0]), to_tasks=live_files(after.table, snapshots[1])
-        )
-    else:
-        files = least_differing_files(after.table, snapshots[0], snapshots[1], kinship)
     deleted = [DeletedPositions(side.table.io) for side in (before, after)]
-    if kinship is not None:
+    if kinship is None:
+        tasks = []
+        for side, snapshot, positions in zip((before, after), snapshots, deleted, strict=True):
+            with reading_files(side.table.state.name):
+                tasks.append(live_files(side.table, snapshot))
+                positions.read(tasks[-1].values())
+        files = DifferingFiles(from_tasks=tasks[0], to_tasks=tasks[1])
+    else:
         deleted[0] = deleted[1]
-    rows_from, rows_to = (
-        count_rows(side.table, snapshot, positions)
-        for side, snapshot, positions in zip((before, after), snapshots, deleted, strict=True)
-    )
-    from_parts, to_parts = _parts(files, deleted, is_one_table=kinship is not None)
+        with reading_files(after.table.state.name):
+            files = least_differing_files(after.table, snapshots[0], snapshots[1], kinship)
+    counts = []
+    for side, snapshot, positions in zip((before, after), snapshots, deleted, strict=True):
+        with reading_files(side.table.state.name):
+            counts.append(count_rows(side.table, snapshot, positions))
+    with reading_files(after.table.state.name):
+        from_parts, to_parts = _parts(files, deleted, is_one_table=kinship is not None)
     sides = [
         PlannedSide(table=side.table, metadata=side.metadata, schema=schema, parts=parts)
         for side, schema, parts in (
@@ -139,15 +145,15 @@ def plan_row_diff(
             (after, columns.to_schema, to_parts),
         )
     ]
-    for side in sides:
-        _refuse_unreadable(side)
+    for planned in sides:
+        _refuse_unreadable(planned)
     return RowDiffPlan(
         from_side=sides[0],
         to_side=sides[1],
         columns=columns,
         groups=tuple(_groups(sides[0], sides[1], columns)),
-        rows_from=rows_from,
-        rows_to=rows_to,
+        rows_from=counts[0],
+        rows_to=counts[1],
         delete_bytes=sum({id(positions): positions.bytes_read for positions in deleted}.values()),
         request=request,
     )

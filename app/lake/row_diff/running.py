@@ -11,12 +11,10 @@ from itertools import chain
 from pathlib import Path
 from tempfile import mkdtemp
 
-import duckdb
-
 from app.domain.row_diffs import KeyProblem, Method, RowDiff
 from app.domain.row_ranges import Group
 from app.domain.version_relation import DiffSide
-from app.lake.catalog import reading_files
+from app.errors import BackendUnavailableError
 from app.lake.data_files import to_arrow_schema
 from app.lake.json_rows import to_json_rows
 from app.lake.row_diff.engine_values import engine_schema
@@ -76,16 +74,17 @@ class RowDiffRun:
             BackendUnavailableError: an object store, or the folder for what does not fit, does not answer.
             RowDiffStoppedError: it was stopped.
         """
-        plan = self._plan
-        with reading_files(plan.to_side.table.state.name):
-            if not plan.to_join:
-                return self._answer(_Counts(), self._sample_maker(), Method.METADATA, None)
+        if not self._plan.to_join:
+            return self._answer(_Counts(), self._sample_maker(), Method.METADATA, None)
+        try:
             scratch = Path(mkdtemp(prefix="row-diff-", dir=self._resources.scratch))
-            try:
-                return self._join(scratch)
-            finally:
-                self._joiner = None
-                shutil.rmtree(scratch, ignore_errors=True)
+        except OSError as error:
+            raise BackendUnavailableError("scratch space", str(error)) from error
+        try:
+            return self._join(scratch)
+        finally:
+            self._joiner = None
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _join(self, scratch: Path) -> RowDiff:
         schema = engine_schema(to_arrow_schema(self._plan.columns.to_schema))
@@ -114,7 +113,8 @@ class RowDiffRun:
                 raise RowDiffStoppedError
             try:
                 outcome = self._compare(joiner, from_feed, to_feed, keys)
-            except duckdb.Error:
+            except Exception:
+                # Whatever the engine made of it.
                 from_feed.raise_failure()
                 to_feed.raise_failure()
                 raise
