@@ -12,15 +12,11 @@ The public reader gathers whole files in memory before it gives the first row.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-from pyiceberg.exceptions import ResolveError
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression, BoundTerm
 from pyiceberg.expressions.literals import Literal
 from pyiceberg.expressions.visitors import bind, extract_field_ids, translate_column_names, visit
@@ -28,64 +24,19 @@ from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import (
     ArrowAccessor,
     ArrowProjectionVisitor,
-    _combine_positional_deletes,
     _ConvertToArrowExpression,
     _get_column_projection_values,
     _get_file_format,
-    _read_all_delete_files,
-    _read_deletes,
     pyarrow_to_schema,
     schema_to_pyarrow,
 )
-from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema, prune_columns, visit_with_partner
 from pyiceberg.table import FileScanTask
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import DoubleType, FloatType, ListType, MapType, NestedField, StructType, UUIDType
-from pyiceberg.utils.concurrent import ExecutorFactory
 
-_READ_BUFFER_BYTES = 8 * 1024 * 1024
-# Row groups scanned at once, in decoded bytes of the columns read: enough for object stores to be read in large ranges.
-_RUN_BYTES = 64 * 1024 * 1024
-
-
-class DeletedPositions:
-    """The positions that position deletes and deletion vectors name, each delete file read once and held.
-
-    `bytes_read` are the sizes of the delete files read. Not to be shared between threads.
-    """
-
-    def __init__(self, io: FileIO) -> None:
-        self._io = io
-        self._found: dict[str, dict[str, pa.ChunkedArray]] = {}
-        self.bytes_read = 0
-
-    def read(self, tasks: Iterable[FileScanTask]) -> None:
-        """Read the delete files of these tasks that were not read before, several at once."""
-        files = {file.file_path: file for task in tasks for file in task.delete_files}
-        missing = [file for path, file in files.items() if path not in self._found]
-        executor = ExecutorFactory.get_or_create()
-        for file, found in zip(missing, executor.map(self._read, missing), strict=True):
-            self._found[file.file_path] = found
-            self.bytes_read += file.file_size_in_bytes
-
-    def of(self, task: FileScanTask) -> pa.Array:
-        """The deleted positions of a file, sorted, each once, and none that the file has not."""
-        self.read([task])
-        path = task.file.file_path
-        chunks = [
-            part
-            for file in task.delete_files
-            if (array := self._found[file.file_path].get(path)) is not None
-            for part in array.chunks
-        ]
-        distinct = pc.unique(pa.chunked_array(chunks, pa.int64()))
-        positions = distinct.take(pc.sort_indices(distinct))
-        return _within(positions, 0, task.file.record_count)
-
-    def _read(self, file: DataFile) -> dict[str, pa.ChunkedArray]:
-        with _naming(file.file_path):
-            return _read_deletes(self._io, file)
+from app.lake.deleted_positions import DeletedPositions, naming_file, positions_within
+from app.lake.file_scans import READ_BUFFER_BYTES, scan_file
 
 
 def stream_data_file(
@@ -97,20 +48,21 @@ def stream_data_file(
     read: Schema,
     metadata: TableMetadata,
     only: pa.Array | None = None,
+    deleted: pa.Array | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of one data file, without those that its position deletes or deletion vectors name, batch by batch.
 
     With `only`, the rows at these positions (in order) instead, whatever the deletes say; row groups without any are
-    not read. Batches are in the Arrow schema of `projected`. `read` is `projected` and whatever else `bound_filter`
-    looks at, whole. Memory: a run of row groups (64 MiB of the columns read, one row group at the least), and the
-    deleted positions of this file.
+    not read. `deleted` is what the deletes say, where it is known already. Batches are in the Arrow schema of
+    `projected`. `read` is `projected` and whatever else `bound_filter` looks at, whole. Memory: a run of row groups as
+    they are in the file (64 MiB of the columns read), a batch of at most 16,384 rows, and the deleted positions.
 
     Raises:
         ResolveError: the file cannot be read in this schema, for it was written with a later one.
         OSError: it is missing or broken; its name is in the message.
     """
-    with _naming(task.file.file_path):
-        yield from _stream(io, task, bound_filter, projected, read, metadata, only)
+    with naming_file(task.file.file_path):
+        yield from _stream(io, task, bound_filter, projected, read, metadata, only, deleted)
 
 
 def _stream(
@@ -121,11 +73,13 @@ def _stream(
     read: Schema,
     metadata: TableMetadata,
     only: pa.Array | None,
+    deleted: pa.Array | None,
 ) -> Iterator[pa.RecordBatch]:
-    deletes = None if only is not None else _read_all_delete_files(io, [task]).get(task.file.file_path)
+    if only is None and deleted is None and task.delete_files:
+        deleted = DeletedPositions(io).of(task)
     is_filtered = not isinstance(bound_filter, AlwaysTrue)
     row_filter = visit(bound_filter, _ToArrow(read)) if is_filtered else None
-    file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=_READ_BUFFER_BYTES)
+    file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=READ_BUFFER_BYTES)
     read_schema, answer_schema = to_arrow_schema(read), to_arrow_schema(projected)
     # Before version 3, nanoseconds are not Iceberg's: files that others wrote with them hold microseconds to us.
     is_downcast = metadata.format_version <= 2
@@ -142,8 +96,7 @@ def _stream(
         present = prune_columns(file_schema, _leaf_ids(read), select_full_types=False)
         # At least one, or else nothing says how many rows there are.
         columns = [column.name for column in present.columns] or fragment.physical_schema.names[:1]
-        # Positions are those of all rows of the file, so a filter comes after the deletes.
-        is_pushed = is_filtered and not deletes and only is None
+        is_pushed = is_filtered and deleted is None and only is None
         pushed = _pushed_down(bound_filter, read, file_schema, constants) if is_pushed else None
         projection = _Projection(
             file_schema,
@@ -151,12 +104,8 @@ def _stream(
             projected_missing_fields=constants,
             allow_timestamp_tz_mismatch=True,
         )
-        for first, batch in _scan(fragment, columns, pushed, only):
-            rows = batch
-            if only is not None:
-                rows = batch.take(_within(only, first, first + batch.num_rows))
-            elif deletes:
-                rows = batch.take(_combine_positional_deletes(deletes, first, first + batch.num_rows))
+        for first, batch in scan_file(stream, fragment, columns, pushed, only):
+            rows = _chosen(batch, first, only=only, deleted=deleted)
             if rows.num_rows == 0:
                 continue
             rows = _conform(_projected(rows, read, projection, ArrowAccessor(file_schema)), read_schema)
@@ -172,81 +121,13 @@ def _stream(
             yield rows
 
 
-@contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Have what goes wrong name the file: decoders do not know what they decode."""
-    try:
-        yield
-    except ResolveError:
-        raise
-    except Exception as error:
-        if path.rpartition("/")[2] in str(error):
-            raise
-        raise OSError(f"{path}: {type(error).__name__}: {error}") from error
-
-
-def _scan(
-    fragment: ds.Fragment, columns: list[str], pushed: pc.Expression | None, only: pa.Array | None
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """The rows of the file in their order, run by run: Arrow holds what it read ahead until a scan ends.
-
-    Each batch comes with the position of its first row, which is right where nothing is pushed down.
-    """
-    for first, run in _runs(fragment, columns, only):
-        scanner = ds.Scanner.from_fragment(
-            fragment=run, schema=fragment.physical_schema, filter=pushed, columns=columns
-        )
-        position = first
-        for batch in scanner.to_batches():
-            yield position, batch
-            position += batch.num_rows
-
-
-def _runs(fragment: ds.Fragment, columns: list[str], only: pa.Array | None) -> Iterator[tuple[int, ds.Fragment]]:
-    """Parts of the file, each with the position of its first row."""
-    if not isinstance(fragment, ds.ParquetFileFragment):
-        yield 0, fragment
-        return
-    metadata = fragment.metadata
-    paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
-    wanted = set(columns)
-    read = [number for number, path in enumerate(paths) if path in wanted or path.partition(".")[0] in wanted]
-    run: list[int] = []
-    first = position = run_bytes = 0
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        size_bytes = sum(row_group.column(number).total_uncompressed_size for number in read)
-        end = position + row_group.num_rows
-        is_wanted = only is None or len(_within(only, position, end)) > 0
-        if run and (run_bytes + size_bytes > _RUN_BYTES or not is_wanted):
-            yield first, fragment.subset(row_group_ids=run)
-            run, run_bytes = [], 0
-        if is_wanted:
-            first = first if run else position
-            run.append(group)
-            run_bytes += size_bytes
-        position = end
-    if run:
-        yield first, fragment.subset(row_group_ids=run)
-
-
-def _within(positions: pa.Array, first: int, end: int) -> pa.Array:
-    """Those of the sorted positions from `first` to before `end`, counted from `first`."""
-    low, high = (bisect_left(_Positions(positions), limit) for limit in (first, end))
-    return pc.subtract(positions.slice(low, high - low), first)
-
-
-class _Positions(Sequence[int]):
-    """Arrow's numbers for the standard library's bisection."""
-
-    def __init__(self, positions: pa.Array) -> None:
-        self._positions = positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._positions[index].as_py()
+def _chosen(batch: pa.RecordBatch, first: int, *, only: pa.Array | None, deleted: pa.Array | None) -> pa.RecordBatch:
+    end = first + batch.num_rows
+    if only is not None:
+        return batch.take(positions_within(only, first, end))
+    if deleted is None or len(gone := positions_within(deleted, first, end)) == 0:
+        return batch
+    return batch.filter(pc.invert(pc.is_in(pa.arange(0, batch.num_rows), value_set=gone)))
 
 
 def to_arrow_schema(schema: Schema) -> pa.Schema:

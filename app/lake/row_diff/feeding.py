@@ -108,6 +108,7 @@ def read_part(side: PlannedSide, part: FilePart, columns: Sequence[int] | None =
             read=schema,
             metadata=side.metadata,
             only=part.only,
+            deleted=part.deleted,
         )
         for batch in batches:
             rows += batch.num_rows

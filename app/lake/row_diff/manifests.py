@@ -14,7 +14,7 @@ from app.domain.history import SnapshotOperation
 from app.domain.live_files import FileDelta, LiveFile, Rewrite, cancel_rewrites
 from app.domain.version_relation import Kinship
 from app.errors import SnapshotExpiredError, UnsupportedTableError
-from app.lake.data_files import DeletedPositions
+from app.lake.deleted_positions import DeletedPositions
 from app.lake.reading import FilePlanner, refuse_equality_deletes
 from app.lake.table import LakeTable
 

@@ -17,7 +17,7 @@ from app.domain.version_relation import Kinship
 from app.domain.versions import ResolvedVersion
 from app.errors import UnsupportedTableError
 from app.lake.catalog import reading_files
-from app.lake.data_files import DeletedPositions
+from app.lake.deleted_positions import DeletedPositions
 from app.lake.reading import READABLE_FORMATS, bytes_of
 from app.lake.row_diff.columns import ComparedColumns, VersionColumns, columns_of, compared_columns
 from app.lake.row_diff.manifests import (
@@ -58,11 +58,12 @@ class TableVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilePart:
-    """Rows of a data file: those that its deletes leave, or with `only` those at these positions."""
+    """Rows of a data file: all but those at the positions `deleted`, or with `only` those at these positions."""
 
     task: FileScanTask
-    only: pa.Array | None
     rows: int
+    only: pa.Array | None = None
+    deleted: pa.Array | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +175,14 @@ def _parts(
     for own, tasks in enumerate((files.from_tasks, files.to_tasks)):
         for file, task in sorted(tasks.items()):
             if file.path not in shared:
-                rows = task.file.record_count - (len(deleted[own].of(task)) if task.delete_files else 0)
-                part = FilePart(task=task, only=None, rows=rows)
+                gone = deleted[own].of(task) if task.delete_files else None
+                part = FilePart(
+                    task=task, rows=task.file.record_count - (0 if gone is None else len(gone)), deleted=gone
+                )
             else:
                 here, there = shared[file.path][own], shared[file.path][1 - own]
                 only = _difference(deleted[0].of(there), deleted[0].of(here))
-                part = FilePart(task=task, only=only, rows=len(only))
+                part = FilePart(task=task, rows=len(only), only=only)
             if part.rows:
                 found[own].append(part)
     return tuple(found[0]), tuple(found[1])

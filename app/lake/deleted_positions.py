@@ -1,0 +1,88 @@
+"""The rows of data files that position deletes and deletion vectors name."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.exceptions import ResolveError
+from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import _read_deletes
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import FileScanTask
+from pyiceberg.utils.concurrent import ExecutorFactory
+
+
+class DeletedPositions:
+    """The positions that position deletes and deletion vectors name, each delete file read once and held.
+
+    `bytes_read` are the sizes of the delete files read. Not to be shared between threads.
+    """
+
+    def __init__(self, io: FileIO) -> None:
+        self._io = io
+        self._found: dict[str, dict[str, pa.ChunkedArray]] = {}
+        self.bytes_read = 0
+
+    def read(self, tasks: Iterable[FileScanTask]) -> None:
+        """Read the delete files of these tasks that were not read before, several at once."""
+        files = {file.file_path: file for task in tasks for file in task.delete_files}
+        missing = [file for path, file in files.items() if path not in self._found]
+        executor = ExecutorFactory.get_or_create()
+        for file, found in zip(missing, executor.map(self._read, missing), strict=True):
+            self._found[file.file_path] = found
+            self.bytes_read += file.file_size_in_bytes
+
+    def of(self, task: FileScanTask) -> pa.Array:
+        """The deleted positions of a file, sorted, each once, and none that the file has not."""
+        self.read([task])
+        path = task.file.file_path
+        chunks = [
+            part
+            for file in task.delete_files
+            if (array := self._found[file.file_path].get(path)) is not None
+            for part in array.chunks
+        ]
+        distinct = pc.unique(pa.chunked_array(chunks, pa.int64()))
+        positions = distinct.take(pc.sort_indices(distinct))
+        return positions_within(positions, 0, task.file.record_count)
+
+    def _read(self, file: DataFile) -> dict[str, pa.ChunkedArray]:
+        with naming_file(file.file_path):
+            return _read_deletes(self._io, file)
+
+
+@contextmanager
+def naming_file(path: str) -> Iterator[None]:
+    """Have what goes wrong name the file: decoders do not know what they decode."""
+    try:
+        yield
+    except ResolveError:
+        raise
+    except Exception as error:
+        if path.rpartition("/")[2] in str(error):
+            raise
+        raise OSError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def positions_within(positions: pa.Array, first: int, end: int) -> pa.Array:
+    """Those of the sorted positions from `first` to before `end`, counted from `first`."""
+    low, high = (bisect_left(_Positions(positions), limit) for limit in (first, end))
+    return pc.subtract(positions.slice(low, high - low), first)
+
+
+class _Positions(Sequence[int]):
+    """Arrow's numbers for the standard library's bisection."""
+
+    def __init__(self, positions: pa.Array) -> None:
+        self._positions = positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._positions[index].as_py()

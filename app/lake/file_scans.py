@@ -1,0 +1,97 @@
+"""The rows of one data file as they are in it, batch by batch, in memory that does not grow with the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyiceberg.io import InputStream
+
+from app.lake.deleted_positions import positions_within
+
+READ_BUFFER_BYTES = 8 * 1024 * 1024
+# Row groups scanned at once, in decoded bytes of the columns read: enough for object stores to be read in large ranges.
+_RUN_BYTES = 64 * 1024 * 1024
+# Of one batch: decoded bytes as far as can be told, and rows for what cannot, as values that are kept once in the file.
+_BATCH_BYTES = 8 * 1024 * 1024
+_MAX_BATCH_ROWS = 16_384
+
+
+def scan_file(
+    stream: InputStream, fragment: ds.Fragment, columns: list[str], pushed: pc.Expression | None, only: pa.Array | None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The rows of the file in their order, run by run: Arrow holds what it read ahead until a scan ends.
+
+    Each batch comes with the position of its first row. Where something is pushed down, rows that do not meet it may be
+    left out, and of ORC files positions are wrong then.
+    """
+    if not isinstance(fragment, ds.ParquetFileFragment):
+        yield from _numbered(0, _scan_orc(fragment, columns, pushed))
+        return
+    # Not by a scanner, which decodes whole row groups: four megabytes of a repeated text may be gigabytes of it.
+    for run in _runs(fragment, columns, pushed, only):
+        # Read ahead in large ranges, unless one row group alone is too much to be held.
+        is_ahead = run.size_bytes <= _RUN_BYTES
+        file = pq.ParquetFile(stream, metadata=fragment.metadata, pre_buffer=is_ahead, buffer_size=READ_BUFFER_BYTES)
+        batches = file.iter_batches(batch_size=run.batch_rows, row_groups=run.groups, columns=columns)
+        yield from _numbered(run.first, batches)
+
+
+def _numbered(first: int, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    position = first
+    for batch in batches:
+        yield position, batch
+        position += batch.num_rows
+
+
+def _scan_orc(fragment: ds.Fragment, columns: list[str], pushed: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+    scanner = ds.Scanner.from_fragment(
+        fragment=fragment, schema=fragment.physical_schema, filter=pushed, columns=columns
+    )
+    yield from scanner.to_batches()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """Row groups that are read at once, and the position of their first row."""
+
+    first: int
+    groups: list[int]
+    rows: int = 0
+    size_bytes: int = 0
+
+    @property
+    def batch_rows(self) -> int:
+        return max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * self.rows // max(1, self.size_bytes)))
+
+
+def _runs(
+    fragment: ds.ParquetFileFragment, columns: list[str], pushed: pc.Expression | None, only: pa.Array | None
+) -> Iterator[_Run]:
+    metadata = fragment.metadata
+    paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+    wanted = set(columns)
+    read = [number for number, path in enumerate(paths) if path in wanted or path.partition(".")[0] in wanted]
+    met = fragment if pushed is None else fragment.subset(filter=pushed, schema=fragment.physical_schema)
+    may_have_rows = {group.id for group in met.row_groups}
+    position = 0
+    run = _Run(first=0, groups=[])
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        size_bytes = sum(group.column(column).total_uncompressed_size for column in read)
+        end = position + group.num_rows
+        is_wanted = number in may_have_rows and (only is None or len(positions_within(only, position, end)) > 0)
+        if run.groups and (run.size_bytes + size_bytes > _RUN_BYTES or not is_wanted):
+            yield run
+            run = _Run(first=0, groups=[])
+        if is_wanted:
+            run.first = run.first if run.groups else position
+            run.groups.append(number)
+            run.rows, run.size_bytes = run.rows + group.num_rows, run.size_bytes + size_bytes
+        position = end
+    if run.groups:
+        yield run
