@@ -64,7 +64,8 @@ def group_overlapping(from_spans: Sequence[Span], to_spans: Sequence[Span]) -> l
 
 
 def _joined_by_nulls(groups: list[list[tuple[DiffSide, int, Span]]]) -> list[list[tuple[DiffSide, int, Span]]]:
-    with_nulls, others = [], []
+    with_nulls: list[list[tuple[DiffSide, int, Span]]] = []
+    others: list[list[tuple[DiffSide, int, Span]]] = []
     for group in groups:
         (with_nulls if any(span.has_nulls for _, _, span in group) else others).append(group)
     if len(with_nulls) < 2:
