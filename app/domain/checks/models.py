@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.domain.checks.results import CheckResult, Finding
+from app.domain.checks.results import CheckKind, CheckResult, CheckSubject, Finding
 from app.domain.metrics_diff import MetricDelta, to_float
 from app.domain.model_diff import ModelDiff
 
@@ -21,8 +21,10 @@ def check_model(diff: ModelDiff, *, allow_missing: bool = False) -> CheckResult:
     if not compared:
         message = "the two versions have no metric in common that is a number in both, so that nothing was compared"
         findings.append(Finding(subject=diff.after.model, message=message, is_failure=not allow_missing))
-    name = f"metrics of {diff.after.model} from {diff.before.label} to {diff.after.label}"
-    return CheckResult(name=name, checked=compared, findings=tuple(findings))
+    subject = CheckSubject(
+        kind=CheckKind.MODEL, name=diff.after.model, before=diff.before.label, after=diff.after.label
+    )
+    return CheckResult(subject=subject, checked=compared, findings=tuple(findings))
 
 
 def _findings(deltas: tuple[MetricDelta, ...], *, may_be_missing: bool) -> Iterator[Finding]:

@@ -3,6 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CheckKind(StrEnum):
+    """What of two versions is checked."""
+
+    SCHEMA = "schema"
+    ROWS = "rows"
+    MODEL = "model"
+
+
+# What a check of each kind looks at, and counts.
+LOOKED_AT = {CheckKind.SCHEMA: "fields", CheckKind.ROWS: "rows", CheckKind.MODEL: "metrics"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSubject:
+    """What is checked: two versions of a dataset or a model, named as they were asked for."""
+
+    kind: CheckKind
+    name: str
+    before: str
+    after: str
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        looked_at = self.kind.value if self.kind is not CheckKind.MODEL else LOOKED_AT[self.kind]
+        return f"{looked_at} of {self.name} from {self.before} to {self.after}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +48,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """Whether a check passed, and why not. `checked` is how many things were looked at."""
+    """Whether a check passed, and why not. `checked` is how many things were looked at (`LOOKED_AT`)."""
 
-    name: str
+    subject: CheckSubject
     checked: int
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What was checked, in words."""
+        return self.subject.title
 
     @property
     def passed(self) -> bool:
