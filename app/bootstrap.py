@@ -37,6 +37,7 @@ from app.registry.row_diffs import RowDiffCache
 from app.registry.runs import RunStore
 from app.registry.version_tags import VersionTags
 from app.registry.workers import Workers
+from app.services.checking import Checking
 from app.services.cold_storage import ColdStorage
 from app.services.comparing import Comparing
 from app.services.comparing_models import ComparingModels
@@ -103,6 +104,7 @@ class Services:
     pipelines: Pipelines
     comparing_models: ComparingModels
     comparing_pipelines: ComparingPipelines
+    checking: Checking
     runs: Runs
     promoting: Promoting
     operations: Operations
@@ -172,6 +174,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         operations = OperationStore(pool)
         operation_runner = OperationRunner(operations, OperationLeases(pool), settings)
         operations_service = Operations(operations, workers)
+        comparing, comparing_models = Comparing(datasets), ComparingModels(models_service, datasets)
         row_diffs = RowDiffs(lake, RowDiffCache(pool, settings.diff_cache_bytes), settings)
         row_diff_operations = RowDiffOperations(operations_service, datasets, row_diffs)
         operation_runner.register(OperationKind.ROW_DIFF, row_diff_operations)
@@ -179,7 +182,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             lake=lake,
             datasets=datasets,
-            comparing=Comparing(datasets),
+            comparing=comparing,
             row_diffs=row_diffs,
             row_diff_operations=row_diff_operations,
             versioning=versioning,
@@ -189,8 +192,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             pinning=pinning,
             model_upkeep=model_upkeep,
             pipelines=pipelines_service,
-            comparing_models=ComparingModels(models_service, datasets),
+            comparing_models=comparing_models,
             comparing_pipelines=ComparingPipelines(pipelines_service),
+            checking=Checking(comparing, row_diffs, comparing_models),
             runs=runs_service,
             promoting=Promoting(facts, datasets, lineage),
             operations=operations_service,

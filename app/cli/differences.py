@@ -1,4 +1,4 @@
-"""What the commands of `diff` share: the versions that they are given, and how they print what is different."""
+"""What the commands of `diff` and `check` share: the versions that they are given, and how they print findings."""
 
 from __future__ import annotations
 
@@ -35,10 +35,20 @@ class Mark(StrEnum):
     REMOVED = "-"
     CHANGED = "~"
     WARNING = "!"
+    PASSED = "✓"
+    FAILED = "✗"
     PLAIN = ""
 
 
-_STYLES = {Mark.ADDED: "green", Mark.REMOVED: "red", Mark.CHANGED: "yellow", Mark.WARNING: "bold red", Mark.PLAIN: ""}
+_STYLES = {
+    Mark.ADDED: "green",
+    Mark.REMOVED: "red",
+    Mark.CHANGED: "yellow",
+    Mark.WARNING: "bold red",
+    Mark.PASSED: "bold green",
+    Mark.FAILED: "bold red",
+    Mark.PLAIN: "",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import typer
 
 from app.cli import (
     changing,
+    checking,
     demo,
     diffing,
     doctor,
@@ -58,6 +59,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+app.add_typer(checking.app, name="check")
 app.add_typer(demo.app, name="demo")
 app.add_typer(diffing.app, name="diff")
 app.add_typer(importing.app, name="import")

@@ -40,6 +40,11 @@ _VERSIONS_OF_ALL = (
     "versions and tags."
 )
 HINTS_OF_COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "check": {
+        "VERSION_NOT_FOUND": _VERSIONS_OF_ALL,
+        "TAG_NOT_FOUND": _VERSIONS_OF_ALL,
+        "DIFF_TOO_LARGE": "Use --any-size to wait for it.",
+    },
     "diff": {"VERSION_NOT_FOUND": _VERSIONS_OF_ALL, "TAG_NOT_FOUND": _VERSIONS_OF_ALL},
     "model": {
         **_REGISTRY_HINTS,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from typer.main import get_command
 
+from app.cli.checking import NOT_PASSED
 from app.cli.main import INTERRUPTED, UNEXPECTED, app
 from app.cli.schema import STALE
 from app.errors import HANDLING
@@ -55,4 +56,7 @@ def test_documented_are_all_options_of_a_command_and_no_others(name: str, option
 def test_documented_are_all_exit_codes_and_no_others():
     text = (DOCS / "cli.md").read_text().partition("## Exit codes")[2]
     shown = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
-    assert shown == {0, UNEXPECTED, STALE, INTERRUPTED, *(handling.exit_code for handling in HANDLING.values())}
+    of_errors = {handling.exit_code for handling in HANDLING.values()}
+    assert shown == {0, UNEXPECTED, STALE, NOT_PASSED, INTERRUPTED, *of_errors}
+    # a script can tell a check that did not pass from one that nobody could make
+    assert NOT_PASSED not in {UNEXPECTED, *of_errors}

@@ -1,9 +1,9 @@
 """The check of rows: not more of them went than may go.
 
-A row *went* when it is in the earlier version and not in the later one. Where rows have a key, that is a row whose key is
-gone; one whose other values changed has not gone. Without a key, or with one that turns out to identify no rows, nobody
-can tell a changed row from one that was removed and another that was added, so that it counts as gone. Rows that came do
-not make up for others that went: a table whose rows were all replaced by as many others has lost all of them.
+A row *went* when it is in the earlier version and not in the later one. Where rows have a key, that is a row whose key
+is gone; one whose other values changed has not gone. Without a key, or with one that turns out to identify no rows,
+nobody can tell a changed row from one that was removed and another that was added, so that it counts as gone. Rows that
+came do not make up for others that went: a table whose rows were all replaced by as many others has lost all of them.
 
 The share is that of the rows of the earlier version. Of a version without rows none can go.
 """
@@ -26,11 +26,13 @@ REMOVED, TOTAL, KEY = "rows removed", "rows", "key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
-    """`max_removed` is the share of the earlier version's rows that may go, exactly so much included; `min_rows` how many
-    the later one has to have.
+    """`max_removed` is the share of the earlier version's rows that may go, exactly so much included.
+
+    It is a fraction that `app.domain.metrics_diff.check_threshold` has let through. `min_rows` is how many rows the
+    later version has to have.
 
     Raises:
-        InvalidArgumentError: `min_rows` is no number of rows. (`app.domain.metrics_diff.check_threshold` looks at shares.)
+        InvalidArgumentError: `min_rows` is no number of rows.
     """
 
     max_removed: Decimal = DEFAULT_MAX_REMOVED

@@ -7,8 +7,8 @@ It fails where a field of the earlier version, a column or one nested in it, is
 - of another type that Iceberg does not read the old values as: a narrower one, or one of another kind. What is promoted
   as the spec allows ("Schema Evolution") passes, but for a date under a partition transform, for which it does not.
 
-All else that breaks readers or writers by the rules of `app.domain.schema_changes` is told, and fails only where that is
-asked for: nulls that may come, a required field without a default, another initial default, other identifier fields.
+All else that breaks readers or writers by the rules of `app.domain.schema_changes` is told, and fails only where that
+is asked for: nulls that may come, a required field without a default, another initial default, other identifier fields.
 """
 
 from __future__ import annotations

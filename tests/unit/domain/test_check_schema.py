@@ -60,8 +60,10 @@ def test_what_breaks_nobody_passes_however_strict(case: str, after: tuple[Schema
         (
             (ID, make_field(7, "name", "string"), ADDRESS),
             "name",
-            "name is another field of that name (2, now 7): what was written to the one is not read from the other "
-            "(breaks readers)",
+            (
+                "name is another field of that name (2, now 7): what was written to the one is not read from the other "
+                "(breaks readers)"
+            ),
         ),
         (
             (ID, NAME, make_field(3, "address", "struct<zip: int>", make_field(4, "address.zip", "int"))),
