@@ -1,6 +1,6 @@
 """The Python face: versions of tables, models and pipelines, synchronous, with the rules and records of every face.
 
-Comparisons are coroutines, which open what they need by themselves.
+Comparisons and checks are coroutines, which open what they need by themselves.
 
 >>> from app.client import IcebergCatalog
 >>> with IcebergCatalog() as catalog:  # doctest: +SKIP
@@ -8,6 +8,7 @@ Comparisons are coroutines, which open what they need by themselves.
 """
 
 from app.client.catalog import IcebergCatalog
+from app.client.checking import check_dataset_rows, check_dataset_schema, check_model
 from app.client.comparing import compare_dataset_data, compare_dataset_schema
 from app.client.comparing_registry import compare_model_performance, compare_pipeline_versions
 from app.client.models import ModelVersionResult
@@ -23,6 +24,9 @@ __all__ = [
     "RollbackResult",
     "TagResult",
     "VersionTagResult",
+    "check_dataset_rows",
+    "check_dataset_schema",
+    "check_model",
     "compare_dataset_data",
     "compare_dataset_schema",
     "compare_model_performance",

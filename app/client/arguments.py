@@ -40,3 +40,15 @@ def snapshot_id_of(value: int | str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidReferenceError(repr(value), "a snapshot id is a whole number")
     return check_snapshot_id(value)
+
+
+def reference(argument: str, value: object) -> str:
+    """A version of a dataset: a reference, or a snapshot id."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(snapshot_id_of(value))
+    return text(argument, value)
+
+
+def optional_reference(argument: str, value: object) -> str | None:
+    """A version of a dataset, or None for the latest."""
+    return None if value is None else reference(argument, value)

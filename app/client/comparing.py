@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.bootstrap import Services
-from app.client.arguments import dataset, names, snapshot_id_of, text, whole_number
+from app.client.arguments import dataset, names, optional_reference, reference, text, whole_number
 from app.client.catalog import IcebergCatalog
 from app.client.helpers import ask
 from app.domain.names import DatasetName
@@ -41,7 +41,7 @@ async def compare_dataset_schema(
         InvalidArgumentError: an argument of the wrong type.
     """
     name = dataset(namespace, table_name)
-    before, after = _reference("from_version", from_version), _optional_reference("to_version", to_version)
+    before, after = reference("from_version", from_version), optional_reference("to_version", to_version)
     other = None if to_dataset is None else DatasetName.parse(text("to_dataset", to_dataset))
 
     async def run(services: Services) -> SchemaDiffEntry:
@@ -78,7 +78,7 @@ async def compare_dataset_data(
         As `compare_dataset_schema`.
     """
     name = dataset(namespace, table_name)
-    before, after = _reference("from_version", from_version), _optional_reference("to_version", to_version)
+    before, after = reference("from_version", from_version), optional_reference("to_version", to_version)
     other = None if to_dataset is None else DatasetName.parse(text("to_dataset", to_dataset))
     keys = None if key is None else names("key", [key] if isinstance(key, str) else key)
     with arguments_named(snake_case, {"keys": "key"}):
@@ -93,13 +93,3 @@ async def compare_dataset_data(
         return row_diff_entry(before, after, diff)
 
     return await ask(run, catalog)
-
-
-def _optional_reference(argument: str, value: object) -> str | None:
-    return None if value is None else _reference(argument, value)
-
-
-def _reference(argument: str, value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(snapshot_id_of(value))
-    return text(argument, value)

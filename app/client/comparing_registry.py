@@ -7,14 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 from app.bootstrap import Services
-from app.client.arguments import text, whole_number
+from app.client.arguments import text
 from app.client.catalog import IcebergCatalog
 from app.client.helpers import ask
-from app.domain.metrics_diff import BY_METRIC, OVERALL, Thresholds, check_threshold
-from app.errors import InvalidArgumentError
+from app.client.registry_arguments import number_reference, optional_number_reference, thresholds_of
 from app.services.argument_names import arguments_named, snake_case
 from app.services.comparison_entries import (
     ModelComparisonEntry,
@@ -46,9 +44,9 @@ async def compare_model_performance(
         BackendUnavailableError: Postgres is away.
     """
     model = text("name", name)
-    before, after = _reference("from_version", from_version), _optional_reference("to_version", to_version)
+    before, after = number_reference("from_version", from_version), optional_number_reference("to_version", to_version)
     with arguments_named(snake_case):
-        thresholds = _thresholds(regression_threshold, metric_thresholds)
+        thresholds = thresholds_of(regression_threshold, metric_thresholds)
 
     async def run(services: Services) -> ModelComparisonEntry:
         found = await services.comparing_models.compare(model, before, after, thresholds)
@@ -76,33 +74,10 @@ async def compare_pipeline_versions(
         BackendUnavailableError: Postgres is away.
     """
     pipeline = text("pipeline_id", pipeline_id)
-    before, after = _reference("from_version", from_version), _optional_reference("to_version", to_version)
+    before, after = number_reference("from_version", from_version), optional_number_reference("to_version", to_version)
 
     async def run(services: Services) -> PipelineComparisonEntry:
         found = await services.comparing_pipelines.compare(pipeline, before, after)
         return pipeline_comparison_entry(found, before, after)
 
     return await ask(run, catalog)
-
-
-def _thresholds(overall: object, by_metric: object) -> Thresholds:
-    if by_metric is not None and not isinstance(by_metric, Mapping):
-        raise InvalidArgumentError(BY_METRIC, 'a dict is needed, such as {"auc": 0.01}')
-    return Thresholds(
-        overall=_threshold(OVERALL, overall),
-        by_metric={text(BY_METRIC, name): _threshold(BY_METRIC, value) for name, value in (by_metric or {}).items()},
-    )
-
-
-def _threshold(argument: str, value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise InvalidArgumentError(argument, f"a number is needed, not {type(value).__name__}")
-    return check_threshold(value, argument)
-
-
-def _optional_reference(argument: str, value: object) -> str | None:
-    return None if value is None else _reference(argument, value)
-
-
-def _reference(argument: str, value: object) -> str:
-    return value if isinstance(value, str) else str(whole_number(argument, value))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypedDict, TypeVar
 from uuid import UUID
 
 from app.client.arguments import snapshot_id_of, text, whole_number
+from app.domain.metrics_diff import BY_METRIC, OVERALL, Thresholds, check_threshold
 from app.domain.models import Metric
 from app.domain.names import DatasetName
 from app.domain.numbered import NumberSelector
@@ -151,3 +153,30 @@ def _number(name: str, value: object) -> float:
         return float(value)
     except OverflowError as error:
         raise InvalidArgumentError("metrics", f"{name!r}: the number is too large") from error
+
+
+def number_reference(argument: str, value: object) -> str:
+    """A version of a model or pipeline: a reference, or a number."""
+    return value if isinstance(value, str) else str(whole_number(argument, value))
+
+
+def optional_number_reference(argument: str, value: object) -> str | None:
+    """A version of a model or pipeline, or None for the latest."""
+    return None if value is None else number_reference(argument, value)
+
+
+def thresholds_of(overall: object, by_metric: object) -> Thresholds:
+    """How much metrics may lose, one of all and those of single ones."""
+    if by_metric is not None and not isinstance(by_metric, Mapping):
+        raise InvalidArgumentError(BY_METRIC, 'a dict is needed, such as {"auc": 0.01}')
+    return Thresholds(
+        overall=fraction(OVERALL, overall),
+        by_metric={text(BY_METRIC, name): fraction(BY_METRIC, value) for name, value in (by_metric or {}).items()},
+    )
+
+
+def fraction(argument: str, value: object) -> Decimal:
+    """A fraction from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise InvalidArgumentError(argument, f"a number is needed, not {type(value).__name__}")
+    return check_threshold(value, argument)

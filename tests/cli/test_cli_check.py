@@ -43,8 +43,8 @@ def test_a_schema_that_lost_something(cli: Cli) -> None:
         "! name is renamed to label (breaks readers and writers)",
         "~ at may be null now (breaks readers)",
         (
-            "! amount is another field of that name (2, now 16): what was written to the one is not read from the other "
-            "(breaks readers)"
+            "! amount is another field of that name (2, now 16): what was written to the one is not read "
+            "from the other (breaks readers)"
         ),
         "! amount goes from int to string, which is no promotion that Iceberg allows (breaks readers and writers)",
         "! fax is removed (breaks readers and writers)",
