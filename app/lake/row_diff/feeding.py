@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
@@ -17,79 +17,111 @@ from app.lake.row_diff.engine_values import engine_schema, to_engine
 from app.lake.row_diff.planning import FilePart, PlannedSide
 from app.lake.row_diff.stopping import RowDiffStoppedError
 
+# Rows that are held, in the engine's form: how much they are is not known before they are decoded.
+_HELD_BYTES = 128 * 1024 * 1024
+
+# Told of each reading: the side, the places of its parts, and of the columns.
+OnRead = Callable[[PlannedSide, Sequence[int], Sequence[int]], None]
+
 
 class Feed:
     """Rows of some parts of a side.
 
-    Held in memory they are read once, by the threads of `readers`, from `prefetch` on. What goes wrong in a stream
-    reaches the engine as a text; `raise_failure` raises it as it was.
+    Held in memory they are read once, by the threads of `readers`, from `prefetch` on; without any, or where there is
+    more to hold than is allowed, they are streamed, each time anew. What goes wrong in a stream reaches the engine as a
+    text; `raise_failure` raises it as it was.
     """
 
     def __init__(
-        self, side: PlannedSide, places: Sequence[int], *, readers: ThreadPoolExecutor | None, stopped: threading.Event
+        self,
+        side: PlannedSide,
+        places: Sequence[int],
+        *,
+        readers: ThreadPoolExecutor | None,
+        is_stopped: Callable[[], bool],
+        on_read: OnRead,
     ) -> None:
         self._side = side
-        self._parts = [side.parts[place] for place in places]
+        self._places = places
+        self._schema = engine_schema(to_arrow_schema(side.schema))
         self._readers = readers
-        self._stopped = stopped
+        self._is_stopped = is_stopped
+        self._on_read = on_read
         self._reading: list[Future[list[pa.RecordBatch]]] = []
         self._table: pa.Table | None = None
-        self._failure: BaseException | None = None
+        self._held_bytes = 0
+        self._lock = threading.Lock()
+        self._failure: Exception | None = None
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
-        return sum(part.rows for part in self._parts)
+        return sum(part.rows for part in self._parts())
 
     def prefetch(self) -> None:
         """Begin to read what is to be held in memory."""
         if self._readers is not None and not self._reading:
-            self._reading = [self._readers.submit(self._read_whole, part) for part in self._parts]
+            self._on_read(self._side, self._places, range(len(self._schema)))
+            self._reading = [self._readers.submit(self._read_whole, part) for part in self._parts()]
 
     def open(self, columns: Sequence[int]) -> pa.Table | pa.RecordBatchReader:
         """The rows with these columns, by their places, in the engine's form."""
-        if self._readers is not None:
-            return self._held().select([f"c{place}" for place in columns])
-        return self._stream(columns)
+        table = self._held()
+        return self._stream(columns) if table is None else table.select([f"c{place}" for place in columns])
 
     def raise_failure(self) -> None:
         """Raise what a stream failed by, if one did."""
         if self._failure is not None:
             raise self._failure
 
-    def _held(self) -> pa.Table:
-        if self._table is None:
+    def _parts(self) -> list[FilePart]:
+        return [self._side.parts[place] for place in self._places]
+
+    def _held(self) -> pa.Table | None:
+        if self._table is None and self._readers is not None:
             self.prefetch()
             batches = [batch for reading in self._reading for batch in reading.result()]
             self._reading = []
-            self._table = pa.Table.from_batches(batches, engine_schema(to_arrow_schema(self._side.schema)))
+            if self._held_bytes > _HELD_BYTES:
+                self._readers = None
+            else:
+                self._table = pa.Table.from_batches(batches, self._schema)
         return self._table
 
     def _read_whole(self, part: FilePart) -> list[pa.RecordBatch]:
-        return list(self._batches(part, range(len(self._side.schema.fields))))
+        batches = []
+        for batch in self._batches(part, range(len(self._schema))):
+            with self._lock:
+                self._held_bytes += batch.nbytes
+                if self._held_bytes > _HELD_BYTES:
+                    return []
+            batches.append(batch)
+        return batches
 
     def _stream(self, columns: Sequence[int]) -> pa.RecordBatchReader:
         def generate() -> Iterator[pa.RecordBatch]:
             try:
-                for part in self._parts:
+                for part in self._parts():
                     yield from self._batches(part, columns)
-            except BaseException as error:
+            except Exception as error:
                 self._failure = error
                 raise
 
-        schema = engine_schema(to_arrow_schema(self._side.schema))
-        return pa.RecordBatchReader.from_batches(pa.schema([schema.field(place) for place in columns]), generate())
+        self._on_read(self._side, self._places, columns)
+        schema = pa.schema([self._schema.field(place) for place in columns])
+        return pa.RecordBatchReader.from_batches(schema, generate())
 
     def _batches(self, part: FilePart, columns: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        wanted = engine_schema(to_arrow_schema(self._side.schema))
-        wanted = pa.schema([wanted.field(place) for place in columns])
+        wanted = pa.schema([self._schema.field(place) for place in columns])
         for batch in read_part(self._side, part, columns):
-            if self._stopped.is_set():
+            if self._is_stopped():
                 raise RowDiffStoppedError
             yield to_engine(batch, wanted)
 
 
-def read_part(side: PlannedSide, part: FilePart, columns: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+def read_part(
+    side: PlannedSide, part: FilePart, columns: Sequence[int] | None = None
+) -> Generator[pa.RecordBatch, None, None]:
     """The rows of a part in the schema that the side is compared in, or with these columns of it.
 
     Raises:

@@ -51,8 +51,11 @@ class Outcome:
 class Joiner:
     """One in-memory database, for one comparison; used by one thread, and stopped by any."""
 
-    def __init__(self, schema: pa.Schema, *, scratch: Path, memory_bytes: int, threads: int) -> None:
+    def __init__(
+        self, schema: pa.Schema, *, scratch: Path, memory_bytes: int, threads: int, is_stopped: Callable[[], bool]
+    ) -> None:
         self._schema = schema
+        self._is_stopped = is_stopped
         self._places = range(len(schema))
         self._floats = [place for place, field in enumerate(schema) if is_float(field.type)]
         self._connection = duckdb.connect(
@@ -74,8 +77,10 @@ class Joiner:
         self._connection.close()
 
     def stop(self) -> None:
-        """End what is running with RowDiffStoppedError."""
-        self._connection.interrupt()
+        """End what is running with RowDiffStoppedError; what would run next ends as `is_stopped` says so."""
+        # It may have been closed meanwhile.
+        with contextlib.suppress(duckdb.ConnectionException):
+            self._connection.interrupt()
 
     def find_key_fault(
         self, source: Source, keys: Sequence[int], side: DiffSide, *, is_unique: bool
@@ -192,12 +197,16 @@ class Joiner:
 
     @contextlib.contextmanager
     def _registered(self, rows: Mapping[str, Rows]) -> Iterator[None]:
+        if self._is_stopped():
+            raise RowDiffStoppedError
         with _translated():
             for name, source in rows.items():
                 self._connection.register(name, source)
-            yield
-            for name in rows:
-                self._connection.unregister(name)
+            try:
+                yield
+            finally:
+                for name in rows:
+                    self._connection.unregister(name)
 
 
 @contextlib.contextmanager

@@ -75,9 +75,14 @@ class PlannedSide:
     schema: Schema
     parts: tuple[FilePart, ...]
 
-    def size_bytes(self, places: Iterable[int]) -> int:
-        """Bytes that reading these parts takes, without delete files, which are counted once for all."""
+    def size_bytes(self, places: Iterable[int], columns: Sequence[int] | None = None) -> int:
+        """Bytes that reading these parts takes, or these columns of them.
+
+        Without delete files, which are counted once for all.
+        """
         ids = self.schema.field_ids
+        if columns is not None:
+            ids = Schema(*(self.schema.fields[place] for place in columns)).field_ids
         return sum(bytes_of(self.parts[place].task, ids, with_deletes=False) for place in places)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -57,6 +58,7 @@ class RowDiffRun:
         self._joiner: Joiner | None = None
         self._bytes_read = plan.delete_bytes
         self._files_read: set[str] = set()
+        self._progress = 0.0
 
     def stop(self) -> None:
         """Let `run` end with RowDiffStoppedError, soon."""
@@ -74,6 +76,7 @@ class RowDiffRun:
             BackendUnavailableError: an object store, or the folder for what does not fit, does not answer.
             RowDiffStoppedError: it was stopped.
         """
+        self._raise_if_stopped()
         if not self._plan.to_join:
             return self._answer(_Counts(), self._sample_maker(), Method.METADATA, None)
         try:
@@ -89,7 +92,11 @@ class RowDiffRun:
     def _join(self, scratch: Path) -> RowDiff:
         schema = engine_schema(to_arrow_schema(self._plan.columns.to_schema))
         with Joiner(
-            schema, scratch=scratch, memory_bytes=self._resources.memory_bytes, threads=self._resources.threads
+            schema,
+            scratch=scratch,
+            memory_bytes=self._resources.memory_bytes,
+            threads=self._resources.threads,
+            is_stopped=self._stopped.is_set,
         ) as joiner:
             self._joiner = joiner
             problem = None
@@ -108,22 +115,24 @@ class RowDiffRun:
         self, joiner: Joiner, keys: tuple[int, ...] | None, counts: _Counts, maker: SampleMaker
     ) -> KeyFinding | None:
         total, done = max(1, self._plan.size_bytes), 0
-        for from_feed, to_feed, size_bytes in self._feeds():
-            if self._stopped.is_set():
-                raise RowDiffStoppedError
-            try:
-                outcome = self._compare(joiner, from_feed, to_feed, keys)
-            except Exception:
-                # Whatever the engine made of it.
-                from_feed.raise_failure()
-                to_feed.raise_failure()
-                raise
-            if isinstance(outcome, KeyFinding):
-                return outcome
-            counts.add(outcome)
-            maker.take(outcome)
-            done += size_bytes
-            self._on_progress(min(1.0, done / total))
+        with contextlib.closing(self._feeds()) as feeds:
+            for from_feed, to_feed, size_bytes in feeds:
+                self._raise_if_stopped()
+                try:
+                    outcome = self._compare(joiner, from_feed, to_feed, keys)
+                except Exception:
+                    # Whatever the engine made of it.
+                    from_feed.raise_failure()
+                    to_feed.raise_failure()
+                    raise
+                if isinstance(outcome, KeyFinding):
+                    return outcome
+                counts.add(outcome)
+                maker.take(outcome)
+                done += size_bytes
+                # Rows that have no keys are compared twice, which is no step back.
+                self._progress = max(self._progress, min(1.0, done / total))
+                self._on_progress(self._progress)
         return None
 
     def _compare(
@@ -137,29 +146,38 @@ class RowDiffRun:
             from_feed.open, to_feed.open, keys, (from_feed.rows, to_feed.rows), self._plan.request.sample_size
         )
 
-    def _feeds(self) -> Iterator[tuple[Feed, Feed, int]]:
+    def _feeds(self) -> Generator[tuple[Feed, Feed, int], None, None]:
         """Both sides of each batch, and its bytes; the next one is being read while one is compared."""
-        plan = self._plan
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="row-diff-") as readers:
+        given_up = threading.Event()
+        readers = ThreadPoolExecutor(_READERS, thread_name_prefix="row-diff-")
+        try:
             ahead: tuple[Feed, Feed, int] | None = None
             for batch in self._batches():
-                places = (
-                    [place for group in batch for place in group.from_places],
-                    [place for group in batch for place in group.to_places],
-                )
-                size_bytes = self._note(plan.from_side, places[0]) + self._note(plan.to_side, places[1])
+                size_bytes = sum(map(self._bytes_of, batch))
                 fits = size_bytes <= _BATCH_BYTES and self._rows_of(batch) <= _BATCH_ROWS
-                feeds = [
-                    Feed(side, some, readers=readers if fits else None, stopped=self._stopped)
-                    for side, some in ((plan.from_side, places[0]), (plan.to_side, places[1]))
-                ]
-                for feed in feeds:
-                    feed.prefetch()
+                from_feed, to_feed = (
+                    Feed(
+                        side,
+                        places,
+                        readers=readers if fits else None,
+                        is_stopped=lambda: self._stopped.is_set() or given_up.is_set(),
+                        on_read=self._note,
+                    )
+                    for side, places in (
+                        (self._plan.from_side, [place for group in batch for place in group.from_places]),
+                        (self._plan.to_side, [place for group in batch for place in group.to_places]),
+                    )
+                )
+                from_feed.prefetch()
+                to_feed.prefetch()
                 if ahead is not None:
                     yield ahead
-                ahead = (feeds[0], feeds[1], size_bytes)
+                ahead = (from_feed, to_feed, size_bytes)
             if ahead is not None:
                 yield ahead
+        finally:
+            given_up.set()
+            readers.shutdown(cancel_futures=True)
 
     def _batches(self) -> Iterator[list[Group]]:
         batch: list[Group] = []
@@ -210,18 +228,22 @@ class RowDiffRun:
         for place in places:
             if not maker.missing(is_added=is_added):
                 return
-            self._note(side, [place])
-            for batch in read_part(side, side.parts[place]):
-                maker.show(to_json_rows(batch.slice(0, maker.missing(is_added=is_added))), is_added=is_added)
-                if not maker.missing(is_added=is_added):
-                    break
+            self._note(side, [place], range(len(side.schema.fields)))
+            with contextlib.closing(read_part(side, side.parts[place])) as batches:
+                for batch in batches:
+                    self._raise_if_stopped()
+                    maker.show(to_json_rows(batch.slice(0, maker.missing(is_added=is_added))), is_added=is_added)
+                    if not maker.missing(is_added=is_added):
+                        break
 
-    def _note(self, side: PlannedSide, places: list[int]) -> int:
-        """Count files as read; answers their bytes."""
-        size_bytes = side.size_bytes(places)
-        self._bytes_read += size_bytes
+    def _note(self, side: PlannedSide, places: Sequence[int], columns: Sequence[int]) -> None:
+        """Count files as read, with the bytes of these columns."""
+        self._bytes_read += side.size_bytes(places, columns)
         self._files_read |= {side.parts[place].task.file.file_path for place in places}
-        return size_bytes
+
+    def _raise_if_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise RowDiffStoppedError
 
     def _rows_of(self, groups: list[Group]) -> int:
         from_parts, to_parts = self._plan.from_side.parts, self._plan.to_side.parts
