@@ -90,7 +90,8 @@ def _note(diff: RowDiff) -> None:
         "keys": f"Joined by ({', '.join(diff.keys)}), unique among the {diff.keys_checked:,} rows that were read",
         "multiset": "Counted as a multiset",
     }[diff.method.value]
-    print_note(f"{how}; {diff.files_read:,} data files read, {diff.bytes_read:,} bytes.")
+    where = " in Spark" if diff.engine is not None and diff.engine.value == "spark" else ""
+    print_note(f"{how}{where}; {diff.files_read:,} data files read, {diff.bytes_read:,} bytes.")
     if diff.not_compared:
         print_note(f"Not compared, because one version has them no more: {', '.join(diff.not_compared)}.")
 

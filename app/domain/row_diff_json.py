@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.domain.row_diffs import KeyFault, KeyProblem, Method, RowChange, RowDiff, RowSample
+from app.domain.row_diffs import Engine, KeyFault, KeyProblem, Method, RowChange, RowDiff, RowSample
 from app.domain.version_relation import DiffSide
 from app.errors.base import JsonValue
 
@@ -34,6 +34,7 @@ def row_diff_to_json(diff: RowDiff) -> dict[str, JsonValue]:
             "is_truncated": diff.sample.is_truncated,
         },
         "method": diff.method.value,
+        "engine": None if diff.engine is None else diff.engine.value,
         "bytes_read": diff.bytes_read,
         "files_read": diff.files_read,
         "keys_checked": diff.keys_checked,
@@ -57,6 +58,7 @@ def row_diff_from_json(document: dict[str, Any]) -> RowDiff:
         keys=tuple(document["keys"]),
         not_compared=tuple(document["not_compared"]),
         method=Method(document["method"]),
+        engine=None if document["engine"] is None else Engine(document["engine"]),
         sample=RowSample(
             added=tuple(sample["added"]),
             removed=tuple(sample["removed"]),

@@ -33,6 +33,15 @@ class Method(StrEnum):
     MULTISET = "multiset"
 
 
+class Engine(StrEnum):
+    """Where rows were joined or counted."""
+
+    # In this process's own, which reads no more than the files that differ.
+    DUCKDB = "duckdb"
+    # On a cluster, which read both versions whole.
+    SPARK = "spark"
+
+
 class KeyFault(StrEnum):
     """Why the keys that were to identify rows do not."""
 
@@ -105,6 +114,7 @@ class RowDiff:
 
     `rows_changed` is None where rows were compared as a multiset: a changed row is then one removed and one added.
     `keys_checked` is the number of rows among which keys were seen to be unique: those that were read, not all.
+    `engine` is None where metadata told it.
     `not_compared` are columns that one of the versions has no more. `bytes_read` are those that it took to find this,
     of column chunks as the manifests tell, and of delete files whole.
     """
@@ -117,6 +127,7 @@ class RowDiff:
     keys: tuple[str, ...]
     sample: RowSample
     method: Method
+    engine: Engine | None
     bytes_read: int
     files_read: int
     keys_checked: int = 0

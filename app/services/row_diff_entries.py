@@ -52,6 +52,7 @@ class RowDiffEntry(TypedDict):
     key_problem: KeyProblemEntry | None
     columns_not_compared: list[str]
     method: str
+    engine: str | None
     bytes_read: int
     files_read: int
 
@@ -85,6 +86,7 @@ def row_diff_entry(from_version: str | None, to_version: str | None, diff: RowDi
         ),
         columns_not_compared=list(diff.not_compared),
         method=diff.method.value,
+        engine=None if diff.engine is None else diff.engine.value,
         bytes_read=diff.bytes_read,
         files_read=diff.files_read,
     )

@@ -24,7 +24,7 @@ from app.services.comparing import ComparedVersions
 from app.settings import Settings
 
 # Goes up whenever the same versions would have another answer than before.
-_RULES = 1
+_RULES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from app.domain.history import SnapshotOperation
 from app.domain.lineage import Direction
 from app.domain.operations import OperationKind, OperationStatus
 from app.domain.roles import InputRole
-from app.domain.row_diffs import KeyFault, Method
+from app.domain.row_diffs import Engine, KeyFault, Method
 from app.domain.run_state import RunStatus
 from app.domain.schema_changes import SchemaChangeKind
 from app.domain.tags import TagConvention
@@ -28,6 +28,7 @@ __all__ = [
     "Layer",
     "OperationKind",
     "OperationStatus",
+    "RowDiffEngine",
     "RowDiffMethod",
     "RunStatus",
     "SchemaChangeKind",
@@ -74,6 +75,12 @@ strawberry.enum(
     description="How differing rows were found. METADATA: from manifests alone; data was read to show rows, at most. "
     "KEYS: rows were joined by their key. MULTISET: equal rows were counted on both sides.",
 )
+strawberry.enum(
+    Engine,
+    name="RowDiffEngine",
+    description="Where rows were joined or counted. DUCKDB: in this server, from the files that differ. SPARK: on a "
+    "cluster, which read both versions whole and checked keys among all their rows.",
+)
 strawberry.enum(SnapshotOperation, description="Iceberg's four kinds of commit.")
 strawberry.enum(TagConvention, description="The naming conventions of tags that are recognised.")
 strawberry.enum(
@@ -86,4 +93,5 @@ strawberry.enum(
 strawberry.enum(Category, name="UserErrorCode", description="What kind of trouble an error is.")
 
 UserErrorCode = Category
+RowDiffEngine = Engine
 RowDiffMethod = Method

@@ -10,7 +10,7 @@ from app.domain import column_stats, file_diffs, row_diffs
 from app.errors import InvalidArgumentError
 from app.graphql.fields import field
 from app.graphql.scalars import JSON, BigInt
-from app.graphql.types.enums import DiffSide, KeyFault, RowDiffMethod
+from app.graphql.types.enums import DiffSide, KeyFault, RowDiffEngine, RowDiffMethod
 from app.graphql.types.schema_version import ColumnStats, show_column_stats
 from app.services.row_diffs import RowDiffAnswer
 
@@ -72,6 +72,9 @@ class RowDiff:
     columns_not_compared: list[str] = strawberry.field(description="Columns that one of the versions has no more.")
     sample: RowSample = strawberry.field(description="The first of the rows that differ.")
     method: RowDiffMethod = strawberry.field(description="How it was found.")
+    engine: RowDiffEngine | None = strawberry.field(
+        description="Where rows were joined or counted; null where manifests told all."
+    )
     bytes_read: BigInt = strawberry.field(description="Bytes that were read to find it.")
     files_read: BigInt = strawberry.field(description="Data files that were read to find it.")
     cached: bool = strawberry.field(description="Whether it had been found before, and nothing was read now.")
@@ -96,6 +99,7 @@ class RowDiff:
             columns_not_compared=list(diff.not_compared),
             sample=_sample(diff.sample),
             method=diff.method,
+            engine=diff.engine,
             bytes_read=BigInt(diff.bytes_read),
             files_read=BigInt(diff.files_read),
             cached=answer.is_cached,

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from tempfile import mkdtemp
 
-from app.domain.row_diffs import KeyProblem, Method, RowDiff
+from app.domain.row_diffs import Engine, KeyProblem, Method, RowDiff
 from app.domain.row_ranges import Group
 from app.domain.version_relation import DiffSide
 from app.errors import BackendUnavailableError
@@ -216,6 +216,7 @@ class RowDiffRun:
             keys=plan.columns.key_names,
             sample=maker.sample(added=counts.added, removed=counts.removed, changed=counts.changed),
             method=method,
+            engine=None if method is Method.METADATA else Engine.DUCKDB,
             bytes_read=self._bytes_read,
             files_read=len(self._files_read),
             keys_checked=joined if is_keyed else 0,
