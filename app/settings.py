@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from app.errors import InvalidSettingError
 
 PREFIX = "STRATIGRAPH_"
+# Those that may hold a password or a token.
+_SECRETS = frozenset({"database_url", "spark_remote"})
 _LISTS = frozenset({"production_namespaces", "artifact_roots"})
 
 
@@ -112,6 +114,25 @@ class Settings(BaseModel):
         description="Memory that joining the rows of two versions may take; the rest is put on disk, in `tmp` of the "
         "home directory. The rows being read come on top.",
     )
+    diff_spark_bytes: int = Field(
+        default=100_000_000_000,
+        ge=0,
+        description="Where `spark_remote` is set, an operation that compares rows and would read more than this lets "
+        "Spark do it.",
+    )
+    spark_remote: str | None = Field(
+        default=None,
+        pattern=r"^sc://[^\s/]+(/\S*)?$",
+        repr=False,  # it may hold a token
+        description="Spark Connect, for comparing rows of very large differences: `sc://host:port/;token=…`. Not set, "
+        "they are compared here. Needs `stratigraph[spark]`.",
+    )
+    spark_catalog: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the Iceberg catalog in that Spark that has our tables. Not set, the name of ours: that of "
+        "`catalog`, or else `stratigraph`.",
+    )
     diffs_at_once: int = Field(
         default=2, ge=1, le=64, description="Comparisons of rows that one process runs at once; more of them wait."
     )
@@ -197,7 +218,7 @@ def load_settings(env: Mapping[str, str] | None = None, **overrides: Any) -> Set
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "?"
         # A URL may hold a password, which must reach no log.
-        given = "" if field == "database_url" else f" (given: {first['input']!r})"
+        given = "" if field in _SECRETS else f" (given: {first['input']!r})"
         raise InvalidSettingError(env_name(field), f"{first['msg']}{given}.") from None
 
 

@@ -34,6 +34,9 @@ from app.telemetry.tracing import span
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from app.lake.row_diff.running import RowDiffRun
+    from app.lake.row_diff.spark.running import SparkRowDiffRun
+    from app.lake.row_diff.spark.session import SparkAddress
     from app.lake.sample.lineage import MadeSnapshot
     from app.lake.sample.load import SampleReport, SampleStep
     from app.lake.sample.models import SampleModel, TrainedModel
@@ -148,17 +151,22 @@ class Lake:
         # Imported where it is needed: its engine takes a while.
         from app.lake.row_diff.running import RowDiffRun
 
-        comparison = RowDiffRun(plan, resources, on_progress)
         with span("lake.run_row_diff", dataset=str(plan.to_side.table.state.name), bytes=plan.size_bytes):
-            running = asyncio.ensure_future(self._threads.run_to_end(comparison.run))
-            try:
-                return await asyncio.shield(running)
-            except asyncio.CancelledError:
-                comparison.stop()
-                await asyncio.wait([running])
-                # Looked at, or asyncio would complain that nobody did.
-                running.exception()
-                raise
+            return await self._run_stoppable(RowDiffRun(plan, resources, on_progress))
+
+    async def run_row_diff_in_spark(
+        self,
+        plan: RowDiffPlan,
+        before: TableVersion,
+        after: TableVersion,
+        address: SparkAddress,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> RowDiff:
+        """As `run_row_diff`, in Spark; raises as `app.lake.row_diff.spark.running.SparkRowDiffRun.run`."""
+        from app.lake.row_diff.spark.running import SparkRowDiffRun
+
+        with span("lake.run_row_diff_in_spark", dataset=str(after.table.state.name), bytes=plan.size_bytes):
+            return await self._run_stoppable(SparkRowDiffRun(plan, before, after, address, on_progress))
 
     async def diff_files(self, table: LakeTable, from_id: int, to_id: int, kinship: Kinship) -> FileDiff:
         """What files two versions differ in; raises as `app.lake.file_diffs.diff_files`."""
@@ -201,6 +209,17 @@ class Lake:
 
         with translated_errors():
             return await self._threads.run_to_end(lambda: train(self._catalog, plan))
+
+    async def _run_stoppable(self, comparison: RowDiffRun | SparkRowDiffRun) -> RowDiff:
+        running = asyncio.ensure_future(self._threads.run_to_end(comparison.run))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            comparison.stop()
+            await asyncio.wait([running])
+            # Looked at, or asyncio would complain that nobody did.
+            running.exception()
+            raise
 
     def _list_names(self, namespace: str | None) -> list[DatasetName]:
         with translated_errors(namespace=namespace):

@@ -18,6 +18,8 @@ from app.domain.versions import ResolvedVersion, closest
 from app.errors import DiffTooLargeError, UnknownColumnError, UnsupportedTableError
 from app.lake.row_diff.planning import RowDiffPlan, TableVersion
 from app.lake.row_diff.resources import Resources
+from app.lake.row_diff.spark.columns import is_readable
+from app.lake.row_diff.spark.session import SparkAddress
 from app.lake.store import Lake
 from app.registry.row_diffs import RowDiffCache
 from app.services.comparing import ComparedVersions
@@ -115,17 +117,33 @@ class RowDiffs:
         request: RowDiffRequest,
         on_progress: Callable[[float], None],
     ) -> RowDiff:
-        """As `compare`, however much it reads; `on_progress` gets the share of the bytes, from another thread."""
+        """As `compare`, however much it reads; `on_progress` gets the share of the work, from another thread.
+
+        What reads more than `diff_spark_bytes` runs in Spark, where there is one that can read both versions.
+
+        Raises:
+            MissingExtraError, InvalidSettingError, BackendUnavailableError: it was to run in Spark, which failed.
+        """
         key = diff_key(before, after, request)
         found = await self._cache.find(key)
         if found is None:
             async with self._turns:
-                found = await self._run(await self._plan(before, after, request), on_progress)
+                found = await self._run_anywhere(before, after, await self._plan(before, after, request), on_progress)
             await self._cache.keep(key, after.table.state.table_uuid, found)
         return found
 
     async def _plan(self, before: TableVersion, after: TableVersion, request: RowDiffRequest) -> RowDiffPlan:
         return await self._lake.plan_row_diff(before, after, request, kinship_of(before, after))
+
+    async def _run_anywhere(
+        self, before: TableVersion, after: TableVersion, plan: RowDiffPlan, on_progress: Callable[[float], None]
+    ) -> RowDiff:
+        remote = self._settings.spark_remote
+        is_large = plan.size_bytes > self._settings.diff_spark_bytes
+        if remote is None or not is_large or not (is_readable(before) and is_readable(after)):
+            return await self._run(plan, on_progress)
+        address = SparkAddress(remote=remote, catalog=self._settings.spark_catalog or self._lake.catalog_name)
+        return await self._lake.run_row_diff_in_spark(plan, before, after, address, on_progress)
 
     async def _run(self, plan: RowDiffPlan, on_progress: Callable[[float], None] | None) -> RowDiff:
         scratch = self._settings.home / "tmp"

@@ -1,0 +1,54 @@
+"""Spark Connect for tests: a Spark in a process of its own, which clients reach at `sc://127.0.0.1:port`.
+
+Needs Java and `make servers`, as `tests.servers.spark`. Run as a program it is that process.
+"""
+
+import json
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.process import ready_process
+from tests.servers.spark import find_missing, spark_session
+
+
+@contextmanager
+def spark_connect(tmp: Path, catalogs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield the URL of a Spark Connect server that knows these Iceberg catalogs, as people would configure them.
+
+    It starts in about ten seconds, so share one among many tests.
+
+    Raises:
+        RuntimeError: Java, the jars or pyspark are missing, or it did not start.
+    """
+    if missing := find_missing():
+        raise RuntimeError(missing)
+    settings = {}
+    for name, own in catalogs.items():
+        settings[f"spark.sql.catalog.{name}"] = "org.apache.iceberg.spark.SparkCatalog"
+        settings |= {f"spark.sql.catalog.{name}.{key}": value for key, value in own.items()}
+    command = [sys.executable, "-m", "tests.servers.spark_connect", str(tmp), json.dumps(settings)]
+    with ready_process(command, log=tmp / "spark-connect.log") as url:
+        yield url
+
+
+def _serve(tmp: Path, settings: Mapping[str, str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    more = {
+        **settings,
+        "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }
+    with spark_session(tmp, more):
+        print(f"READY sc://127.0.0.1:{port}", flush=True)
+        # Until whoever started it closes the pipe or is gone.
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), json.loads(sys.argv[2]))
