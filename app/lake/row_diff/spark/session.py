@@ -40,16 +40,16 @@ def spark_session(remote: str, stopped: threading.Event) -> Iterator[Any]:
         BackendUnavailableError: nothing answers there.
     """
     try:
-        from pyspark.errors import PySparkException, PySparkValueError
+        from pyspark.errors import PySparkException
         from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise MissingExtraError(EXTRA, str(error)) from error
     try:
         session = SparkSession(connection=remote)
-    except PySparkValueError as error:
-        # Without its message, which has the token in it.
-        raise InvalidSettingError("STRATIGRAPH_SPARK_REMOTE", "it is not sc://host:port/;name=value…") from error
+    except ValueError:
+        # Without the message, and without the error, which have the token in them.
+        raise InvalidSettingError("STRATIGRAPH_SPARK_REMOTE", "it is not sc://host:port/;name=value…") from None
     ended = threading.Event()
     try:
         # Five seconds, where the client's own default is to try for ten minutes.
@@ -62,6 +62,8 @@ def spark_session(remote: str, stopped: threading.Event) -> Iterator[Any]:
         interrupting.start()
         try:
             yield session
+            if stopped.is_set():
+                raise RowDiffStoppedError
         finally:
             ended.set()
             interrupting.join()

@@ -31,6 +31,18 @@ def test_an_address_that_is_none_is_refused_without_showing_it(remote: str) -> N
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("remote", ["sc://host:port/;token=secret", "sc://host/;token=secret;x"])
+def test_an_address_that_only_the_client_refuses_is_not_shown_either(remote: str) -> None:
+    pytest.importorskip("pyspark.sql.connect.session", exc_type=ImportError)
+    with (
+        pytest.raises(InvalidSettingError, match="STRATIGRAPH_SPARK_REMOTE") as refused,
+        spark_session(remote, threading.Event()),
+    ):
+        pass
+    assert "secret" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
 def test_an_address_with_a_token_is_shown_nowhere() -> None:
     settings = load_settings({"STRATIGRAPH_SPARK_REMOTE": "sc://host:15002/;token=secret"})
     address = SparkAddress(remote=settings.spark_remote or "", catalog="lake")
