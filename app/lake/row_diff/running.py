@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from tempfile import mkdtemp
 
 from app.domain.row_diffs import Engine, KeyProblem, Method, RowDiff
 from app.domain.row_ranges import Group
@@ -24,6 +23,7 @@ from app.lake.row_diff.joining import Joiner, KeyFinding, Outcome
 from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.samples import SampleMaker
+from app.lake.row_diff.scratch import make_scratch
 from app.lake.row_diff.stopping import RowDiffStoppedError
 
 # Of what is compared at once, both sides together: more makes the engine's tables fall out of the processor's caches,
@@ -80,7 +80,7 @@ class RowDiffRun:
         if not self._plan.to_join:
             return self._answer(_Counts(), self._sample_maker(), Method.METADATA, None)
         try:
-            scratch = Path(mkdtemp(prefix="row-diff-", dir=self._resources.scratch))
+            scratch = make_scratch(self._resources.scratch)
         except OSError as error:
             raise BackendUnavailableError("scratch space", str(error)) from error
         try:
