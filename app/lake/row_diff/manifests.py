@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
-from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestFile
+from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent, ManifestFile
 from pyiceberg.table import FileScanTask
 from pyiceberg.table.snapshots import Snapshot
 
@@ -17,6 +17,9 @@ from app.errors import SnapshotExpiredError, UnsupportedTableError
 from app.lake.deleted_positions import DeletedPositions
 from app.lake.reading import FilePlanner, refuse_equality_deletes
 from app.lake.table import LakeTable
+
+# `file_path` in position delete files (Iceberg spec, "Reserved Field IDs").
+_PATH_FIELD_ID = 2147483546
 
 Tasks = Mapping[LiveFile, FileScanTask]
 
@@ -92,19 +95,37 @@ def least_differing_files(table: LakeTable, before: Snapshot, after: Snapshot, k
     )
 
 
-def count_rows(table: LakeTable, snapshot: Snapshot, deleted: DeletedPositions) -> int:
+def count_rows(
+    table: LakeTable, snapshot: Snapshot, deleted: DeletedPositions, differing: Container[LiveFile] = ()
+) -> int:
     """How many rows a snapshot has.
 
-    Without delete files the manifest list alone tells. Position deletes may name a row twice, or files that are gone,
-    so they are read.
+    Without delete files the manifest list alone tells. A delete file that is about one data file says in its manifest
+    how many rows it deletes, which is taken for true of files that are not `differing`. All others are read: they may
+    name a row twice, or files that are gone.
     """
     manifests = list(snapshot.manifests(table.io))
     if not any(manifest.content is ManifestContent.DELETES for manifest in manifests):
         return sum(_count_in_manifest(table, manifest) for manifest in manifests)
-    tasks = list(live_files(table, snapshot).values())
-    touched = [task for task in tasks if task.delete_files]
-    deleted.read(touched)
-    return sum(task.file.record_count for task in tasks) - sum(len(deleted.of(task)) for task in touched)
+    tasks = live_files(table, snapshot)
+    told = {
+        file: deletes.record_count
+        for file, task in tasks.items()
+        if file not in differing and (deletes := _only_deletes(task)) is not None
+    }
+    touched = {file: task for file, task in tasks.items() if task.delete_files and file not in told}
+    deleted.read(touched.values())
+    gone = sum(told.values()) + sum(len(deleted.of(task)) for task in touched.values())
+    return sum(task.file.record_count for task in tasks.values()) - gone
+
+
+def _only_deletes(task: FileScanTask) -> DataFile | None:
+    """The one delete file of a data file, where it is about no other one."""
+    if len(task.delete_files) != 1:
+        return None
+    (deletes,) = task.delete_files
+    bounds = [(found or {}).get(_PATH_FIELD_ID) for found in (deletes.lower_bounds, deletes.upper_bounds)]
+    return deletes if bounds == [task.file.file_path.encode()] * 2 else None
 
 
 def delete_bytes(tasks: Iterable[FileScanTask]) -> int:

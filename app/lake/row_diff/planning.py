@@ -139,9 +139,10 @@ def plan_row_diff(
         with reading_files(after.table.state.name):
             files = least_differing_files(after.table, snapshots[0], snapshots[1], kinship)
     counts = []
-    for side, snapshot, positions in zip((before, after), snapshots, deleted, strict=True):
+    differing = (files.from_tasks.keys(), files.to_tasks.keys())
+    for side, snapshot, positions, some in zip((before, after), snapshots, deleted, differing, strict=True):
         with reading_files(side.table.state.name):
-            counts.append(count_rows(side.table, snapshot, positions))
+            counts.append(count_rows(side.table, snapshot, positions, some))
     with reading_files(after.table.state.name):
         from_parts, to_parts = _parts(files, deleted, is_one_table=kinship is not None)
     sides = [
