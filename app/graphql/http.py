@@ -26,11 +26,14 @@ from app.graphql.errors import BAD_REQUEST, VALIDATION_FAILED, error_of, is_inte
 from app.graphql.graphiql_page import graphiql_response, graphiql_routes
 from app.graphql.schema import Schema, build_schema
 from app.services.acting import actor_of
+from app.services.disconnects import while_connected
 from app.settings import Settings
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
 MAX_BODY_BYTES = 1024 * 1024
+# Where the client has hung up, nobody reads the status (nginx logs the same number).
+CLIENT_CLOSED_REQUEST = 499
 
 
 class HttpRefusalError(Exception):
@@ -69,6 +72,8 @@ class GraphQLEndpoint:
             operation = await _read_operation(request)
             context = _context(request, operation)
             result = await self._execute(request, operation, context)
+        except ConnectionAbortedError:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
         except HttpRefusalError as refusal:
             error = GraphQLError(refusal.message, extensions={"code": BAD_REQUEST, "category": Category.INVALID.value})
             return _respond({"errors": [error.formatted]}, media_type, refusal.status, refusal.headers)
@@ -80,13 +85,17 @@ class GraphQLEndpoint:
     async def _execute(self, request: Request, operation: Operation, context: GraphContext) -> ExecutionResult:
         allowed = OperationType.from_http("POST" if request.method == "POST" else "GET")
         try:
-            return await self._schema.execute(
+            execution = self._schema.execute(
                 operation.query,
                 variable_values=operation.variables,
                 context_value=context,
                 operation_name=operation.name,
                 allowed_operation_types=allowed,
             )
+            # Comparing rows may take long. What changes something is never ended halfway.
+            if "diff" in operation.query and "mutation" not in operation.query:
+                return await while_connected(request.receive, execution)
+            return await execution
         except InvalidOperationTypeError as error:
             raise HttpRefusalError(405, error.as_http_error_reason(request.method), {"Allow": "POST"}) from error
         except MissingQueryError as error:

@@ -130,11 +130,21 @@ class Lake:
         return RowStream(scan, request.limit, self._threads)
 
     async def plan_row_diff(
-        self, before: TableVersion, after: TableVersion, request: RowDiffRequest, kinship: Kinship | None
+        self,
+        before: TableVersion,
+        after: TableVersion,
+        request: RowDiffRequest,
+        kinship: Kinship | None,
+        *,
+        is_waited_for: bool = True,
     ) -> RowDiffPlan:
-        """What comparing the rows of two versions takes; raises as `app.lake.row_diff.planning.plan_row_diff`."""
+        """What comparing the rows of two versions takes; raises as `app.lake.row_diff.planning.plan_row_diff`.
+
+        Where nobody waits for it, it may take as long as it takes.
+        """
+        run = self._threads.run if is_waited_for else self._threads.run_to_end
         with span("lake.plan_row_diff", dataset=str(after.table.state.name)):
-            return await self._threads.run(plan_row_diff, before, after, request, kinship)
+            return await run(plan_row_diff, before, after, request, kinship)
 
     async def check_row_diff(self, before: TableVersion, after: TableVersion, request: RowDiffRequest) -> None:
         """That two versions have columns to compare; raises as `app.lake.row_diff.columns.compared_columns`."""

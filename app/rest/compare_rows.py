@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.domain.names import DatasetName
@@ -23,6 +23,7 @@ from app.rest.problems import problem_of
 from app.services.acting import command_of
 from app.services.argument_names import arguments_named, snake_case
 from app.services.comparing import ComparedVersions
+from app.services.disconnects import while_connected
 from app.services.row_diff_entries import row_diff_entry
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ async def answer_row_diff(request: Request) -> Response:
     compared = await _resolve(request, query)
     try:
         with arguments_named(snake_case, {"keys": "key"}):
-            answer = await services.row_diffs.compare(compared, asked)
+            answer = await while_connected(request.receive, services.row_diffs.compare(compared, asked))
+    except ConnectionAbortedError as error:
+        raise ClientDisconnect from error
     except DiffTooLargeError as error:
         return _too_large(request, query, error)
     return respond_tagged(request, orjson.dumps(row_diff_entry(from_version, to_version, answer.diff)))

@@ -73,6 +73,7 @@ class RowDiffOperations:
             progress.report(fraction, "comparing rows")
 
         diff = await self._row_diffs.compare_at_any_cost(before, after, asked, report)
+        progress.report(1.0, "found")
         entry = row_diff_entry(cast("str", request["from_version"]), cast("str | None", request["to_version"]), diff)
         return cast("JsonValue", entry)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -15,7 +15,7 @@ from app.domain.file_diffs import FileDiff
 from app.domain.row_diffs import RowDiff, RowDiffRequest
 from app.domain.version_relation import Kinship, relate
 from app.domain.versions import ResolvedVersion, closest
-from app.errors import DiffTooLargeError, UnknownColumnError, UnsupportedTableError
+from app.errors import BackendUnavailableError, DiffTooLargeError, UnknownColumnError, UnsupportedTableError
 from app.lake.row_diff.planning import RowDiffPlan, TableVersion
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.spark.columns import is_readable
@@ -23,6 +23,7 @@ from app.lake.row_diff.spark.session import SparkAddress
 from app.lake.store import Lake
 from app.registry.row_diffs import RowDiffCache
 from app.services.comparing import ComparedVersions
+from app.services.shared_work import SharedWork
 from app.settings import Settings
 
 # Goes up whenever the same versions would have another answer than before.
@@ -45,6 +46,7 @@ class RowDiffs:
         self._cache = cache
         self._settings = settings
         self._turns = asyncio.Semaphore(settings.diffs_at_once)
+        self._shared: SharedWork[RowDiff] = SharedWork()
 
     async def compare(self, compared: ComparedVersions, request: RowDiffRequest) -> RowDiffAnswer:
         """The difference of two versions, of one table or of two.
@@ -53,6 +55,7 @@ class RowDiffs:
 
         Raises:
             DiffTooLargeError: it would read more than `diff_sync_budget_bytes`.
+            BackendUnavailableError: so many others are under way that its turn does not come in time.
             UnknownColumnError, InvalidArgumentError: a key that is none.
             UnsupportedTableError, UnreadableTableError, SnapshotExpiredError, RowDiffMemoryError: it cannot be told.
         """
@@ -61,14 +64,17 @@ class RowDiffs:
         found = await self._cache.find(key)
         if found is not None:
             return RowDiffAnswer(diff=found, is_cached=True)
-        async with self._turns:
+
+        async def work() -> RowDiff:
             plan = await self._plan(before, after, request)
             limit_bytes = self._settings.diff_sync_budget_bytes
             if plan.size_bytes > limit_bytes:
                 raise DiffTooLargeError(str(after.table.state.name), plan.size_bytes, limit_bytes)
-            diff = await self._run(plan, None)
-        await self._cache.keep(key, after.table.state.table_uuid, diff)
-        return RowDiffAnswer(diff=diff, is_cached=False)
+            diff = await self._in_turn(plan, lambda: self._run(plan, None))
+            await self._cache.keep(key, after.table.state.table_uuid, diff)
+            return diff
+
+        return RowDiffAnswer(diff=await self._shared.do(key, work), is_cached=False)
 
     async def check(self, compared: ComparedVersions, request: RowDiffRequest) -> None:
         """That the rows can be compared as asked, from metadata alone. Raises as `compare`, but for the reading."""
@@ -127,13 +133,31 @@ class RowDiffs:
         key = diff_key(before, after, request)
         found = await self._cache.find(key)
         if found is None:
+            plan = await self._lake.plan_row_diff(
+                before, after, request, kinship_of(before, after), is_waited_for=False
+            )
             async with self._turns:
-                found = await self._run_anywhere(before, after, await self._plan(before, after, request), on_progress)
+                found = await self._run_anywhere(before, after, plan, on_progress)
             await self._cache.keep(key, after.table.state.table_uuid, found)
         return found
 
     async def _plan(self, before: TableVersion, after: TableVersion, request: RowDiffRequest) -> RowDiffPlan:
         return await self._lake.plan_row_diff(before, after, request, kinship_of(before, after))
+
+    async def _in_turn(self, plan: RowDiffPlan, run: Callable[[], Awaitable[RowDiff]]) -> RowDiff:
+        """Run a comparison when its turn comes; what joins no rows needs none."""
+        if not plan.to_join:
+            return await run()
+        try:
+            async with asyncio.timeout(self._settings.lake_timeout_s):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            reason = f"{self._settings.diffs_at_once} comparisons are under way, and none ended in time"
+            raise BackendUnavailableError("comparing rows", reason) from error
+        try:
+            return await run()
+        finally:
+            self._turns.release()
 
     async def _run_anywhere(
         self, before: TableVersion, after: TableVersion, plan: RowDiffPlan, on_progress: Callable[[float], None]

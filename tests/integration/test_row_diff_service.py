@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,7 +148,9 @@ async def test_an_operation_tells_how_far_it_is_and_is_cancelled(
     batches = running.Feed._batches
 
     def held(self, part, columns):  # type: ignore[no-untyped-def]
-        self._stopped.wait(60)
+        deadline = time.monotonic() + 60
+        while not self._is_stopped() and time.monotonic() < deadline:
+            time.sleep(0.02)
         return batches(self, part, columns)
 
     monkeypatch.setattr(running.Feed, "_batches", held)
