@@ -8,6 +8,7 @@ has no comparator, by their entries in any order.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,7 +61,7 @@ class KeyProblem:
     @property
     def message(self) -> str:
         """In words."""
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.example.items())
+        shown = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in self.example.items())
         what = "is on more than one row" if self.fault is KeyFault.NOT_UNIQUE else "has a null"
         where = "the version compared from" if self.side is DiffSide.FROM else "the version compared to"
         return f"The key ({shown}) {what} in {where}, so rows were compared as a multiset."

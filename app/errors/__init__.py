@@ -54,6 +54,7 @@ from app.errors.limits import (
     OperationAbandonedError,
     ReadBudgetError,
     RowDiffMemoryError,
+    TooManyRowDiffsError,
     UnreadableTableError,
     UnsupportedTableError,
 )
@@ -152,6 +153,7 @@ __all__ = [
     "TagExistsError",
     "TagNotFoundError",
     "TooLarge",
+    "TooManyRowDiffsError",
     "Unavailable",
     "UnknownColumnError",
     "UnreadableTableError",

@@ -51,6 +51,15 @@ class DiffTooLargeError(TooLarge):
         )
 
 
+class TooManyRowDiffsError(TooLarge):
+    """One GraphQL operation asks for more comparisons of rows than are made for it."""
+
+    code = "TOO_MANY_ROW_DIFFS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"One operation compares the rows of at most {limit} pairs of versions.", limit=limit)
+
+
 class RowDiffMemoryError(TooLarge):
     """Comparing rows needs more memory than is allowed, also with what can be put on disk."""
 

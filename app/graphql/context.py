@@ -10,7 +10,7 @@ from graphql.pyutils import Path
 from strawberry.types import Info as StrawberryInfo
 
 from app.domain.changes import Actor
-from app.errors import AppError
+from app.errors import AppError, TooManyRowDiffsError
 from app.graphql.errors import error_of
 from app.graphql.loaders import Loaders
 from app.graphql.registry_loaders import RegistryLoaders
@@ -30,6 +30,9 @@ from app.services.row_diffs import RowDiffs
 from app.services.runs import Runs
 from app.services.version_tagging import VersionTagging
 from app.services.versioning import Versioning
+
+# Each may read up to the budget; a list of datasets would multiply it.
+MAX_ROW_DIFFS = 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,11 +58,18 @@ class GraphContext:
     operation_name: str | None = None
     loaders: Loaders = field(init=False)
     problems: list[GraphQLError] = field(default_factory=list)
+    _row_diff_count: int = 0
     _reported: set[tuple[str | int, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         registry = RegistryLoaders(self.models, self.pipelines, self.runs, self.version_tags)
         self.loaders = Loaders(self.datasets, self.lineage, self.models, self.operations, registry)
+
+    def count_row_diff(self) -> None:
+        """Count one more `rows` field of a difference. Raises TooManyRowDiffsError where it is one too many."""
+        self._row_diff_count += 1
+        if self._row_diff_count > MAX_ROW_DIFFS:
+            raise TooManyRowDiffsError(MAX_ROW_DIFFS)
 
     def report(self, error: AppError, path: Path | None) -> None:
         """Add an error to the answer that goes with a value at this path: once a path, whoever reports it."""

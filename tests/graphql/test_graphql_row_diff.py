@@ -201,3 +201,25 @@ async def test_a_model_leads_to_the_difference_of_its_data(api: Api, orders: Ord
         "rows": {"rowsAdded": "3", "rowsRemoved": "0"},
         "commits": {"totalCount": 2},
     }
+
+
+async def test_rows_that_cannot_be_told_leave_the_rest_of_the_difference(api: Api, prices: Prices) -> None:
+    query = """{ dataset(namespace: "sales", name: "prices") { diff(from: {tag: "prices_opened"}) {
+        relation schema { breaking } rows(keys: ["nope"]) { rowsAdded } } } }"""
+
+    answer = await api.run(query)
+
+    assert answer.codes == ["UNKNOWN_COLUMN"]
+    assert answer.data["dataset"]["diff"] == {"relation": "ANCESTOR", "schema": {"breaking": False}, "rows": None}
+
+
+async def test_one_operation_has_a_bounded_number_of_comparisons(api: Api, prices: Prices) -> None:
+    fields = " ".join(f"r{n}: rows(sampleSize: {n}) {{ rowsAdded }}" for n in range(25))
+    query = (
+        f'{{ dataset(namespace: "sales", name: "prices") {{ diff(from: {{tag: "prices_opened"}}) {{ {fields} }} }} }}'
+    )
+
+    answer = await api.run(query)
+
+    assert answer.codes == ["TOO_MANY_ROW_DIFFS"] * 5
+    assert sum(found is not None for found in answer.data["dataset"]["diff"].values()) == 20

@@ -10,7 +10,7 @@ from app.domain import versions
 from app.domain.pages import cut_page
 from app.domain.row_diffs import DEFAULT_SAMPLE, RowDiffRequest
 from app.domain.version_relation import Kinship
-from app.graphql.context import Info
+from app.graphql.context import MAX_ROW_DIFFS, Info
 from app.graphql.fields import field
 from app.graphql.pages import FORWARD_PAGE, After, Connection, First, connect, page_request
 from app.graphql.types.enums import DiffSide, VersionRelation
@@ -85,7 +85,8 @@ class DatasetDiff(Diff):
 
     @field(
         description="The rows that differ. Reads the files that differ, and no others; what would read more than the "
-        "server allows is an error of code DIFF_TOO_LARGE: `startRowDiff` has no such limit."
+        "server allows is null and an error of code DIFF_TOO_LARGE: `startRowDiff` has no such limit. One operation "
+        f"answers at most {MAX_ROW_DIFFS} of them."
     )
     async def rows(
         self,
@@ -100,8 +101,9 @@ class DatasetDiff(Diff):
         sample_size: Annotated[
             int | None, strawberry.argument(description="How many rows of each kind to show, 0 to 1,000.")
         ] = DEFAULT_SAMPLE,
-    ) -> RowDiff:
+    ) -> RowDiff | None:
         """The rows that differ."""
+        info.context.count_row_diff()
         size = DEFAULT_SAMPLE if sample_size is None else sample_size
         asked = RowDiffRequest(keys=None if keys is None else tuple(keys), sample_size=size)
         return RowDiff.of(await info.context.row_diffs.compare(self.compared, asked))
@@ -113,7 +115,7 @@ class DatasetDiff(Diff):
         names: Annotated[
             list[str] | None, strawberry.argument(description="Paths of the columns; all where left out.")
         ] = None,
-    ) -> list[ColumnStatsDelta]:
+    ) -> list[ColumnStatsDelta] | None:
         """The statistics of columns on both sides."""
         return [ColumnStatsDelta.of(delta) for delta in await info.context.row_diffs.stats(self.compared, names)]
 
