@@ -29,7 +29,7 @@ class Feed:
 
     Held in memory they are read once, by the threads of `readers`, from `prefetch` on; without any, or where there is
     more to hold than is allowed, they are streamed, each time anew. What goes wrong in a stream reaches the engine as a
-    text; `raise_failure` raises it as it was.
+    text; `raise_failure` raises it as it was. `on_rows` is told of the rows of a stream as they are read.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Feed:
         readers: ThreadPoolExecutor | None,
         is_stopped: Callable[[], bool],
         on_read: OnRead,
+        on_rows: Callable[[int], None],
     ) -> None:
         self._side = side
         self._places = places
@@ -47,6 +48,7 @@ class Feed:
         self._readers = readers
         self._is_stopped = is_stopped
         self._on_read = on_read
+        self._on_rows = on_rows
         self._reading: list[Future[list[pa.RecordBatch]]] = []
         self._table: pa.Table | None = None
         self._held_bytes = 0
@@ -102,7 +104,9 @@ class Feed:
         def generate() -> Iterator[pa.RecordBatch]:
             try:
                 for part in self._parts():
-                    yield from self._batches(part, columns)
+                    for batch in self._batches(part, columns):
+                        self._on_rows(batch.num_rows)
+                        yield batch
             except Exception as error:
                 self._failure = error
                 raise

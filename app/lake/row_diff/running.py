@@ -31,6 +31,10 @@ from app.lake.row_diff.stopping import RowDiffStoppedError
 _BATCH_ROWS = 1_000_000
 _BATCH_BYTES = 48 * 1024 * 1024
 _READERS = 2
+# A stream is read for its keys first, then whole.
+_PASSES_BY_KEY = 2
+# Steps of progress that are worth telling.
+_LEAST_STEP = 0.005
 
 OnProgress = Callable[[float], None]
 
@@ -47,6 +51,16 @@ class _Counts:
         self.changed += outcome.changed
 
 
+@dataclass(slots=True, kw_only=True)
+class _Streaming:
+    """A batch that is read as a stream: where its share of the work begins, and how many of its rows were read."""
+
+    begin: float
+    share: float
+    rows: int
+    seen: int = 0
+
+
 class RowDiffRun:
     """One comparison. `run` is called once, in a thread that may block; `stop` from any."""
 
@@ -59,6 +73,7 @@ class RowDiffRun:
         self._bytes_read = plan.delete_bytes
         self._files_read: set[str] = set()
         self._progress = 0.0
+        self._streaming = _Streaming(begin=0.0, share=0.0, rows=1)
 
     def stop(self) -> None:
         """Let `run` end with RowDiffStoppedError, soon."""
@@ -118,6 +133,12 @@ class RowDiffRun:
         with contextlib.closing(self._feeds()) as feeds:
             for from_feed, to_feed, size_bytes in feeds:
                 self._raise_if_stopped()
+                passes = 1 if keys is None else _PASSES_BY_KEY
+                self._streaming = _Streaming(
+                    begin=done / total,
+                    share=size_bytes / total,
+                    rows=max(1, passes * (from_feed.rows + to_feed.rows)),
+                )
                 try:
                     outcome = self._compare(joiner, from_feed, to_feed, keys)
                 except Exception:
@@ -130,10 +151,21 @@ class RowDiffRun:
                 counts.add(outcome)
                 maker.take(outcome)
                 done += size_bytes
-                # Rows that have no keys are compared twice, which is no step back.
-                self._progress = max(self._progress, min(1.0, done / total))
-                self._on_progress(self._progress)
+                self._advance(done / total)
         return None
+
+    def _advance(self, fraction: float) -> None:
+        # Rows that have no keys are compared twice, which is no step back.
+        self._progress = max(self._progress, min(1.0, fraction))
+        self._on_progress(self._progress)
+
+    def _streamed(self, rows: int) -> None:
+        """So many rows more of the batch that is being compared were read."""
+        streaming = self._streaming
+        streaming.seen += rows
+        fraction = streaming.begin + streaming.share * min(1.0, streaming.seen / streaming.rows)
+        if fraction - self._progress >= _LEAST_STEP:
+            self._advance(fraction)
 
     def _compare(
         self, joiner: Joiner, from_feed: Feed, to_feed: Feed, keys: tuple[int, ...] | None
@@ -162,6 +194,7 @@ class RowDiffRun:
                         readers=readers if fits else None,
                         is_stopped=lambda: self._stopped.is_set() or given_up.is_set(),
                         on_read=self._note,
+                        on_rows=self._streamed,
                     )
                     for side, places in (
                         (self._plan.from_side, [place for group in batch for place in group.from_places]),

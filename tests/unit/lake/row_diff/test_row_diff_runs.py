@@ -184,7 +184,9 @@ def test_progress_goes_up_to_all(planned: RowDiffPlan, resources: Resources, mon
     told: list[float] = []
     RowDiffRun(planned, resources, told.append).run()
     assert told == sorted(told)
-    assert len(told) == GROUPS
+    # After each group, and on the way through it: one that is read as a stream may be all there is.
+    assert len(told) > GROUPS
+    assert 0 < told[0] < 1 / GROUPS
     assert told[-1] == 1.0
 
 
