@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +14,7 @@ from pyiceberg.io import InputStream
 from app.lake.deleted_positions import positions_within
 
 READ_BUFFER_BYTES = 8 * 1024 * 1024
+_LEAST_BUFFER_BYTES = 64 * 1024
 # Row groups scanned at once, in decoded bytes of the columns read: enough for object stores to be read in large ranges.
 _RUN_BYTES = 64 * 1024 * 1024
 # Of one batch: decoded bytes as far as can be told, and rows for what cannot, as values that are kept once in the file.
@@ -36,7 +37,7 @@ def scan_file(
     for run in _runs(fragment, columns, pushed, only):
         # Read ahead in large ranges, unless one row group alone is too much to be held.
         is_ahead = run.size_bytes <= _RUN_BYTES
-        file = pq.ParquetFile(stream, metadata=fragment.metadata, pre_buffer=is_ahead, buffer_size=READ_BUFFER_BYTES)
+        file = pq.ParquetFile(stream, metadata=fragment.metadata, pre_buffer=is_ahead, buffer_size=run.buffer_bytes)
         batches = file.iter_batches(batch_size=run.batch_rows, row_groups=run.groups, columns=columns)
         yield from _numbered(run.first, batches)
 
@@ -60,9 +61,15 @@ class _Run:
     """Row groups that are read at once, and the position of their first row."""
 
     first: int
-    groups: list[int]
+    columns: int
+    groups: list[int] = field(default_factory=list)
     rows: int = 0
     size_bytes: int = 0
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Each column has one."""
+        return max(_LEAST_BUFFER_BYTES, min(READ_BUFFER_BYTES, _RUN_BYTES // max(1, self.columns)))
 
     @property
     def batch_rows(self) -> int:
@@ -79,7 +86,7 @@ def _runs(
     met = fragment if pushed is None else fragment.subset(filter=pushed, schema=fragment.physical_schema)
     may_have_rows = {group.id for group in met.row_groups}
     position = 0
-    run = _Run(first=0, groups=[])
+    run = _Run(first=0, columns=len(read))
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         size_bytes = sum(group.column(column).total_uncompressed_size for column in read)
@@ -87,7 +94,7 @@ def _runs(
         is_wanted = number in may_have_rows and (only is None or len(positions_within(only, position, end)) > 0)
         if run.groups and (run.size_bytes + size_bytes > _RUN_BYTES or not is_wanted):
             yield run
-            run = _Run(first=0, groups=[])
+            run = _Run(first=0, columns=len(read))
         if is_wanted:
             run.first = run.first if run.groups else position
             run.groups.append(number)

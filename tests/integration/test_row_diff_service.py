@@ -19,7 +19,7 @@ from app.domain.changes import Actor, Command
 from app.domain.names import DatasetName
 from app.domain.operations import OperationStatus
 from app.domain.row_diffs import RowDiffRequest
-from app.lake.row_diff import running
+from app.lake.row_diff import batching
 from app.services.row_diffs import RowDiffAnswer, table_versions
 from app.settings import Settings
 from tests.changed_tables import CHANGED, DOUBLED, OPENED, PRICES, create_prices
@@ -115,18 +115,18 @@ async def test_a_caller_that_goes_away_stops_the_comparison(
     settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_large(catalog)
-    monkeypatch.setattr(running, "_BATCH_ROWS", 1000)  # so that it streams
+    monkeypatch.setattr(batching, "BATCH_ROWS", 1000)  # so that it streams
     async with open_services(settings) as services:
         compared = await services.comparing.versions(DatasetName.parse(LARGE), FIRST, "latest")
         begun = asyncio.Event()
         loop = asyncio.get_running_loop()
-        batches = running.Feed._batches
+        batches = batching.Feed._batches
 
         def noticed(self, part, columns):  # type: ignore[no-untyped-def]
             loop.call_soon_threadsafe(begun.set)
             return batches(self, part, columns)
 
-        monkeypatch.setattr(running.Feed, "_batches", noticed)
+        monkeypatch.setattr(batching.Feed, "_batches", noticed)
         task = asyncio.create_task(services.row_diffs.compare(compared, RowDiffRequest(keys=("id",))))
         async with asyncio.timeout(60):
             await begun.wait()
@@ -145,7 +145,7 @@ async def test_an_operation_tells_how_far_it_is_and_is_cancelled(
     settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_large(catalog)
-    batches = running.Feed._batches
+    batches = batching.Feed._batches
 
     def held(self, part, columns):  # type: ignore[no-untyped-def]
         deadline = time.monotonic() + 60
@@ -153,7 +153,7 @@ async def test_an_operation_tells_how_far_it_is_and_is_cancelled(
             time.sleep(0.02)
         return batches(self, part, columns)
 
-    monkeypatch.setattr(running.Feed, "_batches", held)
+    monkeypatch.setattr(batching.Feed, "_batches", held)
     async with open_services(settings) as services:
         compared = await services.comparing.versions(DatasetName.parse(LARGE), FIRST, "latest")
         asked = RowDiffRequest(keys=("id",))

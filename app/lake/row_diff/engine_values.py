@@ -1,9 +1,10 @@
 """Rows as the engine that joins them compares them, and back.
 
 The engine (DuckDB) has the equality of `app.domain.row_diffs` for most types as they are. For the others there is a
-form that is equal just when the values are: uuids and fixed bytes as bytes, times and nanoseconds as their numbers,
-nested values as JSON with the entries of objects and maps in order. A float or double has its zero's sign beside it,
-because to the engine -0.0 is 0.0. Columns are named by their place: `c0`, `c1` …, which needs no quoting.
+form that is equal just when the values are: uuids and fixed bytes as bytes, dates and times as their numbers (some of
+which the engine would take for infinity), nested values as JSON with the entries of objects and maps in order. A float
+or double has its zero's sign beside it, because to the engine -0.0 is 0.0. Columns are named by their place: `c0`,
+`c1` …, which needs no quoting.
 """
 
 from __future__ import annotations
@@ -16,12 +17,6 @@ import pyarrow.compute as pc
 
 from app.errors import JsonValue
 from app.lake.json_rows import to_json_values
-
-_NUMBERS = {
-    pa.time64("us"): pa.int64(),
-    pa.timestamp("ns"): pa.int64(),
-    pa.timestamp("ns", tz="UTC"): pa.int64(),
-}
 
 
 def engine_schema(schema: pa.Schema) -> pa.Schema:
@@ -36,7 +31,7 @@ def is_float(kind: pa.DataType) -> bool:
 
 def to_engine(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """A batch of rows in the engine's schema."""
-    arrays = [_to_engine(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
+    arrays = [column_to_engine(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -60,10 +55,13 @@ def _engine_type(kind: pa.DataType) -> pa.DataType:
         return pa.binary()
     if pa.types.is_large_string(kind):
         return pa.string()
-    return _NUMBERS.get(kind, kind)
+    if pa.types.is_temporal(kind):
+        return pa.int32() if kind.bit_width == 32 else pa.int64()
+    return kind
 
 
-def _to_engine(array: pa.Array, kind: pa.DataType) -> pa.Array:
+def column_to_engine(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A column in the engine's type."""
     if pa.types.is_nested(array.type):
         values = to_json_values(array)
         ordered = _has_unordered_pairs(array.type)

@@ -13,7 +13,8 @@ from pyiceberg.schema import Schema
 from app.errors import UnreadableTableError
 from app.lake.catalog import reading_files
 from app.lake.data_files import stream_data_file, to_arrow_schema
-from app.lake.row_diff.engine_values import engine_schema, to_engine
+from app.lake.row_diff.engine_values import column_to_engine, engine_schema, to_engine
+from app.lake.row_diff.long_values import Originals, StandIns, originals_in, shortened
 from app.lake.row_diff.planning import FilePart, PlannedSide
 from app.lake.row_diff.stopping import RowDiffStoppedError
 
@@ -29,7 +30,8 @@ class Feed:
 
     Held in memory they are read once, by the threads of `readers`, from `prefetch` on; without any, or where there is
     more to hold than is allowed, they are streamed, each time anew. What goes wrong in a stream reaches the engine as a
-    text; `raise_failure` raises it as it was. `on_rows` is told of the rows of a stream as they are read.
+    text; `raise_failure` raises it as it was. `on_rows` is told of the rows of a stream as they are read. Long values
+    have stand-ins.
     """
 
     def __init__(
@@ -76,6 +78,25 @@ class Feed:
         if self._failure is not None:
             raise self._failure
 
+    def originals(self, stand_ins: StandIns) -> Originals:
+        """What these stand-ins stand for. Costs reading their columns, up to the last that is looked for."""
+        columns = sorted(stand_ins)
+        missing = {place: set(wanted) for place, wanted in stand_ins.items()}
+        found: dict[tuple[int, bytes], bytes] = {}
+        for place in self._places if columns else ():
+            self._on_read(self._side, [place], columns)
+            for batch in read_part(self._side, self._side.parts[place], columns):
+                if self._is_stopped():
+                    raise RowDiffStoppedError
+                for column, array in zip(columns, batch.columns, strict=True):
+                    whole = column_to_engine(array, self._schema.field(column).type)
+                    for stand_in, original in originals_in(whole, missing[column]):
+                        found[column, stand_in] = original
+                        missing[column].discard(stand_in)
+                if not any(missing.values()):
+                    return found
+        return found
+
     def _parts(self) -> list[FilePart]:
         return [self._side.parts[place] for place in self._places]
 
@@ -120,7 +141,9 @@ class Feed:
         for batch in read_part(self._side, part, columns):
             if self._is_stopped():
                 raise RowDiffStoppedError
-            yield to_engine(batch, wanted)
+            yield pa.RecordBatch.from_arrays(
+                [shortened(column) for column in to_engine(batch, wanted).columns], schema=wanted
+            )
 
 
 def read_part(

@@ -104,6 +104,12 @@ class RowDiffPlan:
         """The groups that have to be read."""
         return tuple(group for group in self.groups if not group.is_one_sided)
 
+    def rows_of(self, group: Group) -> int:
+        """How many rows a group has, both sides together."""
+        return sum(self.from_side.parts[place].rows for place in group.from_places) + sum(
+            self.to_side.parts[place].rows for place in group.to_places
+        )
+
     @property
     def size_bytes(self) -> int:
         """Bytes that have to be read for the counts."""

@@ -5,32 +5,31 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.domain.row_diffs import Engine, KeyProblem, Method, RowDiff
-from app.domain.row_ranges import Group
+import pyarrow as pa
+
+from app.domain import row_diffs
+from app.domain.row_diffs import KeyProblem, Method, RowDiff
 from app.domain.version_relation import DiffSide
 from app.errors import BackendUnavailableError
 from app.lake.data_files import to_arrow_schema
 from app.lake.json_rows import to_json_rows
+from app.lake.row_diff import joining, wide_joining
+from app.lake.row_diff.batching import feeds_of
+from app.lake.row_diff.engine import Engine
 from app.lake.row_diff.engine_values import engine_schema
 from app.lake.row_diff.feeding import Feed, read_part
-from app.lake.row_diff.joining import Joiner, KeyFinding, Outcome
+from app.lake.row_diff.joining import KeyFinding, Outcome, RowCounts
+from app.lake.row_diff.long_values import restored, stand_ins_in
 from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.samples import SampleMaker
 from app.lake.row_diff.scratch import make_scratch
 from app.lake.row_diff.stopping import RowDiffStoppedError
 
-# Of what is compared at once, both sides together: more makes the engine's tables fall out of the processor's caches,
-# and less costs the time of its queries.
-_BATCH_ROWS = 1_000_000
-_BATCH_BYTES = 48 * 1024 * 1024
-_READERS = 2
 # A stream is read for its keys first, then whole.
 _PASSES_BY_KEY = 2
 # Steps of progress that are worth telling.
@@ -69,7 +68,7 @@ class RowDiffRun:
         self._resources = resources
         self._on_progress = on_progress or (lambda _: None)
         self._stopped = threading.Event()
-        self._joiner: Joiner | None = None
+        self._engine: Engine | None = None
         self._bytes_read = plan.delete_bytes
         self._files_read: set[str] = set()
         self._progress = 0.0
@@ -78,9 +77,9 @@ class RowDiffRun:
     def stop(self) -> None:
         """Let `run` end with RowDiffStoppedError, soon."""
         self._stopped.set()
-        joiner = self._joiner
-        if joiner is not None:
-            joiner.stop()
+        engine = self._engine
+        if engine is not None:
+            engine.stop()
 
     def run(self) -> RowDiff:
         """The difference.
@@ -101,36 +100,37 @@ class RowDiffRun:
         try:
             return self._join(scratch)
         finally:
-            self._joiner = None
+            self._engine = None
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _join(self, scratch: Path) -> RowDiff:
         schema = engine_schema(to_arrow_schema(self._plan.columns.to_schema))
-        with Joiner(
+        with Engine(
             schema,
             scratch=scratch,
             memory_bytes=self._resources.memory_bytes,
             threads=self._resources.threads,
             is_stopped=self._stopped.is_set,
-        ) as joiner:
-            self._joiner = joiner
+        ) as engine:
+            self._engine = engine
             problem = None
             if self._plan.columns.keys:
                 counts, maker = _Counts(), self._sample_maker()
-                found = self._compare_all(joiner, self._plan.columns.keys, counts, maker)
+                found = self._compare_all(engine, self._plan.columns.keys, counts, maker)
                 if found is None:
                     return self._answer(counts, maker, Method.KEYS, None)
                 (example,) = maker.key_rows(found.example)
                 problem = KeyProblem(fault=found.fault, side=found.side, example=example)
             counts, maker = _Counts(), self._sample_maker()
-            self._compare_all(joiner, None, counts, maker)
+            self._compare_all(engine, None, counts, maker)
             return self._answer(counts, maker, Method.MULTISET, problem)
 
     def _compare_all(
-        self, joiner: Joiner, keys: tuple[int, ...] | None, counts: _Counts, maker: SampleMaker
+        self, engine: Engine, keys: tuple[int, ...] | None, counts: _Counts, maker: SampleMaker
     ) -> KeyFinding | None:
         total, done = max(1, self._plan.size_bytes), 0
-        with contextlib.closing(self._feeds()) as feeds:
+        feeds = feeds_of(self._plan, is_stopped=self._stopped.is_set, on_read=self._note, on_rows=self._streamed)
+        with contextlib.closing(feeds):
             for from_feed, to_feed, size_bytes in feeds:
                 self._raise_if_stopped()
                 passes = 1 if keys is None else _PASSES_BY_KEY
@@ -140,16 +140,17 @@ class RowDiffRun:
                     rows=max(1, passes * (from_feed.rows + to_feed.rows)),
                 )
                 try:
-                    outcome = self._compare(joiner, from_feed, to_feed, keys)
+                    outcome = self._compare(engine, from_feed, to_feed, keys, maker.room)
                 except Exception:
                     # Whatever the engine made of it.
                     from_feed.raise_failure()
                     to_feed.raise_failure()
                     raise
                 if isinstance(outcome, KeyFinding):
-                    return outcome
+                    feed = to_feed if outcome.side is DiffSide.TO else from_feed
+                    return replace(outcome, example=_restored(outcome.example, "", feed))
                 counts.add(outcome)
-                maker.take(outcome)
+                maker.take(_with_originals(outcome, from_feed, to_feed))
                 done += size_bytes
                 self._advance(done / total)
         return None
@@ -168,66 +169,21 @@ class RowDiffRun:
             self._advance(fraction)
 
     def _compare(
-        self, joiner: Joiner, from_feed: Feed, to_feed: Feed, keys: tuple[int, ...] | None
+        self, engine: Engine, from_feed: Feed, to_feed: Feed, keys: tuple[int, ...] | None, room: RowCounts
     ) -> Outcome | KeyFinding:
+        is_wide = len(engine.places) > wide_joining.MANY_COLUMNS
         if keys is None:
-            return joiner.compare_multisets(from_feed.open, to_feed.open, self._plan.request.sample_size)
-        found = joiner.find_key_fault(to_feed.open, keys, DiffSide.TO, is_unique=True)
-        found = found or joiner.find_key_fault(from_feed.open, keys, DiffSide.FROM, is_unique=False)
-        return found or joiner.compare_keys(
-            from_feed.open, to_feed.open, keys, (from_feed.rows, to_feed.rows), self._plan.request.sample_size
-        )
-
-    def _feeds(self) -> Generator[tuple[Feed, Feed, int], None, None]:
-        """Both sides of each batch, and its bytes; the next one is being read while one is compared."""
-        given_up = threading.Event()
-        readers = ThreadPoolExecutor(_READERS, thread_name_prefix="row-diff-")
-        try:
-            ahead: tuple[Feed, Feed, int] | None = None
-            for batch in self._batches():
-                size_bytes = sum(map(self._bytes_of, batch))
-                fits = size_bytes <= _BATCH_BYTES and self._rows_of(batch) <= _BATCH_ROWS
-                from_feed, to_feed = (
-                    Feed(
-                        side,
-                        places,
-                        readers=readers if fits else None,
-                        is_stopped=lambda: self._stopped.is_set() or given_up.is_set(),
-                        on_read=self._note,
-                        on_rows=self._streamed,
-                    )
-                    for side, places in (
-                        (self._plan.from_side, [place for group in batch for place in group.from_places]),
-                        (self._plan.to_side, [place for group in batch for place in group.to_places]),
-                    )
-                )
-                from_feed.prefetch()
-                to_feed.prefetch()
-                if ahead is not None:
-                    yield ahead
-                ahead = (from_feed, to_feed, size_bytes)
-            if ahead is not None:
-                yield ahead
-        finally:
-            given_up.set()
-            readers.shutdown(cancel_futures=True)
-
-    def _batches(self) -> Iterator[list[Group]]:
-        batch: list[Group] = []
-        rows = size_bytes = 0
-        for group in self._plan.to_join:
-            more_rows, more_bytes = self._rows_of([group]), self._bytes_of(group)
-            if batch and (rows + more_rows > _BATCH_ROWS or size_bytes + more_bytes > _BATCH_BYTES):
-                yield batch
-                batch, rows, size_bytes = [], 0, 0
-            batch.append(group)
-            rows, size_bytes = rows + more_rows, size_bytes + more_bytes
-        if batch:
-            yield batch
+            compare_multisets = wide_joining.compare_multisets if is_wide else joining.compare_multisets
+            return compare_multisets(engine, from_feed.open, to_feed.open, room)
+        found = joining.find_key_fault(engine, to_feed.open, keys, DiffSide.TO, is_unique=True)
+        found = found or joining.find_key_fault(engine, from_feed.open, keys, DiffSide.FROM, is_unique=False)
+        counts = (from_feed.rows, to_feed.rows)
+        compare_keys = wide_joining.compare_keys if is_wide else joining.compare_keys
+        return found or compare_keys(engine, from_feed.open, to_feed.open, keys, counts, room)
 
     def _answer(self, counts: _Counts, maker: SampleMaker, method: Method, problem: KeyProblem | None) -> RowDiff:
         plan = self._plan
-        joined = sum(self._rows_of([group]) for group in plan.to_join)
+        joined = sum(map(plan.rows_of, plan.to_join))
         for side, is_added in ((plan.to_side, True), (plan.from_side, False)):
             alone = [
                 place
@@ -249,7 +205,7 @@ class RowDiffRun:
             keys=plan.columns.key_names,
             sample=maker.sample(added=counts.added, removed=counts.removed, changed=counts.changed),
             method=method,
-            engine=None if method is Method.METADATA else Engine.DUCKDB,
+            engine=None if method is Method.METADATA else row_diffs.Engine.DUCKDB,
             bytes_read=self._bytes_read,
             files_read=len(self._files_read),
             keys_checked=joined if is_keyed else 0,
@@ -279,15 +235,22 @@ class RowDiffRun:
         if self._stopped.is_set():
             raise RowDiffStoppedError
 
-    def _rows_of(self, groups: list[Group]) -> int:
-        from_parts, to_parts = self._plan.from_side.parts, self._plan.to_side.parts
-        return sum(
-            sum(part.rows for part in chain((from_parts[p] for p in g.from_places), (to_parts[p] for p in g.to_places)))
-            for g in groups
-        )
-
-    def _bytes_of(self, group: Group) -> int:
-        return self._plan.from_side.size_bytes(group.from_places) + self._plan.to_side.size_bytes(group.to_places)
-
     def _sample_maker(self) -> SampleMaker:
         return SampleMaker(self._plan.columns, self._plan.request.sample_size)
+
+
+def _with_originals(outcome: Outcome, from_feed: Feed, to_feed: Feed) -> Outcome:
+    """What is shown, with the values that were too long for the engine."""
+    changed = outcome.changed_rows
+    if changed is not None:
+        changed = _restored(_restored(changed, "f", from_feed), "t", to_feed)
+    return replace(
+        outcome,
+        added_rows=_restored(outcome.added_rows, "", to_feed),
+        removed_rows=_restored(outcome.removed_rows, "", from_feed),
+        changed_rows=changed,
+    )
+
+
+def _restored(rows: pa.Table, prefix: str, feed: Feed) -> pa.Table:
+    return restored(rows, prefix, feed.originals(stand_ins_in(rows, prefix)))

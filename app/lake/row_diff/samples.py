@@ -11,7 +11,7 @@ from app.errors import JsonValue
 from app.lake.data_files import to_arrow_schema
 from app.lake.row_diff.columns import ComparedColumns
 from app.lake.row_diff.engine_values import from_engine
-from app.lake.row_diff.joining import Outcome
+from app.lake.row_diff.joining import Outcome, RowCounts
 
 
 class SampleMaker:
@@ -30,13 +30,21 @@ class SampleMaker:
         """How many rows may still be shown."""
         return self._size - len(self._added if is_added else self._removed)
 
+    @property
+    def room(self) -> RowCounts:
+        """How many rows of each kind may still be shown."""
+        return RowCounts(
+            added=self.missing(is_added=True),
+            removed=self.missing(is_added=False),
+            changed=self._size - len(self._changed),
+        )
+
     def take(self, outcome: Outcome) -> None:
         """Add what a comparison showed."""
         self.show(self._copies(outcome.added_rows), is_added=True)
         self.show(self._copies(outcome.removed_rows), is_added=False)
         if outcome.changed_rows is not None:
-            room = self._size - len(self._changed)
-            self._changed += self._changes(outcome.changed_rows)[:room]
+            self._changed += self._changes(outcome.changed_rows)
 
     def show(self, rows: Sequence[Row], *, is_added: bool) -> None:
         """Add rows that are on one side only."""
@@ -49,10 +57,7 @@ class SampleMaker:
             added=tuple(self._added),
             removed=tuple(self._removed),
             changed=tuple(self._changed),
-            is_truncated=(len(self._added), len(self._removed), len(self._changed)) < (added, removed, changed)
-            or added > len(self._added)
-            or removed > len(self._removed)
-            or changed > len(self._changed),
+            is_truncated=added > len(self._added) or removed > len(self._removed) or changed > len(self._changed),
         )
 
     def key_rows(self, table: pa.Table) -> list[Row]:
@@ -80,19 +85,19 @@ class SampleMaker:
         ]
 
     def _rows(self, table: pa.Table, prefix: str, places: Iterable[int]) -> list[Row]:
+        # By name only once: of a thousand columns each look-up goes through them all.
+        arrays = dict(zip(table.column_names, table.columns, strict=True))
         columns: dict[str, list[JsonValue]] = {}
         for place in places:
-            zeros = f"{prefix}z{place}"
+            zeros = arrays.get(f"{prefix}z{place}")
             columns[self._names[place]] = from_engine(
-                _whole(table, f"{prefix}c{place}"),
-                self._kinds[place],
-                _whole(table, zeros) if zeros in table.column_names else None,
+                _whole(arrays[f"{prefix}c{place}"]), self._kinds[place], None if zeros is None else _whole(zeros)
             )
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _whole(table: pa.Table, name: str) -> pa.Array:
-    return table.column(name).combine_chunks() if table.num_rows else pa.array([], table.column(name).type)
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if len(column) else pa.array([], column.type)
 
 
 def _text(value: JsonValue) -> str:

@@ -18,7 +18,7 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.types import LongType, NestedField, StringType
 
 from app.errors import BackendUnavailableError, SnapshotExpiredError, UnreadableTableError, UnsupportedTableError
-from app.lake.row_diff import running
+from app.lake.row_diff import batching
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.unit.lake.local_tables import append, create_table, delete_rows
 from tests.unit.lake.row_diff.comparing import compare, plan, version
@@ -54,7 +54,7 @@ def on_disk(path: str) -> Path:
 
 @pytest.fixture(params=[1_000_000, 1], ids=["held", "streamed"])
 def _batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "_BATCH_ROWS", request.param)
+    monkeypatch.setattr(batching, "BATCH_ROWS", request.param)
 
 
 @pytest.mark.usefixtures("_batches")

@@ -1,0 +1,71 @@
+"""Groups of files in batches that are compared at once, the next one being read while one is compared."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from app.domain.row_ranges import Group
+from app.lake.row_diff.feeding import Feed, OnRead
+from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
+
+# Of both sides together: more makes the engine's tables fall out of the processor's caches, and less costs the time of
+# its queries. A group of more is streamed.
+BATCH_ROWS = 1_000_000
+BATCH_BYTES = 48 * 1024 * 1024
+_READERS = 2
+
+
+def feeds_of(
+    plan: RowDiffPlan, *, is_stopped: Callable[[], bool], on_read: OnRead, on_rows: Callable[[int], None]
+) -> Generator[tuple[Feed, Feed, int], None, None]:
+    """Both sides of each batch, and its bytes. To be closed: what is being read ahead is then given up."""
+    given_up = threading.Event()
+    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="row-diff-")
+
+    def feed(side: PlannedSide, places: Sequence[int], *, is_held: bool) -> Feed:
+        made = Feed(
+            side,
+            places,
+            readers=readers if is_held else None,
+            is_stopped=lambda: is_stopped() or given_up.is_set(),
+            on_read=on_read,
+            on_rows=on_rows,
+        )
+        made.prefetch()
+        return made
+
+    try:
+        ahead: tuple[Feed, Feed, int] | None = None
+        for batch in _batches(plan):
+            size_bytes = sum(_bytes_of(plan, group) for group in batch)
+            is_held = size_bytes <= BATCH_BYTES and sum(map(plan.rows_of, batch)) <= BATCH_ROWS
+            from_feed = feed(plan.from_side, [place for g in batch for place in g.from_places], is_held=is_held)
+            to_feed = feed(plan.to_side, [place for g in batch for place in g.to_places], is_held=is_held)
+            if ahead is not None:
+                yield ahead
+            ahead = (from_feed, to_feed, size_bytes)
+        if ahead is not None:
+            yield ahead
+    finally:
+        given_up.set()
+        readers.shutdown(cancel_futures=True)
+
+
+def _batches(plan: RowDiffPlan) -> Iterator[list[Group]]:
+    batch: list[Group] = []
+    rows = size_bytes = 0
+    for group in plan.to_join:
+        more_rows, more_bytes = plan.rows_of(group), _bytes_of(plan, group)
+        if batch and (rows + more_rows > BATCH_ROWS or size_bytes + more_bytes > BATCH_BYTES):
+            yield batch
+            batch, rows, size_bytes = [], 0, 0
+        batch.append(group)
+        rows, size_bytes = rows + more_rows, size_bytes + more_bytes
+    if batch:
+        yield batch
+
+
+def _bytes_of(plan: RowDiffPlan, group: Group) -> int:
+    return plan.from_side.size_bytes(group.from_places) + plan.to_side.size_bytes(group.to_places)
