@@ -266,6 +266,8 @@ def test_ctrl_c_leaves_it_waiting(bench: Bench, environment: dict[str, str]) -> 
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        # What is started in the background is deaf to Ctrl-C, and so would be what the tests start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     assert "No worker" in process.stderr.readline()
