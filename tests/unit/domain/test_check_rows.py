@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.checks.results import CheckKind, CheckSubject, Finding
 from app.domain.checks.rows import RowRules, check_rows
-from app.domain.row_diffs import KeyFault, KeyProblem, Method, RowDiff, RowSample
+from app.domain.row_diffs import Engine, KeyFault, KeyProblem, Method, RowDiff, RowSample
 from app.domain.version_relation import DiffSide
 from app.errors import InvalidArgumentError
 
@@ -25,6 +25,7 @@ def difference(*, before: int = 1000, added: int = 0, removed: int = 0, changed:
         keys=("id",) if changed is not None else (),
         sample=RowSample(),
         method=Method.KEYS if changed is not None else Method.MULTISET,
+        engine=Engine.DUCKDB,
         bytes_read=0,
         files_read=0,
     )
@@ -88,6 +89,7 @@ def test_a_key_that_identifies_no_rows_is_told_and_does_not_fail_by_itself():
         keys=("id",),
         sample=RowSample(),
         method=Method.MULTISET,
+        engine=Engine.DUCKDB,
         bytes_read=0,
         files_read=0,
         key_problem=problem,
