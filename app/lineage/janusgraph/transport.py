@@ -71,8 +71,7 @@ class DeadlineTransport(AbstractBaseTransport):  # type: ignore[misc]
         """Drop the connection, without telling the server."""
         if self._loop.is_closed():
             return
-        if self._session is not None:
-            self._loop.run_until_complete(self._session.close())
+        self._loop.run_until_complete(self._end())
         # Let go of while the loop is there: what aiohttp still holds of them is released on it.
         self._websocket = self._session = None
         self._loop.close()
@@ -81,6 +80,17 @@ class DeadlineTransport(AbstractBaseTransport):  # type: ignore[misc]
     def closed(self) -> bool:
         """Whether it can be used no more."""
         return self._loop.is_closed() or self._websocket is None or self._websocket.closed
+
+    async def _end(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+        # A connection that did not come in time leaves tasks of aiohttp behind, which would wake on a closed loop.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        # Sockets are closed a turn of the loop after they are told to.
+        await asyncio.sleep(0)
 
     def _run(self, coroutine: Coroutine[Any, Any, Answered], timeout_s: float) -> Answered:
         async def bounded() -> Answered:
