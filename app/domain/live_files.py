@@ -14,10 +14,15 @@ from itertools import product
 
 @dataclass(frozen=True, slots=True, order=True)
 class LiveFile:
-    """A data file, and the delete files that apply to it; all by their paths."""
+    """A data file, and the delete files that apply to it; all by their paths.
+
+    A file that a version has more than once, as `add_files` without its check makes it, has its rows that often: the
+    second time it is `copy` 1, and so on.
+    """
 
     path: str
     deletes: frozenset[str] = frozenset()
+    copy: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

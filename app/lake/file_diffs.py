@@ -14,14 +14,15 @@ from pyiceberg.types import PrimitiveType
 from app.domain.file_diffs import MAX_PARTITIONS, FileDiff, PartitionDelta
 from app.domain.version_relation import Kinship
 from app.lake.catalog import reading_files
-from app.lake.row_diff.manifests import DifferingFiles, differing_files, find_snapshot, least_differing_files
+from app.lake.deleted_positions import DeletedPositions
+from app.lake.row_diff.manifests import count_rows, differing_files, find_snapshot, least_differing_files
 from app.lake.table import LakeTable
 
 _Key = tuple[int, tuple[tuple[str, str | None], ...]]
 
 
 def diff_files(table: LakeTable, from_id: int, to_id: int, kinship: Kinship) -> FileDiff:
-    """What files two versions differ in. Costs reading the manifests that differ, and no data.
+    """What files two versions differ in. Costs reading the manifests that differ, and no data files.
 
     Raises:
         SnapshotExpiredError: a snapshot is not in the table any more.
@@ -36,11 +37,7 @@ def diff_files(table: LakeTable, from_id: int, to_id: int, kinship: Kinship) -> 
         removed = [file for path, file in old.items() if path not in new]
         added = [file for path, file in new.items() if path not in old]
         deletes = [_delete_files(table, *pair) for pair in ((before, after), (after, before))]
-        least = (
-            least_differing_files(table, before, after, kinship)
-            if from_tasks and to_tasks
-            else DifferingFiles(from_tasks=from_tasks, to_tasks=to_tasks)
-        )
+        is_rewritten = bool(from_tasks and to_tasks) and _is_rewritten(table, before, after, kinship)
     partitions = _partitions(table, added, removed)
     return FileDiff(
         files_added=len(added),
@@ -51,8 +48,20 @@ def diff_files(table: LakeTable, from_id: int, to_id: int, kinship: Kinship) -> 
         delete_files_removed=deletes[0],
         partitions=tuple(partitions[:MAX_PARTITIONS]),
         partition_count=len(partitions),
-        is_rewritten_only=bool(from_tasks or to_tasks) and not least.from_tasks and not least.to_tasks,
+        is_rewritten_only=is_rewritten,
     )
+
+
+def _is_rewritten(table: LakeTable, before: Snapshot, after: Snapshot, kinship: Kinship) -> bool:
+    """Whether nothing but rewrites made the difference, and they left as many rows as they found."""
+    ids = {snapshot.schema_id for snapshot in (before, after)}
+    columns = {
+        field_id for schema in table.metadata.schemas if schema.schema_id in ids for field_id in schema.field_ids
+    }
+    if not least_differing_files(table, before, after, kinship, columns).is_rewritten:
+        return False
+    deleted = DeletedPositions(table.io)
+    return count_rows(table, before, deleted) == count_rows(table, after, deleted)
 
 
 def _delete_files(table: LakeTable, having: Snapshot, lacking: Snapshot) -> int:

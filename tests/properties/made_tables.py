@@ -69,6 +69,11 @@ class MadeTable:
         return self.branches[self.branch]
 
     @property
+    def has_doubles(self) -> bool:
+        """Whether a file is there more than once."""
+        return len({made.file.file_path for made in self.files}) < len(self.files)
+
+    @property
     def schema(self) -> Schema:
         return self.table.schema()
 
@@ -108,7 +113,8 @@ class MadeTable:
             add=[made.file for made in add],
             branch=self.branch,
         )
-        self._keep(snapshot_id, [*(made for made in self.files if made not in remove), *add])
+        gone = {made.file.file_path for made in remove}
+        self._keep(snapshot_id, [*(made for made in self.files if made.file.file_path not in gone), *add])
 
     def delete_positions(self, chosen: dict[str, frozenset[int]], *, together: bool) -> None:
         """Merge-on-read; `together` writes one delete file a partition."""

@@ -94,12 +94,15 @@ class Drawn:
     def step(self) -> None:
         """One step of those that can be done now."""
         steps = [self.append, self.append, self.add_column, self.move, self.change_partitions]
-        if self.is_plain:
+        # pyiceberg and a rewrite of deletes know files by their paths alone.
+        is_single = not self.made.has_doubles
+        if self.is_plain and is_single:
             steps += [self.append_by_pyiceberg]
         if any(made.rows for made in self.made.files):
-            steps += [self.delete_positions, self.delete_positions, self.update, self.drop_files]
-            steps += [self.compact, self.compact, self.rewrite_deletes, self.fork, self.roll_back]
-            steps += [self.delete_by_pyiceberg, self.overwrite_by_pyiceberg] if self.is_plain else []
+            steps += [self.delete_positions, self.delete_positions, self.update, self.drop_files, self.add_again]
+            steps += [self.compact, self.compact, self.fork, self.roll_back]
+            steps += [self.rewrite_deletes] if is_single else []
+            steps += [self.delete_by_pyiceberg, self.overwrite_by_pyiceberg] if self.is_plain and is_single else []
         if len(self.made.schema.fields) > 2:
             steps += [self.drop_column, self.swap_names]
         steps += [self.rename, self.promote, self.change_struct]
@@ -154,6 +157,14 @@ class Drawn:
 
     def drop_files(self) -> None:
         self.made.commit(Operation.DELETE, remove=self._some_files())
+
+    def add_again(self) -> None:
+        """A file that is there already, as `add_files` without its check adds it."""
+        spec_id = self.made.table.spec().spec_id
+        files = [made for made in self.made.files if made.file.spec_id == spec_id]
+        if files:
+            made = self._draw(st.sampled_from(files))
+            self.made.commit(Operation.APPEND, add=[MadeFile(file=made.file, rows=made.rows)])
 
     # What changes none.
 
@@ -266,7 +277,8 @@ class Drawn:
     def _some_files(self) -> list[MadeFile]:
         files = [made for made in self.made.files if made.rows]
         chosen = self._draw(st.lists(st.sampled_from(range(len(files))), min_size=1, max_size=3, unique=True))
-        return [files[place] for place in chosen]
+        paths = {files[place].file.file_path for place in chosen}
+        return [made for made in files if made.file.file_path in paths]
 
 
 def identity(table: Table) -> str:

@@ -62,14 +62,8 @@ class DatasetDiff(Diff):
     )
     async def identical(self, info: Info) -> bool:
         """Whether they are known to be the same."""
-        if not info.context.comparing.schema(self.compared).is_empty:
-            return False
-        if self.kinship.is_rewrite:
-            return True
-        if not self.compared.is_one_table:
-            return False
-        files = await info.context.row_diffs.files(self.compared)
-        return files.is_empty or files.is_rewritten_only
+        is_one_schema = info.context.comparing.schema(self.compared).is_empty
+        return is_one_schema and await info.context.row_diffs.are_same(self.compared)
 
     @field(description="How their schemas differ; from metadata alone.")
     def schema(self, info: Info) -> SchemaDiff:

@@ -15,7 +15,8 @@ from app.lake.catalog import reading_files
 from app.lake.data_files import stream_data_file, to_arrow_schema
 from app.lake.row_diff.engine_values import column_to_engine, engine_schema, to_engine
 from app.lake.row_diff.long_values import Originals, StandIns, originals_in, shortened
-from app.lake.row_diff.planning import FilePart, PlannedSide
+from app.lake.row_diff.parts import FilePart
+from app.lake.row_diff.planning import PlannedSide
 from app.lake.row_diff.stopping import RowDiffStoppedError
 
 # Rows that are held, in the engine's form: how much they are is not known before they are decoded.

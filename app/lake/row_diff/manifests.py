@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent, ManifestFile
 from pyiceberg.table import FileScanTask
@@ -16,6 +17,7 @@ from app.domain.version_relation import Kinship
 from app.errors import SnapshotExpiredError, UnsupportedTableError
 from app.lake.deleted_positions import DeletedPositions
 from app.lake.reading import FilePlanner, refuse_equality_deletes
+from app.lake.row_diff.columns import columns_of
 from app.lake.table import LakeTable
 
 # `file_path` in position delete files (Iceberg spec, "Reserved Field IDs").
@@ -78,14 +80,19 @@ def differing_files(table: LakeTable, before: Snapshot, after: Snapshot) -> tupl
     )
 
 
-def least_differing_files(table: LakeTable, before: Snapshot, after: Snapshot, kinship: Kinship) -> DifferingFiles:
-    """As `differing_files`, with rewrites on the way from one to the other taken back where that is less to read."""
+def least_differing_files(
+    table: LakeTable, before: Snapshot, after: Snapshot, kinship: Kinship, field_ids: Collection[int]
+) -> DifferingFiles:
+    """As `differing_files`, with rewrites on the way from one to the other taken back where that is less to read.
+
+    `field_ids` are the columns that count: a rewrite in a schema that had dropped one of them has lost its values.
+    """
     from_tasks, to_tasks = differing_files(table, before, after)
     if not from_tasks or not to_tasks:
         return DifferingFiles(from_tasks=from_tasks, to_tasks=to_tasks)
     known = {**from_tasks, **to_tasks}
-    from_rewrites = _rewrites(table, reversed(kinship.from_side), known)
-    to_rewrites = _rewrites(table, reversed(kinship.to_side), known)
+    from_rewrites = _rewrites(table, reversed(kinship.from_side), known, field_ids)
+    to_rewrites = _rewrites(table, reversed(kinship.to_side), known, field_ids)
     delta = FileDelta(from_only=frozenset(from_tasks), to_only=frozenset(to_tasks))
     least = cancel_rewrites(delta, from_rewrites, to_rewrites, size_of=lambda file: _size(known[file]))
     return DifferingFiles(
@@ -96,16 +103,21 @@ def least_differing_files(table: LakeTable, before: Snapshot, after: Snapshot, k
 
 
 def count_rows(
-    table: LakeTable, snapshot: Snapshot, deleted: DeletedPositions, differing: Container[LiveFile] = ()
+    table: LakeTable,
+    snapshot: Snapshot,
+    deleted: DeletedPositions,
+    differing: Container[LiveFile] = (),
+    *,
+    is_list_trusted: bool = True,
 ) -> int:
     """How many rows a snapshot has.
 
-    Without delete files the manifest list alone tells. A delete file that is about one data file says in its manifest
-    how many rows it deletes, which is taken for true of files that are not `differing`. All others are read: they may
-    name a row twice, or files that are gone.
+    Without delete files the manifest list alone tells, unless it is not to be trusted. A delete file that is about one
+    data file says in its manifest how many rows it deletes, which is taken for true of files that are not `differing`.
+    All others are read: they may name a row twice, or files that are gone.
     """
     manifests = list(snapshot.manifests(table.io))
-    if not any(manifest.content is ManifestContent.DELETES for manifest in manifests):
+    if is_list_trusted and not any(manifest.content is ManifestContent.DELETES for manifest in manifests):
         return sum(_count_in_manifest(table, manifest) for manifest in manifests)
     tasks = live_files(table, snapshot)
     told = {
@@ -141,14 +153,21 @@ def _count_in_manifest(table: LakeTable, manifest: ManifestFile) -> int:
     return sum(e.data_file.record_count for e in entries if e.data_file.content is DataFileContent.DATA)
 
 
-def _rewrites(table: LakeTable, line: Iterable[history.Snapshot], known: dict[LiveFile, FileScanTask]) -> list[Rewrite]:
+def _rewrites(
+    table: LakeTable,
+    line: Iterable[history.Snapshot],
+    known: dict[LiveFile, FileScanTask],
+    field_ids: Collection[int],
+) -> list[Rewrite]:
     """What the replace snapshots among these did, in their order; their files are added to `known`."""
-    found = []
+    found: list[Rewrite] = []
     for snapshot in line:
         if snapshot.operation is not SnapshotOperation.REPLACE or snapshot.parent_id is None:
             continue
         parent = table.metadata.snapshot_by_id(snapshot.parent_id)
         if parent is None:  # expired: what it was made from is not known any more
+            continue
+        if _has_lost(table, snapshot, field_ids):
             continue
         try:
             removed, added = differing_files(table, parent, find_snapshot(table, snapshot.snapshot_id))
@@ -159,12 +178,25 @@ def _rewrites(table: LakeTable, line: Iterable[history.Snapshot], known: dict[Li
     return found
 
 
+def _has_lost(table: LakeTable, snapshot: history.Snapshot, field_ids: Collection[int]) -> bool:
+    """Whether it was written without one of these columns that the table had had before."""
+    schema_id = table.metadata.current_schema_id if snapshot.schema_id is None else snapshot.schema_id
+    schema = next((schema for schema in table.metadata.schemas if schema.schema_id == schema_id), None)
+    if schema is None:
+        return True
+    missing = set(field_ids).difference(schema.field_ids)
+    return bool(missing) and min(missing) <= columns_of(table, snapshot.snapshot_id, schema_id).seen
+
+
 def _plan(table: LakeTable, manifests: Iterable[ManifestFile]) -> dict[LiveFile, FileScanTask]:
     planner = FilePlanner(table.metadata, table.io)
-    return {
-        LiveFile(task.file.file_path, frozenset(file.file_path for file in task.delete_files)): task
-        for task in planner.plan_files(manifests)
-    }
+    copies: Counter[LiveFile] = Counter()
+    found = {}
+    for task in planner.plan_files(manifests):
+        file = LiveFile(task.file.file_path, frozenset(file.file_path for file in task.delete_files))
+        found[replace(file, copy=copies[file])] = task
+        copies[file] += 1
+    return found
 
 
 def _size(task: FileScanTask) -> int:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyiceberg.schema import Schema
-from pyiceberg.table import FileScanTask
 from pyiceberg.table.metadata import TableMetadata
 
 from app.domain.row_diffs import RowDiffRequest
@@ -16,17 +13,10 @@ from app.domain.row_ranges import Group
 from app.domain.version_relation import Kinship
 from app.domain.versions import ResolvedVersion
 from app.errors import UnsupportedTableError
-from app.lake.catalog import reading_files
-from app.lake.deleted_positions import DeletedPositions
 from app.lake.reading import READABLE_FORMATS, bytes_of
 from app.lake.row_diff.columns import ComparedColumns, VersionColumns, columns_of, compared_columns
-from app.lake.row_diff.manifests import (
-    DifferingFiles,
-    count_rows,
-    find_snapshot,
-    least_differing_files,
-    live_files,
-)
+from app.lake.row_diff.manifests import find_snapshot
+from app.lake.row_diff.parts import FilePart, parts_of_one, parts_of_two
 from app.lake.row_diff.spans import best_groups, spans_of
 from app.lake.table import LakeTable
 
@@ -54,16 +44,6 @@ class TableVersion:
     def columns(self) -> VersionColumns:
         """The columns that it has."""
         return columns_of(self.table, self.snapshot_id, self.schema_id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilePart:
-    """Rows of a data file: all but those at the positions `deleted`, or with `only` those at these positions."""
-
-    task: FileScanTask
-    rows: int
-    only: pa.Array | None = None
-    deleted: pa.Array | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,32 +110,19 @@ def plan_row_diff(
         SnapshotExpiredError: a snapshot is not in the table any more.
         UnreadableTableError: a manifest or a delete file is missing or broken.
     """
-    snapshots = tuple(find_snapshot(side.table, side.snapshot_id) for side in (before, after))
+    for side in (before, after):
+        find_snapshot(side.table, side.snapshot_id)
     columns = compared_columns(before.columns, after.columns, request.keys)
-    deleted = [DeletedPositions(side.table.io) for side in (before, after)]
     if kinship is None:
-        tasks = []
-        for side, snapshot, positions in zip((before, after), snapshots, deleted, strict=True):
-            with reading_files(side.table.state.name):
-                tasks.append(live_files(side.table, snapshot))
-                positions.read(tasks[-1].values())
-        files = DifferingFiles(from_tasks=tasks[0], to_tasks=tasks[1])
+        found = parts_of_two((before.table, before.snapshot_id), (after.table, after.snapshot_id))
     else:
-        deleted[0] = deleted[1]
-        with reading_files(after.table.state.name):
-            files = least_differing_files(after.table, snapshots[0], snapshots[1], kinship)
-    counts = []
-    differing = (files.from_tasks.keys(), files.to_tasks.keys())
-    for side, snapshot, positions, some in zip((before, after), snapshots, deleted, differing, strict=True):
-        with reading_files(side.table.state.name):
-            counts.append(count_rows(side.table, snapshot, positions, some))
-    with reading_files(after.table.state.name):
-        from_parts, to_parts = _parts(files, deleted, is_one_table=kinship is not None)
+        field_ids = columns.to_schema.field_ids
+        found = parts_of_one(after.table, before.snapshot_id, after.snapshot_id, kinship, field_ids)
     sides = [
         PlannedSide(table=side.table, metadata=side.metadata, schema=schema, parts=parts)
         for side, schema, parts in (
-            (before, columns.from_schema, from_parts),
-            (after, columns.to_schema, to_parts),
+            (before, columns.from_schema, found.from_parts),
+            (after, columns.to_schema, found.to_parts),
         )
     ]
     for planned in sides:
@@ -165,43 +132,11 @@ def plan_row_diff(
         to_side=sides[1],
         columns=columns,
         groups=tuple(_groups(sides[0], sides[1], columns)),
-        rows_from=counts[0],
-        rows_to=counts[1],
-        delete_bytes=sum({id(positions): positions.bytes_read for positions in deleted}.values()),
+        rows_from=found.rows_from,
+        rows_to=found.rows_to,
+        delete_bytes=found.delete_bytes,
         request=request,
     )
-
-
-def _parts(
-    files: DifferingFiles, deleted: Sequence[DeletedPositions], *, is_one_table: bool
-) -> tuple[tuple[FilePart, ...], tuple[FilePart, ...]]:
-    """Of a data file that both sides have with other deletes, only the rows that one of them deletes and one has."""
-    shared: dict[str, tuple[FileScanTask, FileScanTask]] = {}
-    if is_one_table:
-        theirs = {file.path: task for file, task in files.to_tasks.items()}
-        shared = {
-            file.path: (task, theirs[file.path]) for file, task in files.from_tasks.items() if file.path in theirs
-        }
-        deleted[0].read(task for pair in shared.values() for task in pair)
-    found: list[list[FilePart]] = [[], []]
-    for own, tasks in enumerate((files.from_tasks, files.to_tasks)):
-        for file, task in sorted(tasks.items()):
-            if file.path not in shared:
-                gone = deleted[own].of(task) if task.delete_files else None
-                part = FilePart(
-                    task=task, rows=task.file.record_count - (0 if gone is None else len(gone)), deleted=gone
-                )
-            else:
-                here, there = shared[file.path][own], shared[file.path][1 - own]
-                only = _difference(deleted[0].of(there), deleted[0].of(here))
-                part = FilePart(task=task, rows=len(only), only=only)
-            if part.rows:
-                found[own].append(part)
-    return tuple(found[0]), tuple(found[1])
-
-
-def _difference(positions: pa.Array, without: pa.Array) -> pa.Array:
-    return positions.filter(pc.invert(pc.is_in(positions, value_set=without)))
 
 
 def _groups(from_side: PlannedSide, to_side: PlannedSide, columns: ComparedColumns) -> list[Group]:
