@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
 
 from app.domain.row_ranges import Group
+from app.lake.row_diff.aligning import Span, left_over
 from app.lake.row_diff.feeding import Feed, OnRead
 from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
 
@@ -17,10 +21,27 @@ BATCH_BYTES = 48 * 1024 * 1024
 _READERS = 2
 
 
-def feeds_of(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Both sides of what is compared at once; `spans` are the rows of each group on the one and on the other."""
+
+    from_feed: Feed
+    to_feed: Feed
+    size_bytes: int
+    spans: tuple[tuple[Span, Span], ...]
+
+    def left_over(self, keys: Sequence[int]) -> tuple[pa.Table, pa.Table] | None:
+        """The rows that are not seen to be on both sides; None where they are streamed, or too many to be worth it."""
+        sides = self.from_feed.held(), self.to_feed.held()
+        if sides[0] is None or sides[1] is None:
+            return None
+        return left_over(sides[0], sides[1], self.spans, keys)
+
+
+def batches_of(
     plan: RowDiffPlan, *, is_stopped: Callable[[], bool], on_read: OnRead, on_rows: Callable[[int], None]
-) -> Generator[tuple[Feed, Feed, int], None, None]:
-    """Both sides of each batch, and its bytes. To be closed: what is being read ahead is then given up."""
+) -> Generator[Batch, None, None]:
+    """All batches. To be closed: what is being read ahead is then given up."""
     given_up = threading.Event()
     readers = ThreadPoolExecutor(_READERS, thread_name_prefix="row-diff-")
 
@@ -37,7 +58,7 @@ def feeds_of(
         return made
 
     try:
-        ahead: tuple[Feed, Feed, int] | None = None
+        ahead: Batch | None = None
         for batch in _batches(plan):
             size_bytes = sum(_bytes_of(plan, group) for group in batch)
             is_held = size_bytes <= BATCH_BYTES and sum(map(plan.rows_of, batch)) <= BATCH_ROWS
@@ -45,7 +66,9 @@ def feeds_of(
             to_feed = feed(plan.to_side, [place for g in batch for place in g.to_places], is_held=is_held)
             if ahead is not None:
                 yield ahead
-            ahead = (from_feed, to_feed, size_bytes)
+            ahead = Batch(
+                from_feed=from_feed, to_feed=to_feed, size_bytes=size_bytes, spans=tuple(_spans_of(plan, batch))
+            )
         if ahead is not None:
             yield ahead
     finally:
@@ -65,6 +88,17 @@ def _batches(plan: RowDiffPlan) -> Iterator[list[Group]]:
         rows, size_bytes = rows + more_rows, size_bytes + more_bytes
     if batch:
         yield batch
+
+
+def _spans_of(plan: RowDiffPlan, groups: Sequence[Group]) -> Iterator[tuple[Span, Span]]:
+    first = [0, 0]
+    for group in groups:
+        spans = []
+        for number, (side, places) in enumerate(((plan.from_side, group.from_places), (plan.to_side, group.to_places))):
+            end = first[number] + sum(side.parts[place].rows for place in places)
+            spans.append((first[number], end))
+            first[number] = end
+        yield spans[0], spans[1]
 
 
 def _bytes_of(plan: RowDiffPlan, group: Group) -> int:

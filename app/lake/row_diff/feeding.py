@@ -71,8 +71,20 @@ class Feed:
 
     def open(self, columns: Sequence[int]) -> pa.Table | pa.RecordBatchReader:
         """The rows with these columns, by their places, in the engine's form."""
-        table = self._held()
+        table = self.held()
         return self._stream(columns) if table is None else table.select([f"c{place}" for place in columns])
+
+    def held(self) -> pa.Table | None:
+        """All rows in the engine's form, in the order of their parts; None where they are streamed."""
+        if self._table is None and self._readers is not None:
+            self.prefetch()
+            batches = [batch for reading in self._reading for batch in reading.result()]
+            self._reading = []
+            if self._held_bytes > _HELD_BYTES:
+                self._readers = None
+            else:
+                self._table = pa.Table.from_batches(batches, self._schema)
+        return self._table
 
     def raise_failure(self) -> None:
         """Raise what a stream failed by, if one did."""
@@ -100,17 +112,6 @@ class Feed:
 
     def _parts(self) -> list[FilePart]:
         return [self._side.parts[place] for place in self._places]
-
-    def _held(self) -> pa.Table | None:
-        if self._table is None and self._readers is not None:
-            self.prefetch()
-            batches = [batch for reading in self._reading for batch in reading.result()]
-            self._reading = []
-            if self._held_bytes > _HELD_BYTES:
-                self._readers = None
-            else:
-                self._table = pa.Table.from_batches(batches, self._schema)
-        return self._table
 
     def _read_whole(self, part: FilePart) -> list[pa.RecordBatch]:
         batches = []

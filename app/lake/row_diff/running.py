@@ -18,8 +18,9 @@ from app.errors import BackendUnavailableError
 from app.lake.data_files import to_arrow_schema
 from app.lake.json_rows import to_json_rows
 from app.lake.row_diff import joining, wide_joining
-from app.lake.row_diff.batching import feeds_of
-from app.lake.row_diff.engine import Engine
+from app.lake.row_diff.aligning import is_increasing
+from app.lake.row_diff.batching import Batch, batches_of
+from app.lake.row_diff.engine import Engine, Source
 from app.lake.row_diff.engine_values import engine_schema
 from app.lake.row_diff.feeding import Feed, read_part
 from app.lake.row_diff.joining import KeyFinding, Outcome, RowCounts
@@ -129,18 +130,19 @@ class RowDiffRun:
         self, engine: Engine, keys: tuple[int, ...] | None, counts: _Counts, maker: SampleMaker
     ) -> KeyFinding | None:
         total, done = max(1, self._plan.size_bytes), 0
-        feeds = feeds_of(self._plan, is_stopped=self._stopped.is_set, on_read=self._note, on_rows=self._streamed)
-        with contextlib.closing(feeds):
-            for from_feed, to_feed, size_bytes in feeds:
+        batches = batches_of(self._plan, is_stopped=self._stopped.is_set, on_read=self._note, on_rows=self._streamed)
+        with contextlib.closing(batches):
+            for batch in batches:
+                from_feed, to_feed = batch.from_feed, batch.to_feed
                 self._raise_if_stopped()
                 passes = 1 if keys is None else _PASSES_BY_KEY
                 self._streaming = _Streaming(
                     begin=done / total,
-                    share=size_bytes / total,
+                    share=batch.size_bytes / total,
                     rows=max(1, passes * (from_feed.rows + to_feed.rows)),
                 )
                 try:
-                    outcome = self._compare(engine, from_feed, to_feed, keys, maker.room)
+                    outcome = self._compare(engine, batch, keys, maker.room)
                 except Exception:
                     # Whatever the engine made of it.
                     from_feed.raise_failure()
@@ -151,7 +153,7 @@ class RowDiffRun:
                     return replace(outcome, example=_restored(outcome.example, "", feed))
                 counts.add(outcome)
                 maker.take(_with_originals(outcome, from_feed, to_feed))
-                done += size_bytes
+                done += batch.size_bytes
                 self._advance(done / total)
         return None
 
@@ -169,17 +171,20 @@ class RowDiffRun:
             self._advance(fraction)
 
     def _compare(
-        self, engine: Engine, from_feed: Feed, to_feed: Feed, keys: tuple[int, ...] | None, room: RowCounts
+        self, engine: Engine, batch: Batch, keys: tuple[int, ...] | None, room: RowCounts
     ) -> Outcome | KeyFinding:
         is_wide = len(engine.places) > wide_joining.MANY_COLUMNS
+        left = batch.left_over(keys or ())
+        from_rows, to_rows = (batch.from_feed.open, batch.to_feed.open) if left is None else map(_source_of, left)
         if keys is None:
             compare_multisets = wide_joining.compare_multisets if is_wide else joining.compare_multisets
-            return compare_multisets(engine, from_feed.open, to_feed.open, room)
-        found = joining.find_key_fault(engine, to_feed.open, keys, DiffSide.TO, is_unique=True)
-        found = found or joining.find_key_fault(engine, from_feed.open, keys, DiffSide.FROM, is_unique=False)
-        counts = (from_feed.rows, to_feed.rows)
+            return compare_multisets(engine, from_rows, to_rows, room)
+        # Keys that are on several rows of the earlier side show in a join, if that is of all of them.
+        found = _find_key_fault(engine, batch.to_feed, keys, DiffSide.TO, is_unique=True)
+        found = found or _find_key_fault(engine, batch.from_feed, keys, DiffSide.FROM, is_unique=left is not None)
+        counts = (batch.from_feed.rows, batch.to_feed.rows) if left is None else (len(left[0]), len(left[1]))
         compare_keys = wide_joining.compare_keys if is_wide else joining.compare_keys
-        return found or compare_keys(engine, from_feed.open, to_feed.open, keys, counts, room)
+        return found or compare_keys(engine, from_rows, to_rows, keys, counts, room)
 
     def _answer(self, counts: _Counts, maker: SampleMaker, method: Method, problem: KeyProblem | None) -> RowDiff:
         plan = self._plan
@@ -237,6 +242,19 @@ class RowDiffRun:
 
     def _sample_maker(self) -> SampleMaker:
         return SampleMaker(self._plan.columns, self._plan.request.sample_size)
+
+
+def _find_key_fault(
+    engine: Engine, feed: Feed, keys: tuple[int, ...], side: DiffSide, *, is_unique: bool
+) -> KeyFinding | None:
+    rows = feed.held()
+    if rows is not None and is_increasing(rows.select([f"c{place}" for place in keys])):
+        return None
+    return joining.find_key_fault(engine, feed.open, keys, side, is_unique=is_unique)
+
+
+def _source_of(rows: pa.Table) -> Source:
+    return lambda places: rows.select([f"c{place}" for place in places])
 
 
 def _with_originals(outcome: Outcome, from_feed: Feed, to_feed: Feed) -> Outcome:

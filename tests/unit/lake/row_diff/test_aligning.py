@@ -1,0 +1,76 @@
+"""Leaving out rows that two sets have in common: how few are left of rows that come in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pytest
+
+from app.lake.row_diff import aligning
+
+
+def numbered(numbers: Sequence[int], *, name: str = "name") -> pa.Table:
+    return pa.table({"c0": pa.array(numbers, pa.int64()), "c1": [f"{name} {number}" for number in numbers]})
+
+
+def left(before: pa.Table, after: pa.Table) -> tuple[list[int], list[int]] | None:
+    spans = [((0, before.num_rows), (0, after.num_rows))]
+    found = aligning.left_over(before, after, spans, [0])
+    return None if found is None else (found[0]["c0"].to_pylist(), found[1]["c0"].to_pylist())
+
+
+def test_of_rows_changed_taken_out_and_put_in_these_are_left() -> None:
+    before = numbered(range(30_000))
+    after = pa.concat_tables(
+        [
+            numbered(range(10)),
+            numbered([10, 11, 12, 13, 14, 15], name="changed"),
+            numbered(range(16, 9_000)),
+            numbered([100_000, 100_001]),
+            numbered(range(9_000, 20_000)),
+            # From 20,000 to 20,899 taken out.
+            numbered(range(20_900, 29_999)),
+            numbered([29_999], name="changed"),
+        ]
+    )
+    found = left(before, after)
+    assert found is not None
+    assert found[0] == [10, 11, 12, 13, 14, 15, *range(20_000, 20_900), 29_999]
+    assert found[1] == [10, 11, 12, 13, 14, 15, 100_000, 100_001, 29_999]
+
+
+def test_rows_after_more_than_is_looked_through_are_left_whole() -> None:
+    before, after = numbered(range(60_000)), numbered([*range(50_000), *range(52_000, 60_000)])
+    found = left(before, after)
+    assert found is not None
+    assert (found[0][0], len(found[0]), len(found[1])) == (50_000, 10_000, 8_000)
+
+
+@pytest.mark.parametrize("step", [-1, 7_919], ids=["backwards", "shuffled"])
+def test_rows_in_another_order_are_left_to_be_joined(step: int) -> None:
+    before = numbered(range(20_000))
+    assert left(before, before.take([(step * place) % 20_000 for place in range(20_000)])) is None
+
+
+def test_tables_without_columns_or_rows_have_nothing_left() -> None:
+    assert left(numbered([]), numbered([])) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([None, True, False]),
+        pa.array([None, b"\x00", b""]),
+        pa.array([None, 1, 2], pa.decimal128(38, 4)),
+        pa.array([None, 1.5, -0.0], pa.float32()),
+        pa.nulls(3),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_columns_of_every_type_of_the_engine_are_compared(column: pa.Array) -> None:
+    before = pa.table({"c0": column})
+    after = pa.table({"c0": pa.concat_arrays([column, column.slice(0, 1)])})
+    found = aligning.left_over(before, after, [((0, 3), (0, 4))], [])
+    assert found is not None
+    assert (found[0].num_rows, found[1]["c0"].to_pylist()) == (0, [None])
