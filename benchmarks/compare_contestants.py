@@ -243,7 +243,7 @@ class _Spark:
             # Spark's name of it is pyiceberg's: the names of tables are kept with it.
             settings = {
                 "type": "jdbc",
-                "uri": f"jdbc:sqlite:{folder}/catalog.db",
+                "uri": f"jdbc:sqlite:{folder}/catalog.db?busy_timeout=60000",
                 "warehouse": f"file://{folder}/warehouse",
                 "jdbc.schema-version": "V1",
             }

@@ -6,6 +6,8 @@ that any file can be made again with some rows changed.
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -186,7 +188,11 @@ class TableMaker:
 
 def open_catalog(folder: Path) -> SqlCatalog:
     """The catalog that the tables are in."""
-    return SqlCatalog(CATALOG, uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
+    database = folder / "catalog.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        # Kept in the file: Spark's readers, who hold on to what they read, do not keep others from writing then.
+        connection.execute("PRAGMA journal_mode = WAL")
+    return SqlCatalog(CATALOG, uri=f"sqlite:///{database}?timeout=60", warehouse=f"file://{folder}/warehouse")
 
 
 class _Rewrite(_OverwriteFiles):
