@@ -14,6 +14,19 @@ class UnsupportedTableError(Unsupported):
         super().__init__(f"{dataset}: {feature}: {reason}.", dataset=dataset, feature=feature, reason=reason)
 
 
+class MissingFileError(Unsupported):
+    """A file that the table's metadata names is not in its storage any more; to try again does not bring it back."""
+
+    code = "MISSING_FILE"
+
+    def __init__(self, dataset: str, file: str) -> None:
+        super().__init__(
+            f"{dataset} cannot be read: {file} is missing. Its storage answers that there is no such file.",
+            dataset=dataset,
+            file=file,
+        )
+
+
 class NoSnapshotError(Unsupported):
     """The table has no snapshot yet, so there is nothing to name or read."""
 
@@ -79,7 +92,7 @@ class BodyTooLargeError(TooLarge):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
-            f"The body has more than {limit_bytes} bytes, decompressed; events can be sent in several requests.",
+            f"The body has more than {limit_bytes} bytes, the most that is taken here in one request.",
             limitBytes=str(limit_bytes),
         )
 

@@ -35,12 +35,14 @@ from app.errors import (
     BackendUnavailableError,
     DatasetNotFoundError,
     InvalidSettingError,
+    MissingFileError,
     NamespaceNotFoundError,
     UnreadableTableError,
     UnsupportedTableError,
 )
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
+from app.lake.named_files import AbsentFileError
 
 EMBEDDED_CATALOG = "stratigraph"
 # pyiceberg's ValidationError is of metadata files, pydantic's (a ValueError) of a server's answers.
@@ -145,6 +147,10 @@ def translated_errors(dataset: DatasetName | None = None, namespace: str | None 
 def reading_files(dataset: DatasetName) -> Iterator[None]:
     """As `translated_errors`, for blocks that do nothing but read files of this table.
 
+    A file that is not there is a MissingFileError: storage has answered, and will not answer otherwise. Where it did
+    not answer, or the file is broken, the table is unreadable for now; and so it is where its metadata file is not
+    there, of which the catalog may name another one a moment later.
+
     Decoders say of a broken file whatever their next step happens to trip over, and file systems of a location that
     they do not know. One such table must not cost the others of a listing.
     """
@@ -155,6 +161,8 @@ def reading_files(dataset: DatasetName) -> Iterator[None]:
             raise UnsupportedTableError(
                 str(dataset), "files of another schema", f"they do not fit the schema of this version ({error})"
             ) from error
+        except AbsentFileError as error:
+            raise MissingFileError(str(dataset), str(error.filename)) from error
         except _BROKEN_FILES:
             raise
         except (

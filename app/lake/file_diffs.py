@@ -27,7 +27,7 @@ def diff_files(table: LakeTable, from_id: int, to_id: int, kinship: Kinship) -> 
     Raises:
         SnapshotExpiredError: a snapshot is not in the table any more.
         UnsupportedTableError: rows are deleted by value.
-        UnreadableTableError: a manifest is missing or broken.
+        MissingFileError, UnreadableTableError: a manifest is missing or broken.
     """
     with reading_files(table.state.name):
         before, after = find_snapshot(table, from_id), find_snapshot(table, to_id)

@@ -76,7 +76,7 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
     Raises:
         InvalidFilterError, UnknownColumnError: the request does not fit that schema.
         UnsupportedTableError: equality deletes, or a file format that cannot be read.
-        UnreadableTableError: a manifest is missing or broken.
+        MissingFileError, UnreadableTableError: a manifest is missing or broken.
     """
     dataset = str(table.state.name)
     metadata = _as_of_schema(table, version)

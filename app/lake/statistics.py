@@ -29,7 +29,7 @@ def column_stats(table: LakeTable, snapshot_id: int, names: Sequence[str] | None
 
     Raises:
         UnknownColumnError: a name that the snapshot's schema lacks.
-        UnreadableTableError: a manifest is missing or broken.
+        MissingFileError, UnreadableTableError: a manifest is missing or broken.
     """
     state = table.state
     version = ResolvedVersion(snapshot_id=snapshot_id, uses_current_schema=False)

@@ -18,6 +18,7 @@ from app.domain.layouts import Layouts, PartitionField, PartitionSpec, SortField
 from app.domain.names import DatasetName
 from app.domain.schemas import SchemaField, SchemaVersion
 from app.lake.defaults import default_json
+from app.lake.named_files import NamedFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,8 @@ class LakeTable:
 
     @property
     def io(self) -> FileIO:
-        """Access to the table's files."""
-        return self.handle.io
+        """Access to the table's files, which tells the location of one that is missing."""
+        return NamedFiles(self.handle.io)
 
 
 def to_state(

@@ -11,7 +11,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform, IdentityTransform, Transform, TruncateTransform
 from pyiceberg.types import IntegerType, NestedField, StringType
 
-from app.errors import UnreadableTableError, UnsupportedTableError
+from app.errors import MissingFileError, UnreadableTableError, UnsupportedTableError
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.unit.lake.local_tables import NAME, append, create_table, delete_rows, read
 
@@ -169,13 +169,15 @@ def test_an_empty_snapshot_has_the_schema_and_no_rows(catalog: SqlCatalog) -> No
     assert answer.schema == pa.schema([("id", pa.int32()), ("name", pa.large_string())])
 
 
-def test_a_data_file_that_is_gone_makes_the_table_unreadable(catalog: SqlCatalog) -> None:
+def test_a_data_file_that_is_gone_is_told(catalog: SqlCatalog) -> None:
     table = create_table(catalog, NUMBERS, numbers(1))
     (task,) = table.scan().plan_files()
     table.io.delete(task.file.file_path)
 
-    with pytest.raises(UnreadableTableError, match=r"sales\.orders cannot be read"):
+    with pytest.raises(MissingFileError, match=r"sales\.orders cannot be read") as told:
         read(table)
+    assert told.value.fields["file"] == task.file.file_path
+    assert not told.value.handling.is_retryable
 
 
 def test_a_data_file_that_is_garbage_makes_the_table_unreadable(catalog: SqlCatalog) -> None:

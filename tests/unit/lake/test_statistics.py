@@ -27,7 +27,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 
-from app.errors import UnknownColumnError, UnreadableTableError
+from app.errors import MissingFileError, UnknownColumnError
 from app.lake.statistics import ColumnStats, column_stats
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.unit.lake.local_tables import append, as_lake_table, create_table, delete_rows
@@ -248,11 +248,11 @@ def test_files_that_were_removed_do_not_count(catalog: SqlCatalog) -> None:
     assert facts(stats_of(table)["id"]) == (0, 0, None, None)
 
 
-def test_a_manifest_that_is_gone_makes_the_table_unreadable(catalog: SqlCatalog) -> None:
+def test_a_manifest_that_is_gone_is_told(catalog: SqlCatalog) -> None:
     table = create_table(catalog, NUMBERS, [{"id": 1, "name": "a"}])
     head = table.current_snapshot()
     assert head is not None
     table.io.delete(head.manifests(table.io)[0].manifest_path)
 
-    with pytest.raises(UnreadableTableError, match=r"sales\.orders cannot be read"):
+    with pytest.raises(MissingFileError, match=r"sales\.orders cannot be read"):
         stats_of(table)

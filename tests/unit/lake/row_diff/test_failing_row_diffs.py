@@ -17,7 +17,14 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.types import LongType, NestedField, StringType
 
-from app.errors import BackendUnavailableError, SnapshotExpiredError, UnreadableTableError, UnsupportedTableError
+from app.errors import (
+    AppError,
+    BackendUnavailableError,
+    MissingFileError,
+    SnapshotExpiredError,
+    UnreadableTableError,
+    UnsupportedTableError,
+)
 from app.lake.row_diff import batching
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.unit.lake.local_tables import append, create_table, delete_rows
@@ -59,18 +66,23 @@ def _batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("_batches")
 @pytest.mark.parametrize("keys", [(), ("id",)], ids=["multiset", "keys"])
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9])])
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [(Path.unlink, MissingFileError), (lambda path: path.write_bytes(path.read_bytes()[:-9]), UnreadableTableError)],
+)
 def test_a_data_file_that_is_missing_or_cut_is_named(
-    table: Table, keys: tuple[str, ...], damage: Callable[[Path], None]
+    table: Table, keys: tuple[str, ...], damage: Callable[[Path], None], error: type[AppError]
 ) -> None:
     before = head(table)
     table.overwrite(arrow(table, [{"id": 1, "name": "new"}]))
     (file,) = data_files(table)
     damage(on_disk(file.file_path))
     for sides in ((before, None), (None, before)):
-        with pytest.raises(UnreadableTableError) as raised:
+        with pytest.raises(error) as raised:
             compare(version(table, sides[0]), version(table, sides[1]), keys)
         assert on_disk(file.file_path).name in str(raised.value)
+        if error is MissingFileError:
+            assert raised.value.fields == {"dataset": "sales.orders", "file": file.file_path}
 
 
 def test_a_missing_file_that_needs_no_reading_is_no_error_until_it_is_shown(table: Table) -> None:
@@ -79,7 +91,7 @@ def test_a_missing_file_that_needs_no_reading_is_no_error_until_it_is_shown(tabl
     appended = next(file for file in data_files(table) if file.record_count == 1)
     on_disk(appended.file_path).unlink()
     assert compare(version(table, before), version(table), sample_size=0).rows_added == 1
-    with pytest.raises(UnreadableTableError, match=on_disk(appended.file_path).name):
+    with pytest.raises(MissingFileError, match=on_disk(appended.file_path).name):
         compare(version(table, before), version(table), sample_size=1)
 
 
@@ -91,8 +103,9 @@ def test_missing_metadata_is_named(table: Table) -> None:
     for path in (snapshot.manifests(table.io)[0].manifest_path, snapshot.manifest_list):
         kept = on_disk(path).read_bytes()
         on_disk(path).unlink()
-        with pytest.raises(UnreadableTableError, match=on_disk(path).name):
+        with pytest.raises(MissingFileError) as raised:
             plan(version(table, before), version(table))
+        assert raised.value.fields["file"] == path
         on_disk(path).write_bytes(kept[: len(kept) // 2])
         with pytest.raises(UnreadableTableError):
             plan(version(table, before), version(table))
@@ -105,13 +118,13 @@ def test_what_is_missing_is_told_of_its_own_table(table: Table, catalog: SqlCata
     (file,) = data_files(other)
     on_disk(file.file_path).unlink()
     for sides in ((table, other), (other, table)):
-        with pytest.raises(UnreadableTableError, match=r"sales\.other"):
+        with pytest.raises(MissingFileError, match=r"sales\.other"):
             compare(version(sides[0]), version(sides[1]))
     snapshot = other.current_snapshot()
     assert snapshot is not None
     on_disk(snapshot.manifest_list).unlink()
     for sides in ((table, other), (other, table)):
-        with pytest.raises(UnreadableTableError, match=r"sales\.other"):
+        with pytest.raises(MissingFileError, match=r"sales\.other"):
             compare(version(sides[0]), version(sides[1]))
 
 
@@ -121,7 +134,7 @@ def test_a_missing_delete_file_is_named(table: Table) -> None:
     (task,) = table.scan().plan_files()
     (file,) = task.delete_files
     on_disk(file.file_path).unlink()
-    with pytest.raises(UnreadableTableError, match=on_disk(file.file_path).name):
+    with pytest.raises(MissingFileError, match=on_disk(file.file_path).name):
         compare(version(table, before), version(table))
 
 

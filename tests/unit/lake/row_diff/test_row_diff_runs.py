@@ -18,7 +18,7 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
 from app.domain.row_diffs import Method, RowDiff
-from app.errors import UnreadableTableError
+from app.errors import MissingFileError
 from app.lake.row_diff import batching, feeding
 from app.lake.row_diff.planning import RowDiffPlan
 from app.lake.row_diff.resources import Resources
@@ -150,7 +150,7 @@ def test_stopping_a_run_that_has_ended_is_nothing(planned: RowDiffPlan, resource
 def test_a_run_that_fails_in_the_middle_leaves_nothing(planned: RowDiffPlan, resources: Resources) -> None:
     last = planned.to_side.parts[planned.to_join[-1].to_places[0]]
     Path(last.task.file.file_path.removeprefix("file://")).unlink()
-    with pytest.raises(UnreadableTableError):
+    with pytest.raises(MissingFileError):
         RowDiffRun(planned, resources).run()
     assert_nothing_is_left(resources)
 

@@ -16,7 +16,7 @@ from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
 from app.domain.row_diffs import KeyFault, Method
 from app.domain.version_relation import DiffSide
-from app.errors import UnknownColumnError, UnreadableTableError
+from app.errors import MissingFileError, UnknownColumnError
 from tests.unit.lake.local_tables import append, create_table, delete_rows
 from tests.unit.lake.row_diff.comparing import compare, plan, version
 
@@ -156,5 +156,5 @@ def test_a_file_that_is_gone_is_named_and_nothing_is_answered(table: Table) -> N
     (task, *_) = table.catalog.load_table(table.name()).scan().plan_files()
     path = Path(task.file.file_path.removeprefix("file://"))
     path.unlink()
-    with pytest.raises(UnreadableTableError, match=path.name):
+    with pytest.raises(MissingFileError, match=path.name):
         compare(version(table, before), version(table))
