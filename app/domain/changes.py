@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 from app.domain.names import DatasetName, is_storable
@@ -97,8 +98,9 @@ class DatasetSubject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSubject:
-    """A model that something was done to."""
+    """A model that something was done to; `owner_field` is what errors tell it in."""
 
+    owner_field: ClassVar[str] = "model"
     name: str
 
     def __str__(self) -> str:
@@ -107,8 +109,9 @@ class ModelSubject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSubject:
-    """A pipeline that something was done to."""
+    """A pipeline that something was done to; `owner_field` is what errors tell it in."""
 
+    owner_field: ClassVar[str] = "pipelineId"
     pipeline_id: str
 
     def __str__(self) -> str:

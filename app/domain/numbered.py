@@ -8,7 +8,7 @@ the label of a version (`v3`), where no tag has that name.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -26,9 +26,13 @@ _DATE_START = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberedHistory:
-    """All versions of one model or pipeline: when each was made, and the tags that name them."""
+    """All versions of one model or pipeline: when each was made, and the tags that name them.
+
+    `owner_field` is what errors tell the owner in, `model` or `pipelineId`.
+    """
 
     owner: str
+    owner_field: str
     created_at: Mapping[int, datetime]
     tags: Mapping[str, int] = field(default_factory=dict)
 
@@ -106,12 +110,12 @@ def _by_text(text: str | None, history: NumberedHistory) -> int:
         return _as_of(parse_instant(text), text, history)
     if not text.isprintable() or re.search(r"\s", text):
         raise InvalidReferenceError(text, "it has a space or an unprintable character")
-    raise VersionNotFoundError(history.owner, text, "no tag has that name", closest(text, [LATEST, *history.tags]))
+    raise _no_version(history, text, "no tag has that name", closest(text, [LATEST, *history.tags]))
 
 
 def _latest(history: NumberedHistory) -> int:
     if history.latest is None:
-        raise VersionNotFoundError(history.owner, LATEST, "it has no version yet")
+        raise _no_version(history, LATEST, "it has no version yet")
     return history.latest
 
 
@@ -126,26 +130,25 @@ def _by_number(number: int, history: NumberedHistory) -> int:
         raise InvalidReferenceError(str(number)[:40], _COUNTED_FROM_1)
     if number not in history.created_at:
         known = f"the latest is {history.latest}" if history.latest else "it has no version yet"
-        raise VersionNotFoundError(history.owner, str(number), known)
+        raise _no_version(history, str(number), known)
     return number
 
 
 def _by_tag(tag: str, history: NumberedHistory) -> int:
     if tag not in history.tags:
-        raise TagNotFoundError(history.owner, tag[:120], closest(tag, list(history.tags)))
+        suggestions = closest(tag, list(history.tags))
+        raise TagNotFoundError(history.owner, tag[:120], suggestions, owner_field=history.owner_field)
     return history.tags[tag]
 
 
 def _earlier(ref: str, digits: str, text: str, history: NumberedHistory) -> int:
     start = _latest(history) if ref == LATEST else history.tags.get(ref)
     if start is None:
-        raise VersionNotFoundError(
-            history.owner, text, f"no tag is named {ref!r}", closest(ref, [LATEST, *history.tags])
-        )
+        raise _no_version(history, text, f"no tag is named {ref!r}", closest(ref, [LATEST, *history.tags]))
     earlier = sorted(number for number in history.created_at if number <= start)
     steps = int(digits) if len(digits) <= 10 else MAX_NUMBER
     if steps >= len(earlier):
-        raise VersionNotFoundError(history.owner, text, f"{ref!r} has only {len(earlier) - 1} versions before it")
+        raise _no_version(history, text, f"{ref!r} has only {len(earlier) - 1} versions before it")
     return earlier[-1 - steps]
 
 
@@ -154,5 +157,11 @@ def _as_of(instant: datetime, text: str, history: NumberedHistory) -> int:
         raise InvalidReferenceError(text, "a time needs a zone, such as Z or +02:00")
     found = [number for number, created_at in history.created_at.items() if created_at <= instant]
     if not found:
-        raise VersionNotFoundError(history.owner, text, "it had no version then")
+        raise _no_version(history, text, "it had no version then")
     return max(found)
+
+
+def _no_version(
+    history: NumberedHistory, ref: str, reason: str, suggestions: Sequence[str] = ()
+) -> VersionNotFoundError:
+    return VersionNotFoundError(history.owner, ref, reason, suggestions, owner_field=history.owner_field)

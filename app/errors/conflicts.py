@@ -6,14 +6,16 @@ from app.errors.base import AlreadyExists, Conflict, Forbidden, Invalid, Protect
 
 
 class TagExistsError(AlreadyExists):
-    """The tag name is taken, and points to another version."""
+    """The tag name is taken, and points to another version; `owner_field` as for VersionNotFoundError."""
 
     code = "TAG_EXISTS"
 
-    def __init__(self, dataset: str, tag: str, snapshot_id: int, what: str = "snapshot") -> None:
+    def __init__(
+        self, owner: str, tag: str, snapshot_id: int, what: str = "snapshot", *, owner_field: str = "dataset"
+    ) -> None:
         super().__init__(
-            f"{dataset} has a tag {tag!r} already, at {what} {snapshot_id}; move it with moveTag if that is meant.",
-            dataset=dataset,
+            f"{owner} has a tag {tag!r} already, at {what} {snapshot_id}; move it with moveTag if that is meant.",
+            **{owner_field: owner},
             ref=tag,
             existing=str(snapshot_id),
         )
@@ -34,17 +36,19 @@ class BranchExistsError(AlreadyExists):
 
 
 class HeadMovedError(Conflict):
-    """A ref is not where the caller last saw it; nothing was changed."""
+    """A ref is not where the caller last saw it; nothing was changed. `owner_field` as for VersionNotFoundError."""
 
     code = "HEAD_MOVED"
 
-    def __init__(self, dataset: str, ref: str, expected: int | None, actual: int | None) -> None:
+    def __init__(
+        self, owner: str, ref: str, expected: int | None, actual: int | None, *, owner_field: str = "dataset"
+    ) -> None:
         def shown(snapshot_id: int | None) -> str:
             return "absent" if snapshot_id is None else f"at {snapshot_id}"
 
         super().__init__(
-            f"{ref!r} of {dataset} was expected {shown(expected)} but is {shown(actual)}; nothing was changed.",
-            dataset=dataset,
+            f"{ref!r} of {owner} was expected {shown(expected)} but is {shown(actual)}; nothing was changed.",
+            **{owner_field: owner},
             ref=ref,
             expected=None if expected is None else str(expected),
             actual=None if actual is None else str(actual),
@@ -111,14 +115,14 @@ class IdempotencyKeyReusedError(Invalid):
 
 
 class ProtectedTagError(Protected):
-    """The tag is protected by its convention or by request."""
+    """The tag is protected by its convention or by request; `owner_field` as for VersionNotFoundError."""
 
     code = "PROTECTED_TAG"
 
-    def __init__(self, dataset: str, tag: str, why: str) -> None:
+    def __init__(self, owner: str, tag: str, why: str, *, owner_field: str = "dataset") -> None:
         super().__init__(
-            f"Tag {tag!r} of {dataset} is protected ({why}); use force to change it anyway.",
-            dataset=dataset,
+            f"Tag {tag!r} of {owner} is protected ({why}); use force to change it anyway.",
+            **{owner_field: owner},
             ref=tag,
             why=why,
         )

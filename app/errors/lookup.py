@@ -34,28 +34,33 @@ class DatasetNotFoundError(NotFound):
 
 
 class VersionNotFoundError(NotFound):
-    """A well-formed version reference that this dataset has no snapshot for."""
+    """A well-formed version reference that this dataset has no snapshot for, or this model or pipeline no version.
+
+    `owner_field` is the field that tells whose version it would be: `dataset`, `model` or `pipelineId`.
+    """
 
     code = "VERSION_NOT_FOUND"
 
-    def __init__(self, dataset: str, ref: str, reason: str, suggestions: Sequence[str] = ()) -> None:
+    def __init__(
+        self, owner: str, ref: str, reason: str, suggestions: Sequence[str] = (), *, owner_field: str = "dataset"
+    ) -> None:
         super().__init__(
-            f"{dataset} has no version {ref!r}: {reason}.{did_you_mean(suggestions)}",
-            dataset=dataset,
+            f"{owner} has no version {ref!r}: {reason}.{did_you_mean(suggestions)}",
+            **{owner_field: owner},
             ref=ref,
             suggestions=list(suggestions),
         )
 
 
 class TagNotFoundError(NotFound):
-    """The dataset has no tag of this name."""
+    """The dataset, model or pipeline has no tag of this name; `owner_field` as for VersionNotFoundError."""
 
     code = "TAG_NOT_FOUND"
 
-    def __init__(self, dataset: str, tag: str, suggestions: Sequence[str] = ()) -> None:
+    def __init__(self, owner: str, tag: str, suggestions: Sequence[str] = (), *, owner_field: str = "dataset") -> None:
         super().__init__(
-            f"{dataset} has no tag {tag!r}.{did_you_mean(suggestions)}",
-            dataset=dataset,
+            f"{owner} has no tag {tag!r}.{did_you_mean(suggestions)}",
+            **{owner_field: owner},
             ref=tag,
             suggestions=list(suggestions),
         )

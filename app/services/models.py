@@ -12,7 +12,14 @@ from app.domain.numbered import NumberedHistory, NumberSelector, resolve_number
 from app.domain.pages import Page, PageRequest
 from app.domain.pins import Pin
 from app.domain.versions import closest
-from app.errors import Expired, ModelNotFoundError, NotFound, UnreadableTableError, VersionNotFoundError
+from app.errors import (
+    Expired,
+    MissingFileError,
+    ModelNotFoundError,
+    NotFound,
+    UnreadableTableError,
+    VersionNotFoundError,
+)
 from app.lake.table import LakeTable
 from app.registry.models import ModelStore
 from app.registry.pins import PinStore
@@ -88,7 +95,10 @@ class Models:
         made = await self._store.histories(names)
         return {
             name: NumberedHistory(
-                owner=name, created_at=made[name], tags={tag.name: tag.number for tag in tags[subject]}
+                owner=name,
+                owner_field=subject.owner_field,
+                created_at=made[name],
+                tags={tag.name: tag.number for tag in tags[subject]},
             )
             for name, subject in subjects.items()
         }
@@ -108,7 +118,7 @@ class Models:
         number = await self.resolve(name, at)
         found = (await self._store.find_versions([(name, number)])).get((name, number))
         if found is None:
-            raise VersionNotFoundError(name, str(number), "it is gone")
+            raise VersionNotFoundError(name, str(number), "it is gone", owner_field=ModelSubject.owner_field)
         return found
 
     async def get_versions(self, name: str, ats: Sequence[NumberSelector | str | None]) -> list[ModelVersion]:
@@ -118,7 +128,7 @@ class Models:
         keys = [(name, resolve_number(at, history)) for at in ats]
         found = await self._store.find_versions(list(dict.fromkeys(keys)))
         if gone := next((number for _, number in keys if (name, number) not in found), None):
-            raise VersionNotFoundError(name, str(gone), "it is gone")
+            raise VersionNotFoundError(name, str(gone), "it is gone", owner_field=ModelSubject.owner_field)
         return [found[key] for key in keys]
 
     async def list_pins(self, version: ModelVersion) -> list[Pin]:
@@ -151,6 +161,6 @@ class Models:
             return False
         try:
             await self._datasets.column_stats(table, snapshot_id, None)
-        except (NotFound, Expired, UnreadableTableError):
+        except (NotFound, Expired, MissingFileError, UnreadableTableError):
             return False
         return True

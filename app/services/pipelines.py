@@ -111,6 +111,7 @@ class Pipelines:
         return {
             pipeline_id: NumberedHistory(
                 owner=pipeline_id,
+                owner_field=subject.owner_field,
                 created_at=made[pipeline_id],
                 tags={tag.name: tag.number for tag in tags[subject]},
             )
@@ -132,7 +133,7 @@ class Pipelines:
         key = (pipeline_id, await self.resolve(pipeline_id, at))
         found = (await self._store.find_versions([key])).get(key)
         if found is None:
-            raise VersionNotFoundError(pipeline_id, str(key[1]), "it is gone")
+            raise VersionNotFoundError(pipeline_id, str(key[1]), "it is gone", owner_field=PipelineSubject.owner_field)
         return found
 
     async def get_versions(self, pipeline_id: str, ats: Sequence[NumberSelector | str | None]) -> list[PipelineVersion]:
@@ -142,7 +143,7 @@ class Pipelines:
         keys = [(pipeline_id, resolve_number(at, history)) for at in ats]
         found = await self._store.find_versions(list(dict.fromkeys(keys)))
         if gone := next((number for _, number in keys if (pipeline_id, number) not in found), None):
-            raise VersionNotFoundError(pipeline_id, str(gone), "it is gone")
+            raise VersionNotFoundError(pipeline_id, str(gone), "it is gone", owner_field=PipelineSubject.owner_field)
         return [found[key] for key in keys]
 
     async def register(self, new: NewPipelineVersion, command: Command) -> PipelineOutcome:

@@ -86,7 +86,7 @@ class VersionTagging:
                     return _repeated(done, tags, subject, tag)
                 known = tags.get(tag)
                 if known is not None and known.number != number:
-                    raise TagExistsError(str(subject), tag, known.number, "version")
+                    raise TagExistsError(str(subject), tag, known.number, "version", owner_field=subject.owner_field)
                 if known is None:
                     known = await put_tag(
                         connection,
@@ -250,13 +250,13 @@ def _repeated(
 def _get(tags: Mapping[str, VersionTag], subject: RegistrySubject, tag: str, expected: int | None) -> VersionTag:
     known = tags.get(tag)
     if known is None:
-        raise TagNotFoundError(str(subject), tag[:120], closest(tag, list(tags)))
+        raise TagNotFoundError(str(subject), tag[:120], closest(tag, list(tags)), owner_field=subject.owner_field)
     if expected is not None and known.number != expected:
-        raise HeadMovedError(str(subject), tag, expected, known.number)
+        raise HeadMovedError(str(subject), tag, expected, known.number, owner_field=subject.owner_field)
     return known
 
 
 def _check_unprotected(tag: VersionTag, *, force: bool) -> None:
     why = find_protection(tag.name, is_requested=tag.is_protection_requested)
     if why and not force:
-        raise ProtectedTagError(str(tag.subject), tag.name, why)
+        raise ProtectedTagError(str(tag.subject), tag.name, why, owner_field=tag.subject.owner_field)

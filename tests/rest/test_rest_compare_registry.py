@@ -290,3 +290,20 @@ def test_code_of_a_megabyte(own_api: TestClient) -> None:
 
     assert (found["code_changed"], found["code_diff_cut"], found["dag_changed"]) == (True, True, False)
     assert 900_000 < len(found["code_diff"]) <= 1_000_000
+
+
+@pytest.mark.parametrize("path", [CHURN, DAILY])
+def test_json_is_all_that_there_is(client: TestClient, path: str) -> None:
+    response = client.get(path, params={"from_version": "1"}, headers={"Accept": "text/csv"})
+
+    assert (response.status_code, response.json()["code"]) == (406, "NOT_ACCEPTABLE")
+
+
+@pytest.mark.parametrize(("path", "owner"), [(CHURN, ("model", "churn")), (DAILY, ("pipelineId", PIPELINE))])
+def test_a_version_that_is_not_there_is_told_of_its_owner(
+    client: TestClient, path: str, owner: tuple[str, str]
+) -> None:
+    problem = client.get(path, params={"from_version": "99"}).json()
+
+    assert (problem["code"], problem[owner[0]]) == ("VERSION_NOT_FOUND", owner[1])
+    assert "dataset" not in problem

@@ -131,6 +131,7 @@ def test_a_body_of_50_mb_is_refused(client: TestClient, path: str, limit: int, i
     problem = refused(client.request(method, path, content=content, headers=JSON), 413, "BODY_TOO_LARGE")
 
     assert problem["limitBytes"] == str(limit)
+    assert "event" not in problem["detail"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from app.errors import (
 
 HISTORY = NumberedHistory(
     owner="churn",
+    owner_field="model",
     created_at={
         1: datetime(2026, 1, 1, tzinfo=UTC),
         2: datetime(2026, 2, 1, tzinfo=UTC),
@@ -107,7 +108,7 @@ def test_a_selector_has_one_field() -> None:
 
 def test_nothing_has_no_latest_version() -> None:
     with pytest.raises(VersionNotFoundError):
-        resolve_number(None, NumberedHistory(owner="new", created_at={}))
+        resolve_number(None, NumberedHistory(owner="new", owner_field="model", created_at={}))
 
 
 @given(st.text(max_size=40))
@@ -120,5 +121,17 @@ def test_any_text_is_a_version_or_a_typed_error(text: str) -> None:
 
 
 def test_a_tag_comes_before_a_label() -> None:
-    history = NumberedHistory(owner="churn", created_at=HISTORY.created_at, tags={"v1": 4})
+    history = NumberedHistory(owner="churn", owner_field="model", created_at=HISTORY.created_at, tags={"v1": 4})
     assert resolve_number("v1", history) == 4
+
+
+@pytest.mark.parametrize("owner_field", ["model", "pipelineId"])
+@pytest.mark.parametrize("text", ["9", "nope", "tag:nope", "latest~9", "nope~1", "2025-01-01T00:00:00Z"])
+def test_what_is_not_there_is_told_of_its_owner_by_the_right_name(owner_field: str, text: str) -> None:
+    history = NumberedHistory(owner="churn", owner_field=owner_field, created_at=HISTORY.created_at)
+
+    with pytest.raises((VersionNotFoundError, TagNotFoundError)) as refused:
+        resolve_number(text, history)
+
+    assert refused.value.fields[owner_field] == "churn"
+    assert "dataset" not in refused.value.fields
