@@ -28,6 +28,7 @@ from app.registry.events import EventLog
 from app.registry.externals import Externals
 from app.registry.facts import Facts
 from app.registry.imports import ImportStore
+from app.registry.known_snapshots import KnownSnapshots
 from app.registry.models import ModelStore
 from app.registry.operation_leases import OperationLeases
 from app.registry.operations import OperationStore
@@ -40,6 +41,7 @@ from app.registry.workers import Workers
 from app.services.checking import Checking
 from app.services.cold_storage import ColdStorage
 from app.services.comparing import Comparing
+from app.services.comparing_commits import ComparingCommits
 from app.services.comparing_models import ComparingModels
 from app.services.comparing_pipelines import ComparingPipelines
 from app.services.datasets import Datasets
@@ -93,6 +95,7 @@ class Services:
     lake: Lake
     datasets: Datasets
     comparing: Comparing
+    comparing_commits: ComparingCommits
     row_diffs: RowDiffs
     row_diff_operations: RowDiffOperations
     versioning: Versioning
@@ -148,7 +151,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             lake = await Lake.open(settings, url)
         stack.push_async_callback(lake.close)
         changes = ChangeLog(pool, locks)
-        datasets = Datasets(lake, changes, DatasetNames(pool), settings)
+        datasets = Datasets(lake, changes, KnownSnapshots(pool), DatasetNames(pool), settings)
         repair = Repair(lake, datasets, changes, settings)
         executor = Executor(lake, datasets, changes, repair, settings)
         log = EventLog(pool)
@@ -183,6 +186,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             lake=lake,
             datasets=datasets,
             comparing=comparing,
+            comparing_commits=ComparingCommits(lineage, runs_service, pipelines_service),
             row_diffs=row_diffs,
             row_diff_operations=row_diff_operations,
             versioning=versioning,

@@ -289,24 +289,6 @@ class ChangeLog:
                     )
                 )
 
-    async def mentions_snapshot(self, table_uuid: UUID, snapshot_id: int) -> bool:
-        """Whether some change of the table was about this snapshot: then it existed, also if it is gone now."""
-        with span("postgres.mentions_snapshot"):
-            async with translated():
-                return bool(
-                    await self._pool.fetchval(
-                        """
-                        SELECT EXISTS (
-                            SELECT FROM changes, jsonb_array_elements(plan->'updates') AS u
-                            WHERE table_uuid = $1 AND state <> 'FAILED'
-                              AND (u->>'before' = $2 OR u->'after'->>'snapshotId' = $2)
-                        )
-                        """,
-                        table_uuid,
-                        str(snapshot_id),
-                    )
-                )
-
     async def ping(self) -> str:
         """Postgres' version, as proof that it answers."""
         async with translated():

@@ -34,6 +34,7 @@ from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
 from app.registry.datasets import DatasetNames
+from app.registry.known_snapshots import KnownSnapshots
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -58,9 +59,12 @@ class RowPreview:
 class Datasets:
     """The datasets of the lake, and what the registry knows of them."""
 
-    def __init__(self, lake: Lake, changes: ChangeLog, names: DatasetNames, settings: Settings) -> None:
+    def __init__(
+        self, lake: Lake, changes: ChangeLog, known: KnownSnapshots, names: DatasetNames, settings: Settings
+    ) -> None:
         self._lake = lake
         self._changes = changes
+        self._known = known
         self._names = names
         self._settings = settings
         self._nowhere: TTLCache[UUID, bool] = TTLCache(MAX_NOWHERE, NOWHERE_TTL_S)
@@ -184,12 +188,12 @@ class Datasets:
         return resolve(version, table.state.history, dataset)
 
     async def resolve_with_record(self, table: LakeTable, version: VersionSelector | str | None) -> ResolvedVersion:
-        """As `resolve`, but an id that only our own record remembers is EXPIRED, not unknown."""
+        """As `resolve`, but an id that only our own records remember is EXPIRED, not unknown: one statement more."""
         try:
             return self.resolve(table, version)
         except VersionNotFoundError as error:
             snapshot_id = _asked_id(version)
-            if snapshot_id is not None and await self._changes.mentions_snapshot(table.state.table_uuid, snapshot_id):
+            if snapshot_id is not None and await self._known.is_known(table.state.table_uuid, snapshot_id):
                 raise SnapshotExpiredError(str(table.state.name), snapshot_id) from error
             raise
 
