@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.domain.version_relation import DiffSide
@@ -18,6 +18,8 @@ from app.errors import InvalidArgumentError
 from app.errors.base import JsonValue
 
 DEFAULT_SAMPLE, MAX_SAMPLE = 10, 1000
+# Sizes of samples that are looked for: an answer that was found once serves all that ask for no more.
+KEPT_SAMPLES = (0, 10, 100, MAX_SAMPLE)
 MAX_KEYS = 32
 
 Row = Mapping[str, JsonValue]
@@ -52,7 +54,11 @@ class KeyFault(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyProblem:
-    """Keys that identify no rows, with an example; the rows are then counted as a multiset."""
+    """Keys that identify no rows, with an example; the rows are then counted as a multiset.
+
+    The version compared to is looked at first. Where keys of both versions are at fault, `side` may be TO whichever way
+    they are compared: then, and only then, swapping the versions need not swap the side.
+    """
 
     fault: KeyFault
     side: DiffSide
@@ -86,6 +92,15 @@ class RowSample:
     changed: tuple[RowChange, ...] = ()
     is_truncated: bool = False
 
+    def cut(self, size: int) -> RowSample:
+        """The sample of this size, out of one that is not smaller, or has all rows."""
+        return RowSample(
+            added=self.added[:size],
+            removed=self.removed[:size],
+            changed=self.changed[:size],
+            is_truncated=self.is_truncated or max(map(len, (self.added, self.removed, self.changed))) > size,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowDiffRequest:
@@ -107,6 +122,11 @@ class RowDiffRequest:
             raise InvalidArgumentError("keys", f"there are {len(self.keys)} columns, at most {MAX_KEYS} make a key")
         if len(set(self.keys)) < len(self.keys):
             raise InvalidArgumentError("keys", "a column is named twice")
+
+    @property
+    def kept_sizes(self) -> tuple[int, ...]:
+        """The sizes of samples that have all that is asked for, the least of them first: that is what is looked for."""
+        return tuple(size for size in KEPT_SAMPLES if size >= self.sample_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,3 +159,7 @@ class RowDiff:
     def is_empty(self) -> bool:
         """Whether no row differs."""
         return not (self.rows_added or self.rows_removed or self.rows_changed)
+
+    def with_sample(self, size: int) -> RowDiff:
+        """The same with a sample of this size, which is not larger than its own, unless that has all rows."""
+        return replace(self, sample=self.sample.cut(size))

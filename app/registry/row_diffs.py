@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -20,14 +21,23 @@ class RowDiffCache:
         self._pool = pool
         self._max_bytes = max_bytes
 
-    async def find(self, key: bytes) -> RowDiff | None:
-        """The difference kept under a key, which counts as used now; one statement."""
+    async def find(self, keys: Sequence[bytes]) -> tuple[int, RowDiff] | None:
+        """The difference kept under the first of these keys that there is, and its place among them; one statement.
+
+        It counts as used now.
+        """
         with span("postgres.find_row_diff"):
             async with translated():
-                document = await self._pool.fetchval(
-                    "UPDATE row_diffs SET used_at = clock_timestamp() WHERE key = $1 RETURNING document", key
+                row = await self._pool.fetchrow(
+                    """
+                    UPDATE row_diffs SET used_at = clock_timestamp() WHERE key = (
+                        SELECT asked.key FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (key, place)
+                        JOIN row_diffs USING (key) ORDER BY asked.place LIMIT 1
+                    ) RETURNING key, document
+                    """,
+                    list(keys),
                 )
-        return None if document is None else row_diff_from_json(orjson.loads(document))
+        return None if row is None else (keys.index(row["key"]), row_diff_from_json(orjson.loads(row["document"])))
 
     async def keep(self, key: bytes, table_uuid: UUID, diff: RowDiff) -> None:
         """Keep a difference, and drop those that were not used longest where all take more than is allowed.

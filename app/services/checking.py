@@ -66,10 +66,10 @@ class Checking:
         asked = RowDiffRequest(keys=keys, sample_size=0)
         compared = await self._comparing.versions(dataset, from_version, to_version, to_dataset=to_dataset)
         if any_size:
-            diff = await self._row_diffs.compare_at_any_cost(*table_versions(compared), asked, lambda _: None)
+            answer = await self._row_diffs.compare_at_any_cost(*table_versions(compared), asked, lambda _: None)
         else:
-            diff = (await self._row_diffs.compare(compared, asked)).diff
-        return check_rows(diff, _subject(CheckKind.ROWS, compared, from_version, to_version), rules)
+            answer = await self._row_diffs.compare(compared, asked)
+        return check_rows(answer.diff, _subject(CheckKind.ROWS, compared, from_version, to_version), rules)
 
     async def model(
         self,

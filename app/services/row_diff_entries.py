@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from app.domain.row_diffs import Row, RowChange, RowDiff
+from app.domain.row_diffs import Row, RowChange
 from app.domain.versions import LATEST
 from app.errors import JsonValue
+from app.services.row_diffs import RowDiffAnswer
 
 
 class RowChangeEntry(TypedDict):
@@ -37,7 +38,10 @@ class KeyProblemEntry(TypedDict):
 
 
 class RowDiffEntry(TypedDict):
-    """How the rows of two versions differ; the versions are as they were asked for."""
+    """How the rows of two versions differ; the versions are as they were asked for.
+
+    Where it is `cached`, nothing was read now: `bytes_read` and `files_read` are of when it was found.
+    """
 
     from_version: str
     to_version: str
@@ -55,10 +59,12 @@ class RowDiffEntry(TypedDict):
     engine: str | None
     bytes_read: int
     files_read: int
+    cached: bool
 
 
-def row_diff_entry(from_version: str | None, to_version: str | None, diff: RowDiff) -> RowDiffEntry:
+def row_diff_entry(from_version: str | None, to_version: str | None, answer: RowDiffAnswer) -> RowDiffEntry:
     """A row diff as plain data; a version that was not named is `latest`."""
+    diff = answer.diff
     problem = diff.key_problem
     return RowDiffEntry(
         from_version=from_version or LATEST,
@@ -89,6 +95,7 @@ def row_diff_entry(from_version: str | None, to_version: str | None, diff: RowDi
         engine=None if diff.engine is None else diff.engine.value,
         bytes_read=diff.bytes_read,
         files_read=diff.files_read,
+        cached=answer.is_cached,
     )
 
 

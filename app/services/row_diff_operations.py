@@ -72,9 +72,9 @@ class RowDiffOperations:
         def report(fraction: float) -> None:
             progress.report(fraction, "comparing rows")
 
-        diff = await self._row_diffs.compare_at_any_cost(before, after, asked, report)
+        answer = await self._row_diffs.compare_at_any_cost(before, after, asked, report)
         progress.report(1.0, "found")
-        entry = row_diff_entry(cast("str", request["from_version"]), cast("str | None", request["to_version"]), diff)
+        entry = row_diff_entry(cast("str", request["from_version"]), cast("str | None", request["to_version"]), answer)
         return cast("JsonValue", entry)
 
     async def _version(self, side: dict[str, str | int]) -> TableVersion:

@@ -6,13 +6,13 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from app.domain.column_stats import ColumnStatsDelta, pair_stats
 from app.domain.file_diffs import FileDiff
-from app.domain.row_diffs import RowDiff, RowDiffRequest
+from app.domain.row_diffs import KEPT_SAMPLES, RowDiff, RowDiffRequest
 from app.domain.version_relation import Kinship, relate
 from app.domain.versions import ResolvedVersion, closest
 from app.errors import BackendUnavailableError, DiffTooLargeError, UnknownColumnError, UnsupportedTableError
@@ -32,7 +32,7 @@ _RULES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowDiffAnswer:
-    """A difference, and whether it had been found before."""
+    """A difference, and whether it had been found before: what it tells of reading is then of that time."""
 
     diff: RowDiff
     is_cached: bool
@@ -51,22 +51,25 @@ class RowDiffs:
     async def compare(self, compared: ComparedVersions, request: RowDiffRequest) -> RowDiffAnswer:
         """The difference of two versions, of one table or of two.
 
-        Costs reading manifests, and the data files that differ; nothing but one statement, where it was found before.
+        Costs reading manifests, and the data files that differ; nothing but one statement, where it was found before,
+        be it with a larger sample. Looked for is a sample of the next of `KEPT_SAMPLES`.
 
         Raises:
             DiffTooLargeError: it would read more than `diff_sync_budget_bytes`.
             BackendUnavailableError: so many others are under way that its turn does not come in time.
             UnknownColumnError, InvalidArgumentError: a key that is none.
-            UnsupportedTableError, UnreadableTableError, SnapshotExpiredError, RowDiffMemoryError: it cannot be told.
+            UnsupportedTableError, SnapshotExpiredError, RowDiffMemoryError: it cannot be told.
+            MissingFileError, UnreadableTableError: a file is missing or broken.
         """
         before, after = table_versions(compared)
-        key = diff_key(before, after, request)
-        found = await self._cache.find(key)
+        found = await self._find(before, after, request)
         if found is not None:
             return RowDiffAnswer(diff=found, is_cached=True)
+        kept = _as_kept(request)
+        key = diff_key(before, after, kept)
 
         async def work() -> RowDiff:
-            plan = await self._plan(before, after, request)
+            plan = await self._plan(before, after, kept)
             limit_bytes = self._settings.diff_sync_budget_bytes
             if plan.size_bytes > limit_bytes:
                 raise DiffTooLargeError(str(after.table.state.name), plan.size_bytes, limit_bytes)
@@ -74,7 +77,8 @@ class RowDiffs:
             await self._cache.keep(key, after.table.state.table_uuid, diff)
             return diff
 
-        return RowDiffAnswer(diff=await self._shared.do(key, work), is_cached=False)
+        diff = await self._shared.do(key, work)
+        return RowDiffAnswer(diff=diff.with_sample(request.sample_size), is_cached=False)
 
     async def check(self, compared: ComparedVersions, request: RowDiffRequest) -> None:
         """That the rows can be compared as asked, from metadata alone. Raises as `compare`, but for the reading."""
@@ -85,7 +89,7 @@ class RowDiffs:
 
         Raises:
             UnsupportedTableError: they are of two tables, or rows are deleted by value.
-            UnreadableTableError, SnapshotExpiredError: it cannot be told.
+            MissingFileError, UnreadableTableError, SnapshotExpiredError: it cannot be told.
         """
         before, after = table_versions(compared)
         kinship = kinship_of(before, after)
@@ -115,7 +119,7 @@ class RowDiffs:
     async def stats(self, compared: ComparedVersions, names: Sequence[str] | None) -> list[ColumnStatsDelta]:
         """The statistics of the named columns (None: all leaves) on both sides; costs reading their data manifests.
 
-        A name may be of one version only.
+        A name may be of one version only. Columns are matched by field id, those of two tables by name.
 
         Raises:
             UnknownColumnError: a name that neither version has.
@@ -131,7 +135,7 @@ class RowDiffs:
             wanted = None if names is None else [name for name in names if name in paths]
             is_none = wanted is not None and not wanted
             found.append([] if is_none else await self._lake.column_stats(side.table, side.snapshot_id, wanted))
-        return pair_stats(*found)
+        return pair_stats(*found, by_id=compared.is_one_table)
 
     async def compare_at_any_cost(
         self,
@@ -139,7 +143,7 @@ class RowDiffs:
         after: TableVersion,
         request: RowDiffRequest,
         on_progress: Callable[[float], None],
-    ) -> RowDiff:
+    ) -> RowDiffAnswer:
         """As `compare`, however much it reads; `on_progress` gets the share of the work, from another thread.
 
         What reads more than `diff_spark_bytes` runs in Spark, where there is one that can read both versions.
@@ -147,16 +151,29 @@ class RowDiffs:
         Raises:
             MissingExtraError, InvalidSettingError, BackendUnavailableError: it was to run in Spark, which failed.
         """
-        key = diff_key(before, after, request)
-        found = await self._cache.find(key)
+        found = await self._find(before, after, request)
+        if found is not None:
+            return RowDiffAnswer(diff=found, is_cached=True)
+        kept = _as_kept(request)
+        plan = await self._lake.plan_row_diff(before, after, kept, kinship_of(before, after), is_waited_for=False)
+        async with self._turns:
+            diff = await self._run_anywhere(before, after, plan, on_progress)
+        await self._cache.keep(diff_key(before, after, kept), after.table.state.table_uuid, diff)
+        return RowDiffAnswer(diff=diff.with_sample(request.sample_size), is_cached=False)
+
+    async def _find(self, before: TableVersion, after: TableVersion, request: RowDiffRequest) -> RowDiff | None:
+        """The difference where it was found before, with a sample that is large enough or has all rows."""
+        enough = request.kept_sizes
+        # Of the smaller ones the largest: where that has not all rows, no other has.
+        smaller = [size for size in reversed(KEPT_SAMPLES) if size not in enough]
+        keys = [diff_key(before, after, replace(request, sample_size=size)) for size in (*enough, *smaller)]
+        found = await self._cache.find(keys)
         if found is None:
-            plan = await self._lake.plan_row_diff(
-                before, after, request, kinship_of(before, after), is_waited_for=False
-            )
-            async with self._turns:
-                found = await self._run_anywhere(before, after, plan, on_progress)
-            await self._cache.keep(key, after.table.state.table_uuid, found)
-        return found
+            return None
+        place, diff = found
+        if place >= len(enough) and diff.sample.is_truncated:
+            return None
+        return diff.with_sample(request.sample_size)
 
     async def _plan(self, before: TableVersion, after: TableVersion, request: RowDiffRequest) -> RowDiffPlan:
         return await self._lake.plan_row_diff(before, after, request, kinship_of(before, after))
@@ -213,6 +230,10 @@ def diff_key(before: TableVersion, after: TableVersion, request: RowDiffRequest)
     sides = [[str(side.table.state.table_uuid), side.snapshot_id, side.schema_id] for side in (before, after)]
     keys = None if request.keys is None else list(request.keys)
     return hashlib.sha256(orjson.dumps([_RULES, sides, keys, request.sample_size])).digest()
+
+
+def _as_kept(request: RowDiffRequest) -> RowDiffRequest:
+    return replace(request, sample_size=request.kept_sizes[0])
 
 
 def _paths(side: TableVersion) -> set[str]:

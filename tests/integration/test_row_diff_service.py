@@ -6,7 +6,9 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -20,7 +22,7 @@ from app.domain.names import DatasetName
 from app.domain.operations import OperationStatus
 from app.domain.row_diffs import RowDiffRequest
 from app.lake.row_diff import batching
-from app.services.row_diffs import RowDiffAnswer, table_versions
+from app.services.row_diffs import RowDiffAnswer, kinship_of, table_versions
 from app.settings import Settings
 from tests.changed_tables import CHANGED, DOUBLED, OPENED, PRICES, create_prices
 from tests.lake_tables import open_catalog
@@ -28,7 +30,7 @@ from tests.lake_tables import open_catalog
 pytestmark = pytest.mark.anyio
 
 NAME = DatasetName.parse(PRICES)
-LARGE, FIRST = "sales.large", "first"
+LARGE, MANY, FIRST = "sales.large", "sales.many", "first"
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def remove_files(catalog: Catalog) -> None:
         Path(task.file.file_path.removeprefix("file://")).unlink()
 
 
-async def compare(services: Services, from_: str, to: str, **more: int) -> RowDiffAnswer:
+async def compare(services: Services, from_: str, to: str, **more: Any) -> RowDiffAnswer:
     compared = await services.comparing.versions(NAME, from_, to)
     return await services.row_diffs.compare(compared, RowDiffRequest(**more))
 
@@ -69,15 +71,70 @@ async def test_what_was_found_survives_a_restart_and_a_lost_file(settings: Setti
 async def test_options_and_schemas_are_part_of_what_is_kept(settings: Settings, catalog: Catalog) -> None:
     async with open_services(settings) as services:
         await compare(services, CHANGED, DOUBLED)
-        other_size = await compare(services, CHANGED, DOUBLED, sample_size=1)
+        keyless = await compare(services, CHANGED, DOUBLED, keys=())
         swapped = await compare(services, DOUBLED, CHANGED)
         head = await compare(services, CHANGED, "latest")
         with catalog.load_table(PRICES).update_schema() as update:
             update.delete_column("name")
         narrower = await compare(services, CHANGED, "latest")
 
-    assert [each.is_cached for each in (other_size, swapped, head, narrower)] == [False, False, True, False]
+    assert [each.is_cached for each in (keyless, swapped, head, narrower)] == [False, False, True, False]
     assert narrower.diff.not_compared == ("name",)
+
+
+def create_many(catalog: Catalog) -> None:
+    """Two versions that differ in more rows of each kind than the smaller samples have."""
+    schema = Schema(
+        NestedField(1, "id", LongType(), required=True), NestedField(2, "text", StringType()), identifier_field_ids=[1]
+    )
+    table = catalog.create_table(MANY, schema)
+    arrow = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("text", pa.string())])
+    for version, ids in ((1, range(40)), (2, range(15, 60))):
+        texts = [f"{version} of {n}" if n % 2 else f"always {n}" for n in ids]
+        table.overwrite(pa.Table.from_arrays([pa.array(list(ids)), pa.array(texts)], schema=arrow))
+        if version == 1:
+            table.manage_snapshots().create_tag(table.metadata.current_snapshot_id or 0, FIRST).commit()
+
+
+@pytest.mark.parametrize("keys", [None, ()], ids=["keys", "multiset"])
+async def test_a_kept_answer_serves_all_that_ask_for_no_more_as_if_it_were_found_anew(
+    settings: Settings, catalog: Catalog, keys: tuple[str, ...] | None
+) -> None:
+    # Given two versions, a server that keeps answers and one that keeps none
+    create_many(catalog)
+    forgetful = settings.model_copy(update={"diff_cache_bytes": 0, "home": settings.home.with_name("other")})
+    sizes = [10, 11, 9, 1, 0, 100, 12, 1000, 500]
+    async with open_services(settings) as services, open_services(forgetful) as others:
+        compared = await services.comparing.versions(DatasetName.parse(MANY), FIRST, "latest")
+        plan = await others.lake.plan_row_diff(
+            *table_versions(compared), RowDiffRequest(keys=keys), kinship_of(*table_versions(compared))
+        )
+        answers, direct = [], []
+        for size in sizes:
+            # When samples of all sizes are asked for
+            asked = RowDiffRequest(keys=keys, sample_size=size)
+            answers.append(await services.row_diffs.compare(compared, asked))
+            direct.append(await others.row_diffs._run(replace(plan, request=asked), None))
+
+    # Then rows are joined for the first of 10 and of 11 alone: a hundred are all rows, whatever is asked for beyond
+    assert [each.is_cached for each in answers] == [False, False] + [True] * 7
+    for size, answer, found in zip(sizes, answers, direct, strict=True):
+        assert answer.diff.sample == found.sample, size
+        assert replace(answer.diff, bytes_read=0, files_read=0) == replace(found, bytes_read=0, files_read=0), size
+
+
+async def test_an_answer_without_a_sample_reads_nothing_to_be_shown(settings: Settings, catalog: Catalog) -> None:
+    async with open_services(settings) as services:
+        await services.datasets.load(NAME)
+        table = catalog.load_table(PRICES)
+        table.append(pa.Table.from_pylist([{"id": 9, "name": "pad", "price": None}], table.schema().as_arrow()))
+        counted = await compare(services, DOUBLED, "latest", sample_size=0)
+        shown = await compare(services, DOUBLED, "latest", sample_size=1)
+        again = await compare(services, DOUBLED, "latest", sample_size=0)
+
+    assert (counted.diff.rows_added, counted.diff.bytes_read, counted.diff.sample.is_truncated) == (1, 0, True)
+    assert (shown.is_cached, len(shown.diff.sample.added), shown.diff.files_read) == (False, 1, 1)
+    assert again.is_cached
 
 
 async def test_what_was_not_used_longest_makes_room(settings: Settings, catalog: Catalog) -> None:
@@ -177,4 +234,4 @@ async def test_an_operation_tells_how_far_it_is_and_is_cancelled(
 
     assert ended.status is OperationStatus.CANCELLED
     assert (done.status, done.progress) == (OperationStatus.SUCCEEDED, 1.0)
-    assert json.loads(json.dumps(result))["rows_changed"] == known.rows_changed == 600_000
+    assert json.loads(json.dumps(result))["rows_changed"] == known.diff.rows_changed == 600_000

@@ -67,8 +67,8 @@ def fields_to_compare(before: MadeVersion, after: MadeVersion) -> list[NestedFie
     return compared_fields(older.schema.fields, newer.schema.fields, older.seen, newer.seen)
 
 
-def run(made: MadeTable, before: MadeVersion, after: MadeVersion, keys: Keys) -> RowDiff:
-    return compare(version(made.table, before.snapshot_id), version(made.table, after.snapshot_id), keys)
+def run(made: MadeTable, before: MadeVersion, after: MadeVersion, keys: Keys, sample_size: int = 1000) -> RowDiff:
+    return compare(version(made.table, before.snapshot_id), version(made.table, after.snapshot_id), keys, sample_size)
 
 
 def check(found: RowDiff, before: MadeVersion, after: MadeVersion, fields: list[NestedField]) -> None:
@@ -159,6 +159,8 @@ def test_a_row_diff_is_what_plain_python_finds(plain: bool, data: st.DataObject)
             if (found.method is not Method.MULTISET and found.keys) or found.key_problem:
                 check_keys(found, before, after, fields)
             check_mirror(found, run(made, after, before, keys), fields)
+            size = data.draw(st.integers(0, 5))
+            assert found.with_sample(size).sample == run(made, before, after, keys, size).sample
             with otherwise(data.draw):
                 streamed = run(made, before, after, keys)
             check(streamed, before, after, fields)
