@@ -13,7 +13,7 @@ from app.cli.junit import STDOUT, JUnitFile
 from app.cli.models import ModelName
 from app.cli.output import print_json
 from app.cli.registry_diffs import Threshold
-from app.cli.row_diffs import AnySize, Keys
+from app.cli.row_diffs import AnySize, Keys, NoKey, read_keys
 from app.cli.session import with_services
 from app.errors import InvalidArgumentError
 
@@ -81,6 +81,7 @@ def check_rows(
     max_removed: MaxRemoved = "10%",
     min_rows: MinRows = 0,
     keys: Keys = None,
+    no_key: NoKey = False,
     any_size: AnySize = False,
     junit: JUnit = None,
     json: options.Json = False,
@@ -95,12 +96,13 @@ def check_rows(
         name = DatasetName.parse(dataset)
         other_name, to = read_target(to_version, other)
         rules = RowRules(max_removed=parse_threshold(max_removed, "maxRemoved"), min_rows=min_rows)
+        key = read_keys(keys, no_key=no_key)
         return lambda services: services.checking.rows(
             name,
             from_version,
             to,
             rules,
-            keys=tuple(keys) if keys else None,
+            keys=key,
             any_size=any_size,
             to_dataset=other_name,
         )

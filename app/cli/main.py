@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -29,7 +29,15 @@ from app.cli import (
 )
 from app.cli.output import print_error, print_failure
 from app.errors import AppError
+from app.services.argument_names import arguments_named, option_name
 
+# Options of a command whose name is not made of the argument's.
+OPTIONS_OF_COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "check": {"keys": "--key"},
+    "diff": {"columns": "--column", "keys": "--key", "sampleSize": "--sample"},
+    "impact": {"columns": "--column"},
+    "undo": {"undoTag": "UNDO_TAG"},
+}
 UNEXPECTED = 1
 INTERRUPTED = 130
 
@@ -87,11 +95,13 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; answers the exit code, and has written every error to stderr."""
     as_json = "--json" in arguments
+    command = arguments[0] if arguments else ""
     try:
-        code = app(list(arguments), prog_name="stratigraph", standalone_mode=False)
+        with arguments_named(option_name, OPTIONS_OF_COMMANDS.get(command)):
+            code = app(list(arguments), prog_name="stratigraph", standalone_mode=False)
         sys.stdout.flush()
     except AppError as error:
-        print_error(error, as_json=as_json, command=arguments[0] if arguments else "")
+        print_error(error, as_json=as_json, command=command)
         return error.handling.exit_code
     except typer.TyperException as error:
         print_failure("USAGE", _usage_message(error), exit_code=error.exit_code, as_json=as_json)

@@ -45,7 +45,11 @@ HINTS_OF_COMMANDS: Mapping[str, Mapping[str, str]] = {
         "TAG_NOT_FOUND": _VERSIONS_OF_ALL,
         "DIFF_TOO_LARGE": "Use --any-size to wait for it.",
     },
-    "diff": {"VERSION_NOT_FOUND": _VERSIONS_OF_ALL, "TAG_NOT_FOUND": _VERSIONS_OF_ALL},
+    "diff": {
+        "VERSION_NOT_FOUND": _VERSIONS_OF_ALL,
+        "TAG_NOT_FOUND": _VERSIONS_OF_ALL,
+        "DIFF_TOO_LARGE": "Use --any-size to wait for it.",
+    },
     "model": {
         **_REGISTRY_HINTS,
         "VERSION_NOT_FOUND": "`stratigraph model show MODEL` shows the versions of a model, `stratigraph snapshots "

@@ -10,6 +10,7 @@ Comparisons and checks are coroutines, which open what they need by themselves.
 from app.client.catalog import IcebergCatalog
 from app.client.checking import check_dataset_rows, check_dataset_schema, check_model
 from app.client.comparing import compare_dataset_data, compare_dataset_schema
+from app.client.comparing_metadata import compare_dataset_commits, compare_dataset_files, compare_dataset_stats
 from app.client.comparing_registry import compare_model_performance, compare_pipeline_versions
 from app.client.models import ModelVersionResult
 from app.client.pipelines import PipelineVersionResult, PromotionResult
@@ -27,8 +28,11 @@ __all__ = [
     "check_dataset_rows",
     "check_dataset_schema",
     "check_model",
+    "compare_dataset_commits",
     "compare_dataset_data",
+    "compare_dataset_files",
     "compare_dataset_schema",
+    "compare_dataset_stats",
     "compare_model_performance",
     "compare_pipeline_versions",
 ]

@@ -74,7 +74,7 @@ async def compare_dataset_data(
         DiffTooLargeError: it would read more than `diff_sync_budget_bytes`.
         UnknownColumnError: a key that one of the versions has not.
         UnsupportedTableError: the versions cannot be compared, or not be read.
-        UnreadableTableError: a file is missing or broken.
+        MissingFileError, UnreadableTableError: a file is missing or broken.
         As `compare_dataset_schema`.
     """
     name = dataset(namespace, table_name)
@@ -87,9 +87,9 @@ async def compare_dataset_data(
     async def run(services: Services) -> RowDiffEntry:
         compared = await services.comparing.versions(name, before, after, to_dataset=other)
         if any_size:
-            diff = await services.row_diffs.compare_at_any_cost(*table_versions(compared), asked, lambda _: None)
+            answer = await services.row_diffs.compare_at_any_cost(*table_versions(compared), asked, lambda _: None)
         else:
-            diff = (await services.row_diffs.compare(compared, asked)).diff
-        return row_diff_entry(before, after, diff)
+            answer = await services.row_diffs.compare(compared, asked)
+        return row_diff_entry(before, after, answer)
 
     return await ask(run, catalog)

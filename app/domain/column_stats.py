@@ -48,6 +48,16 @@ class ColumnStatsDelta:
         return None if before is None or after is None else after - before
 
     @property
+    def is_changed(self) -> bool:
+        """Whether a count or a bound is another one, or one side has not the column; sizes are no matter."""
+        if self.before is None or self.after is None:
+            return True
+        before, after = self.before, self.after
+        return self.is_range_changed or (
+            (before.null_count, before.value_count) != (after.null_count, after.value_count)
+        )
+
+    @property
     def is_range_changed(self) -> bool:
         """Whether a bound is another one, as far as bounds are known; of a column of one side only it is."""
         if self.before is None or self.after is None:
@@ -55,11 +65,18 @@ class ColumnStatsDelta:
         return (self.before.lower, self.before.upper) != (self.after.lower, self.after.upper)
 
 
-def pair_stats(before: list[ColumnStats], after: list[ColumnStats]) -> list[ColumnStatsDelta]:
-    """The columns of both, in the order of `after`, then those that only `before` has; matched by field id."""
-    old = {stats.field_id: stats for stats in before}
+def pair_stats(before: list[ColumnStats], after: list[ColumnStats], *, by_id: bool = True) -> list[ColumnStatsDelta]:
+    """The columns of both, in the order of `after`, then those that only `before` has.
+
+    Matched by field id, or else by path, for two tables, whose ids have nothing to do with each other.
+    """
+
+    def key_of(stats: ColumnStats) -> int | str:
+        return stats.field_id if by_id else stats.path
+
+    old = {key_of(stats): stats for stats in before}
     found = [
-        ColumnStatsDelta(field_id=stats.field_id, path=stats.path, before=old.pop(stats.field_id, None), after=stats)
+        ColumnStatsDelta(field_id=stats.field_id, path=stats.path, before=old.pop(key_of(stats), None), after=stats)
         for stats in after
     ]
     found += [

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.errors import InvalidArgumentError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionDelta:
@@ -44,5 +46,16 @@ class FileDiff:
         """Whether both have the same files."""
         return not (self.files_added or self.files_removed or self.delete_files_added or self.delete_files_removed)
 
+    def first_partitions(self, first: int) -> tuple[PartitionDelta, ...]:
+        """The partitions in which most files came or went, at most so many.
+
+        Raises:
+            InvalidArgumentError: not 1 to 1,000.
+        """
+        if not 1 <= first <= MAX_LISTED:
+            raise InvalidArgumentError("first", f"{first} is not between 1 and {MAX_LISTED}")
+        return self.partitions[:first]
+
 
 MAX_PARTITIONS = 10_000
+DEFAULT_LISTED, MAX_LISTED = 20, 1_000

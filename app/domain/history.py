@@ -55,6 +55,12 @@ class Snapshot:
         return (self.timestamp_ms, self.sequence_number or 0, self.snapshot_id)
 
 
+def newest_first(snapshot: Snapshot) -> tuple[int, int, int]:
+    """Sort key of lists of snapshots, and what their cursors hold."""
+    timestamp_ms, sequence_number, snapshot_id = snapshot.order
+    return (-timestamp_ms, -sequence_number, -snapshot_id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ref:
     """A name for a snapshot, with its retention settings."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.history import History, Snapshot, SnapshotOperation
+from app.domain.history import History, Snapshot, SnapshotOperation, newest_first
 
 
 class VersionRelation(StrEnum):
@@ -52,6 +52,11 @@ class Kinship:
         """All snapshots between the two, each with its side."""
         yield from ((DiffSide.FROM, snapshot) for snapshot in self.from_side)
         yield from ((DiffSide.TO, snapshot) for snapshot in self.to_side)
+
+    def commits(self, side: DiffSide | None = None) -> list[tuple[DiffSide, Snapshot]]:
+        """The snapshots between the two, or those of one side, newest first."""
+        chosen = (pair for pair in self.between if side is None or pair[0] is side)
+        return sorted(chosen, key=lambda pair: newest_first(pair[1]))
 
     @property
     def is_rewrite(self) -> bool:

@@ -153,11 +153,11 @@ async def _get_registered(info: Info, key: NodeKey, subject: RegistrySubject) ->
         tags = await info.context.loaders.registry.tags.load(subject)
         tag = next((tag for tag in tags or () if tag.name == key.rest), None)
         if tag is None:
-            raise TagNotFoundError(str(subject), key.rest[:120])
+            raise TagNotFoundError(str(subject), key.rest[:120], owner_field=subject.owner_field)
         return Tag(of=tag)
     version = await find_registered_version(info, subject, key.number)
     if version is None:
-        raise VersionNotFoundError(str(subject), key.rest, "there is no such version")
+        raise VersionNotFoundError(str(subject), key.rest, "there is no such version", owner_field=subject.owner_field)
     return version
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -13,23 +14,38 @@ from starlette.responses import Response
 from app.domain.names import DatasetName
 from app.errors import InvalidArgumentError
 from app.rest.caching import REVALIDATE, is_not_modified
-from app.rest.parameters import dataset_name, read_query
+from app.rest.pages import JSON
+from app.rest.parameters import accepts, dataset_name, read_query
+from app.rest.problems import HttpProblemError
+from app.services.comparing import ComparedVersions
 from app.services.schema_diff_entries import schema_diff_entry
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
 
-SCHEMA_PARAMETERS = ("from_version", "to_version", "to_dataset")
+VERSIONS = ("from_version", "to_version", "to_dataset")
+
+
+def read_comparison(request: Request, allowed: Sequence[str], *, may_be_empty: Sequence[str] = ()) -> dict[str, str]:
+    """The query parameters of a comparison, as `read_query` has them.
+
+    Raises:
+        HttpProblemError: the client takes no JSON, and there is nothing else.
+        InvalidArgumentError: as `read_query`.
+    """
+    if not accepts(request.headers.get("accept"), JSON):
+        raise HttpProblemError(
+            HTTPStatus.NOT_ACCEPTABLE, "NOT_ACCEPTABLE", f"A comparison can be had as {JSON}.", {"Vary": "Accept"}
+        )
+    return read_query(request, allowed, may_be_empty=may_be_empty)
 
 
 async def answer_schema_diff(request: Request) -> Response:
     """How the schemas of two versions of a dataset differ, or those of two datasets."""
-    query = read_query(request, SCHEMA_PARAMETERS)
+    query = read_comparison(request, VERSIONS)
     from_version, to_version = read_versions(query)
-    name = dataset_name(request)
-    to_dataset = DatasetName.parse(query["to_dataset"]) if "to_dataset" in query else None
     services: Services = request.app.state.services
-    compared = await services.comparing.versions(name, from_version, to_version, to_dataset=to_dataset)
+    compared = await resolve_compared(request, query)
     entry = schema_diff_entry(from_version, to_version, services.comparing.schema(compared))
     return respond_tagged(request, orjson.dumps(entry))
 
@@ -45,14 +61,23 @@ def read_versions(query: dict[str, str]) -> tuple[str, str | None]:
     return query["from_version"], query.get("to_version")
 
 
-def respond_tagged(request: Request, body: bytes) -> Response:
+async def resolve_compared(request: Request, query: dict[str, str]) -> ComparedVersions:
+    """The two versions of the path's dataset that are asked for. Raises as `Comparing.versions`."""
+    services: Services = request.app.state.services
+    from_version, to_version = read_versions(query)
+    to_dataset = DatasetName.parse(query["to_dataset"]) if "to_dataset" in query else None
+    return await services.comparing.versions(dataset_name(request), from_version, to_version, to_dataset=to_dataset)
+
+
+def respond_tagged(request: Request, body: bytes, *, tagged: bytes | None = None) -> Response:
     """A JSON answer with a strong entity tag of its very bytes, or a 304 where the client has them already.
 
-    It is always to be asked for again: even of two snapshots the answer may change, as a table that is given a second
-    partition spec no longer tells which one a snapshot had.
+    With `tagged` the tag is a weak one, of these bytes: of the part of the answer that says what differs. It is always
+    to be asked for again: even of two snapshots the answer may change, as a table that is given a second partition spec
+    no longer tells which one a snapshot had.
     """
-    etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-    headers = {"ETag": etag, "Cache-Control": REVALIDATE}
-    if is_not_modified(request.headers.get("if-none-match"), etag):
+    opaque = f'"{hashlib.blake2b(body if tagged is None else tagged, digest_size=16).hexdigest()}"'
+    headers = {"ETag": opaque if tagged is None else f"W/{opaque}", "Cache-Control": REVALIDATE}
+    if is_not_modified(request.headers.get("if-none-match"), opaque):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+    return Response(body, media_type=JSON, headers=headers)

@@ -11,8 +11,7 @@ from starlette.responses import Response
 
 from app.domain.metrics_diff import BY_METRIC, OVERALL, Thresholds, parse_thresholds
 from app.errors import InvalidArgumentError
-from app.rest.compare import read_versions, respond_tagged
-from app.rest.parameters import read_query
+from app.rest.compare import read_comparison, read_versions, respond_tagged
 from app.services.argument_names import arguments_named, snake_case
 from app.services.comparison_entries import model_comparison_entry, pipeline_comparison_entry
 
@@ -27,7 +26,7 @@ _ARGUMENTS = {OVERALL: THRESHOLD, BY_METRIC: THRESHOLD}
 
 async def answer_model_comparison(request: Request) -> Response:
     """What differs between two versions of a model, or a 304 where the client knows that already."""
-    query = read_query(request, (*VERSIONS, THRESHOLD))
+    query = read_comparison(request, (*VERSIONS, THRESHOLD))
     earlier, later = read_versions(query)
     services: Services = request.app.state.services
     with arguments_named(snake_case, _ARGUMENTS):
@@ -39,7 +38,7 @@ async def answer_model_comparison(request: Request) -> Response:
 
 async def answer_pipeline_comparison(request: Request) -> Response:
     """What differs between two versions of a pipeline, or a 304 where the client knows that already."""
-    earlier, later = read_versions(read_query(request, VERSIONS))
+    earlier, later = read_versions(read_comparison(request, VERSIONS))
     services: Services = request.app.state.services
     found = await services.comparing_pipelines.compare(request.path_params["pipeline_id"], earlier, later)
     return respond_tagged(request, orjson.dumps(pipeline_comparison_entry(found, earlier, later)))

@@ -11,25 +11,23 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.domain.names import DatasetName
 from app.domain.row_diffs import DEFAULT_SAMPLE, MAX_SAMPLE, RowDiffRequest
 from app.errors import DiffTooLargeError, InvalidArgumentError
 from app.rest.bodies import Body, read_body
-from app.rest.compare import read_versions, respond_tagged
+from app.rest.compare import VERSIONS, read_comparison, read_versions, resolve_compared, respond_tagged
 from app.rest.models import HEADERS
 from app.rest.operations import operation_response
-from app.rest.parameters import dataset_name, read_columns, read_query
+from app.rest.parameters import read_columns
 from app.rest.problems import problem_of
 from app.services.acting import command_of
 from app.services.argument_names import arguments_named, snake_case
-from app.services.comparing import ComparedVersions
 from app.services.disconnects import while_connected
 from app.services.row_diff_entries import row_diff_entry
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
 
-PARAMETERS = ("from_version", "to_version", "to_dataset", "sample_size", "key")
+PARAMETERS = (*VERSIONS, "sample_size", "key")
 START_BYTES = 4096
 
 
@@ -41,11 +39,11 @@ class StartBody(Body):
 
 async def answer_row_diff(request: Request) -> Response:
     """The rows that two versions differ in; 413 with a link to what starts an operation, where that reads too much."""
-    query = read_query(request, PARAMETERS)
+    query = read_comparison(request, PARAMETERS, may_be_empty=("key",))
     from_version, to_version = read_versions(query)
     asked = _read_request(query)
     services: Services = request.app.state.services
-    compared = await _resolve(request, query)
+    compared = await resolve_compared(request, query)
     try:
         with arguments_named(snake_case, {"keys": "key"}):
             answer = await while_connected(request.receive, services.row_diffs.compare(compared, asked))
@@ -53,17 +51,20 @@ async def answer_row_diff(request: Request) -> Response:
         raise ClientDisconnect from error
     except DiffTooLargeError as error:
         return _too_large(request, query, error)
-    return respond_tagged(request, orjson.dumps(row_diff_entry(from_version, to_version, answer.diff)))
+    entry = row_diff_entry(from_version, to_version, answer)
+    # Who has the answer of the first time knows that of all others.
+    tagged = {name: value for name, value in entry.items() if name != "cached"}
+    return respond_tagged(request, orjson.dumps(entry), tagged=orjson.dumps(tagged))
 
 
 async def answer_row_diff_start(request: Request) -> Response:
     """202 with the operation that compares the rows, whatever it reads; its result is what GET would answer."""
-    query = read_query(request, PARAMETERS)
+    query = read_comparison(request, PARAMETERS, may_be_empty=("key",))
     from_version, to_version = read_versions(query)
     asked = _read_request(query)
     body = await read_body(request, StartBody, max_bytes=START_BYTES, is_optional=True)
     services: Services = request.app.state.services
-    compared = await _resolve(request, query)
+    compared = await resolve_compared(request, query)
     with arguments_named(snake_case, {**HEADERS, "keys": "key"}):
         operation = await services.row_diff_operations.start(
             compared,
@@ -73,13 +74,6 @@ async def answer_row_diff_start(request: Request) -> Response:
             to_version=to_version,
         )
     return operation_response(request, operation, status=HTTPStatus.ACCEPTED)
-
-
-async def _resolve(request: Request, query: dict[str, str]) -> ComparedVersions:
-    services: Services = request.app.state.services
-    from_version, to_version = read_versions(query)
-    to_dataset = DatasetName.parse(query["to_dataset"]) if "to_dataset" in query else None
-    return await services.comparing.versions(dataset_name(request), from_version, to_version, to_dataset=to_dataset)
 
 
 def _read_request(query: dict[str, str]) -> RowDiffRequest:

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.domain.pages import Page
-from app.errors import JsonValue
 from app.rest.caching import REVALIDATE
 
 JSON = "application/json"
@@ -38,15 +37,21 @@ def read_response(body: Mapping[str, Any]) -> Response:
 
 
 def page_response(
-    request: Request, query: Mapping[str, str], page: Page[Any], name: str, entries: Sequence[Mapping[str, Any]]
+    request: Request,
+    query: Mapping[str, str],
+    page: Page[Any],
+    name: str,
+    entries: Sequence[Mapping[str, Any]],
+    *,
+    members: Mapping[str, Any] | None = None,
 ) -> Response:
-    """`{name: […], "total": n, "next": path or null}`, and the path in a `Link` header too."""
+    """`{name: […], "total": n, "next": path or null}` after further `members`; the path in a `Link` header too."""
     link = None
     if page.has_next:
         # As the client wrote the path, so that percent-encoded names stay so.
         path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").partition("?")[0]
         link = f"{path}?{urlencode({**query, 'after': page.cursors[-1]})}"
-    body: dict[str, JsonValue | Sequence[Mapping[str, Any]]] = {name: list(entries), "total": page.total, "next": link}
+    body = {**(members or {}), name: list(entries), "total": page.total, "next": link}
     response = read_response(body)
     if link:
         response.headers["Link"] = f'<{link}>; rel="next"'

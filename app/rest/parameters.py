@@ -20,8 +20,8 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 
-def read_query(request: Request, allowed: Sequence[str]) -> dict[str, str]:
-    """The query parameters that were given a value; an empty one counts as left out.
+def read_query(request: Request, allowed: Sequence[str], *, may_be_empty: Sequence[str] = ()) -> dict[str, str]:
+    """The query parameters that were given a value; an empty one counts as left out, but for those that may be empty.
 
     Raises:
         InvalidArgumentError: one that is not allowed, or that comes twice.
@@ -34,7 +34,7 @@ def read_query(request: Request, allowed: Sequence[str]) -> dict[str, str]:
         if name in found:
             raise InvalidArgumentError(name, "it is given more than once")
         found[name] = value
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value or name in may_be_empty}
 
 
 def dataset_name(request: Request) -> DatasetName:
@@ -68,7 +68,7 @@ def read_limit(text: str | None) -> int | None:
 
 
 def read_columns(text: str | None) -> tuple[str, ...] | None:
-    """`columns` separated by commas; a name with a comma in it is put in double quotes.
+    """`columns` separated by commas, none for an empty text; a name with a comma in it is put in double quotes.
 
     Raises:
         InvalidArgumentError: an empty name, one that comes twice, or a quote that does not end.
@@ -116,17 +116,28 @@ def read_format(text: str | None, accept: str | None) -> RowFormat | None:
     return _negotiate(accept)
 
 
+def accepts(accept: str | None, media_type: str) -> bool:
+    """Whether an Accept header lets an answer be of this type; it does where there is none."""
+    if not accept or not accept.strip():
+        return True
+    return _quality(media_type, [_parse_range(part) for part in accept.split(",")]) > 0
+
+
 def _negotiate(accept: str) -> RowFormat | None:
     ranges = [_parse_range(part) for part in accept.split(",")]
     best: tuple[float, RowFormat] | None = None
     for row_format, media_type in media_types().items():
-        plain = media_type.partition(";")[0]
-        candidates = (plain, f"{plain.partition('/')[0]}/*", "*/*")
-        # The most specific range decides (RFC 9110 section 12.5.1); formats come in our order of preference.
-        quality = next((q for wanted in candidates for name, q in ranges if name == wanted), 0.0)
+        # Formats come in our order of preference.
+        quality = _quality(media_type.partition(";")[0], ranges)
         if quality > 0 and (best is None or quality > best[0]):
             best = (quality, row_format)
     return best[1] if best else None
+
+
+def _quality(media_type: str, ranges: Sequence[tuple[str, float]]) -> float:
+    # The most specific range decides (RFC 9110 section 12.5.1).
+    candidates = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((q for wanted in candidates for name, q in ranges if name == wanted), 0.0)
 
 
 def _parse_range(part: str) -> tuple[str, float]:

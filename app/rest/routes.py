@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from app.rest.compare import answer_schema_diff
+from app.rest.compare_metadata import answer_commits, answer_file_diff, answer_stats_diff
 from app.rest.compare_registry import answer_model_comparison, answer_pipeline_comparison
 from app.rest.compare_rows import answer_row_diff, answer_row_diff_start
 from app.rest.data import answer_data
@@ -42,13 +43,16 @@ _ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRAC
 
 def rest_routes() -> list[Route]:
     """The routes to mount; they take the services from `request.app.state.services`."""
-    dataset = "/api/v1/datasets/{ns}/{table}"
+    dataset, compared = "/api/v1/datasets/{ns}/{table}", "/api/v1/compare/datasets/{ns}/{table}"
     handlers: dict[str, Handler] = {
         f"{dataset}/data": answer_data,
         f"{dataset}/impact": answer_impact,
         f"{dataset}/snapshots": answer_snapshots,
         f"{dataset}/tags": answer_tags,
-        "/api/v1/compare/datasets/{ns}/{table}/schema": answer_schema_diff,
+        f"{compared}/commits": answer_commits,
+        f"{compared}/files": answer_file_diff,
+        f"{compared}/schema": answer_schema_diff,
+        f"{compared}/stats": answer_stats_diff,
         "/api/v1/lineage/runs/{run_id}/warnings": answer_run_warnings,
         "/healthz": answer_alive,
         "/readyz": answer_ready,

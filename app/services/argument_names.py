@@ -28,5 +28,5 @@ def snake_case(name: str) -> str:
 
 
 def option_name(name: str) -> str:
-    """`endedAt` as `--ended-at`."""
-    return "--" + snake_case(name).replace("_", "-") if name.isidentifier() else name
+    """`endedAt` as `--ended-at`; `TARGET`, which is no option, as it is."""
+    return "--" + snake_case(name).replace("_", "-") if name.isidentifier() and not name.isupper() else name

@@ -96,6 +96,8 @@ def test_rows_that_went(cli: Cli) -> None:
         (("--max-removed", "100%", "--min-rows", "6"), NOT_PASSED),
         # by name, as many rows went as changed: the key of a null identifies nothing, and it is a multiset then
         (("--key", "name", "--max-removed", "25%"), NOT_PASSED),
+        (("--no-key", "--max-removed", "25%"), NOT_PASSED),
+        (("--no-key", "--max-removed", "50%"), 0),
         (("--any-size", "--max-removed", "25%"), 0),
         (("--any-size",), NOT_PASSED),
     ],
@@ -170,6 +172,7 @@ def test_rows_refuse_what_is_no_share(cli: Cli, share: str) -> None:
         ((PRICES, OPENED, "--min-rows=nan"), 2, "USAGE", None),
         ((PRICES, OPENED, "--key=nope"), 2, "UNKNOWN_COLUMN", None),
         ((PRICES, OPENED, "--key=id", "--key=id"), 2, "INVALID_ARGUMENT", "--key"),
+        ((PRICES, OPENED, "--key=id", "--no-key"), 2, "INVALID_ARGUMENT", "--no-key"),
         ((PRICES, OPENED, CHANGED, "--to", OTHER), 2, "INVALID_ARGUMENT", "--to"),
         ((PRICES, OPENED, "--junit", "-"), 2, "INVALID_ARGUMENT", "--junit"),
         ((PRICES, "nope"), 3, "VERSION_NOT_FOUND", None),

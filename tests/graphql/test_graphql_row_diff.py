@@ -95,6 +95,17 @@ async def test_bad_input_is_a_typed_error(
     assert answer.errors[0]["extensions"]["fields"].get("argument") == argument
 
 
+async def test_a_file_that_is_gone_is_told_by_its_location(api: Api, prices: Prices, catalog: Catalog) -> None:
+    (task,) = catalog.load_table(PRICES).scan(snapshot_id=prices.opened).plan_files()
+    catalog.load_table(PRICES).io.delete(task.file.file_path)
+
+    answer = await api.run(DIFF, **{"from": {"tag": OPENED}, "to": {"tag": CHANGED}})
+
+    told = answer.errors[0]["extensions"]
+    assert (told["code"], told["retryable"]) == ("MISSING_FILE", False)
+    assert told["fields"] == {"dataset": PRICES, "file": task.file.file_path}
+
+
 async def test_files_and_partitions_come_from_manifests(api: Api, prices: Prices) -> None:
     query = {"from": {"tag": OPENED}, "to": {"tag": CHANGED}}
     found = (await api.data(FILES, **query))["dataset"]["diff"]

@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.changed_tables import CHANGED, DOUBLED, OPENED, OTHER, ChangedLake, changed_lake
-from tests.lake_tables import ORDERS, TAG
+from tests.changed_tables import (
+    CHANGED,
+    DOUBLED,
+    OPENED,
+    OTHER,
+    PRICES,
+    ChangedLake,
+    changed_lake,
+    create_prices,
+)
+from tests.lake_tables import ORDERS, TAG, SmallLake
 from tests.rest.conftest import rest_client
 
 __all__ = ["changed_lake"]
@@ -45,18 +54,33 @@ def test_answer_is_the_golden_one(changed: TestClient, golden: str, query: dict[
 
     assert response.status_code == 200, response.text
     found = response.json()
+    # Whether another test asked before is none of this one's business.
+    assert (found.pop("cached") in (True, False)) and expected.pop("cached") is False
     # The size of files is their writer's.
     assert (found.pop("bytes_read") > 0) is (expected.pop("bytes_read") > 0)
     assert found == expected
 
 
 def test_what_was_found_once_is_the_same_again_and_known_to_the_client(changed: TestClient) -> None:
-    first = changed.get(DATA, params=BOTH)
-    again = changed.get(DATA, params=BOTH)
-    known = changed.get(DATA, params=BOTH, headers={"If-None-Match": first.headers["etag"]})
+    query = {**BOTH, "to_version": DOUBLED, "key": "name"}
+    first = changed.get(DATA, params=query)
+    again = changed.get(DATA, params=query)
+    known = changed.get(DATA, params=query, headers={"If-None-Match": first.headers["etag"]})
 
-    assert again.content == first.content
+    assert (first.json()["cached"], again.json()["cached"]) == (False, True)
+    assert {**again.json(), "cached": False} == first.json()
+    assert first.headers["etag"] == again.headers["etag"]
+    assert first.headers["etag"].startswith('W/"')
     assert (known.status_code, known.content) == (304, b"")
+
+
+def test_an_empty_key_compares_multisets(changed: TestClient) -> None:
+    by_own = changed.get(DATA, params=BOTH).json()
+    by_none = changed.get(DATA, params={**BOTH, "key": ""}).json()
+
+    assert (by_own["keys"], by_own["method"], by_own["rows_changed"]) == (["id"], "keys", 1)
+    assert (by_none["keys"], by_none["method"], by_none["rows_changed"]) == ([], "multiset", None)
+    assert (by_none["rows_added"], by_none["rows_removed"]) == (3, 2)
 
 
 def test_two_datasets_are_compared_by_name(changed: TestClient) -> None:
@@ -78,9 +102,39 @@ def test_two_datasets_of_different_types_are_refused(changed: TestClient) -> Non
     assert "name is of type string in one and long in the other" in response.json()["detail"]
 
 
+def test_a_file_that_is_gone_is_named_and_not_worth_a_second_try(own_api: TestClient, own_lake: SmallLake) -> None:
+    # Given a version whose only file is gone from its storage
+    ids = create_prices(own_lake.catalog)
+    (task,) = own_lake.catalog.load_table(PRICES).scan(snapshot_id=ids.opened).plan_files()
+    Path(task.file.file_path.removeprefix("file://")).unlink()
+
+    # When its rows are compared, or read
+    compared = own_api.get(DATA, params=BOTH)
+    read = own_api.get("/api/v1/datasets/sales/prices/data", params={"version": OPENED})
+
+    # Then the file is told, and nobody is asked to come again
+    for response in (compared, read):
+        problem = response.json()
+        assert (response.status_code, problem["code"], problem["category"]) == (422, "MISSING_FILE", "UNSUPPORTED")
+        assert (problem["dataset"], problem["file"]) == (PRICES, task.file.file_path)
+        assert "retry-after" not in response.headers
+
+
+def test_a_file_that_cannot_be_had_now_is_worth_a_second_try(own_api: TestClient, own_lake: SmallLake) -> None:
+    ids = create_prices(own_lake.catalog)
+    (task,) = own_lake.catalog.load_table(PRICES).scan(snapshot_id=ids.opened).plan_files()
+    Path(task.file.file_path.removeprefix("file://")).write_bytes(b"half a fi")
+
+    response = own_api.get(DATA, params=BOTH)
+
+    assert (response.status_code, response.json()["code"]) == (503, "UNREADABLE_TABLE")
+    assert "retry-after" in response.headers
+
+
 def test_what_reads_too_much_is_a_413_with_the_way_to_start_it(changed_lake: ChangedLake) -> None:
     settings = changed_lake.lake.settings.model_copy(update={"diff_sync_budget_bytes": 1, "diff_cache_bytes": 0})
-    query = {**BOTH, "sample_size": "7"}
+    # what no other test asks for, whose answer would be kept
+    query = {"from_version": DOUBLED, "to_version": OPENED, "sample_size": "7", "key": ""}
     with rest_client(settings) as client:
         response = client.get(DATA, params=query)
 
@@ -89,6 +143,7 @@ def test_what_reads_too_much_is_a_413_with_the_way_to_start_it(changed_lake: Cha
     assert int(problem["bytes"]) > 1
     assert problem["operation"]["method"] == "POST"
     assert problem["operation"]["href"].startswith(DATA + "?")
+    assert "key=&" in problem["operation"]["href"] + "&"
     assert problem["operation"]["href"] in response.headers["link"]
 
 

@@ -30,6 +30,7 @@ from app.errors import (
     InvalidDagError,
     InvalidNameError,
     InvalidReferenceError,
+    MissingFileError,
     ModelNotFoundError,
     NamespaceNotFoundError,
     NoSnapshotError,
@@ -52,7 +53,13 @@ from app.graphql.types.user_errors import Owner, UserError, user_error
 
 Payload = TypeVar("Payload")
 
-_OF_DATASET = (DatasetNotFoundError, NamespaceNotFoundError, UnreadableTableError, UnsupportedTableError)
+_OF_DATASET = (
+    DatasetNotFoundError,
+    MissingFileError,
+    NamespaceNotFoundError,
+    UnreadableTableError,
+    UnsupportedTableError,
+)
 _OF_NAME = (TagExistsError, BranchExistsError, ProtectedTagError, ProtectedBranchError)
 _OF_VERSION = (
     AlreadyCurrentError,

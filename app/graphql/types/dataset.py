@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from app.domain.history import History, Ref
+from app.domain.history import History, Ref, newest_first
 from app.domain.history import Snapshot as HistorySnapshot
 from app.domain.lineage import Direction
 from app.domain.names import DatasetName
@@ -40,7 +40,7 @@ from app.graphql.types.interfaces import Entity
 from app.graphql.types.lineage import ColumnEdge, DirectionArgument, LineageGraph, OptionsArgument, show_lineage
 from app.graphql.types.rows import RowPage
 from app.graphql.types.schema_version import SchemaVersion, show_schema
-from app.graphql.types.snapshot import Snapshot, find_snapshot, newest_first, snapshot_of
+from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of
 from app.graphql.types.tag import Tag, tag_of
 from app.lake.reading import RowRequest
 from app.lake.table import LakeTable

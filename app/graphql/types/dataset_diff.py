@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from app.domain import versions
+from app.domain.history import newest_first
 from app.domain.pages import cut_page
 from app.domain.row_diffs import DEFAULT_SAMPLE, RowDiffRequest
 from app.domain.version_relation import Kinship
@@ -18,7 +19,7 @@ from app.graphql.types.inputs import DatasetRef, VersionSelector
 from app.graphql.types.interfaces import Diff
 from app.graphql.types.row_diff import ColumnStatsDelta, FileDiff, RowDiff
 from app.graphql.types.schema_diff import SchemaDiff
-from app.graphql.types.snapshot import Snapshot, find_snapshot, newest_first, snapshot_of
+from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of
 from app.lake.table import LakeTable
 from app.services.comparing import ComparedVersions
 
@@ -102,7 +103,10 @@ class DatasetDiff(Diff):
         asked = RowDiffRequest(keys=None if keys is None else tuple(keys), sample_size=size)
         return RowDiff.of(await info.context.row_diffs.compare(self.compared, asked))
 
-    @field(description="The statistics of columns on both sides, from manifests alone; matched by field id.")
+    @field(
+        description="The statistics of columns on both sides, from manifests alone; matched by field id, those of two "
+        "datasets by name."
+    )
     async def stats(
         self,
         info: Info,
@@ -131,9 +135,9 @@ class DatasetDiff(Diff):
         ] = None,
     ) -> Connection[Snapshot]:
         """The snapshots between the two."""
-        chosen = [snapshot for found, snapshot in self.kinship.between if side is None or found is side]
+        chosen = [snapshot for _, snapshot in self.kinship.commits(side)]
         table = self.compared.after.table
-        page = cut_page(sorted(chosen, key=newest_first), page_request(first, after), kind="commits", key=newest_first)
+        page = cut_page(chosen, page_request(first, after), kind="commits", key=newest_first)
         return connect(page, lambda snapshot: Snapshot(table=table, snapshot=snapshot))
 
     @field(

@@ -187,5 +187,6 @@ def number_of(node_id: str, subject: RegistrySubject, argument: str) -> int:
             argument, f"it is not the id of a version of a {'model' if is_model else 'pipeline'}"
         )
     if key.subject != subject:
-        raise VersionNotFoundError(str(subject), key.rest, f"the id is one of a version of {key.subject}")
+        reason = f"the id is one of a version of {key.subject}"
+        raise VersionNotFoundError(str(subject), key.rest, reason, owner_field=subject.owner_field)
     return key.number

@@ -138,14 +138,15 @@ class Model(Entity):
     async def _number(self, info: Info, at: VersionSelector) -> int:
         selector = at.to_number(self._subject)
         history = await info.context.loaders.registry.model_histories.load(self.model.name)
-        empty = NumberedHistory(owner=self.model.name, created_at={})
+        empty = NumberedHistory(owner=self.model.name, owner_field=self._subject.owner_field, created_at={})
         return resolve_number(selector, history or empty)
 
     async def _get_version(self, info: Info, at: VersionSelector) -> ModelVersion:
         number = await self._number(info, at)
         found = await find_model_version(info, self.model.name, number)
         if found is None:
-            raise VersionNotFoundError(self.model.name, str(number), "it is gone")
+            owner_field = self._subject.owner_field
+            raise VersionNotFoundError(self.model.name, str(number), "it is gone", owner_field=owner_field)
         return found
 
     @property

@@ -158,14 +158,15 @@ class Pipeline(Entity):
     async def _number(self, info: Info, at: VersionSelector) -> int:
         selector = at.to_number(self._subject)
         history = await info.context.loaders.registry.pipeline_histories.load(self.pipeline.pipeline_id)
-        empty = NumberedHistory(owner=self.pipeline.pipeline_id, created_at={})
+        empty = NumberedHistory(owner=self.pipeline.pipeline_id, owner_field=self._subject.owner_field, created_at={})
         return resolve_number(selector, history or empty)
 
     async def _get_version(self, info: Info, at: VersionSelector) -> PipelineVersion:
         number = await self._number(info, at)
         found = await find_pipeline_version(info, self.pipeline.pipeline_id, number)
         if found is None:
-            raise VersionNotFoundError(self.pipeline.pipeline_id, str(number), "it is gone")
+            owner_field = self._subject.owner_field
+            raise VersionNotFoundError(self.pipeline.pipeline_id, str(number), "it is gone", owner_field=owner_field)
         return found
 
     @property

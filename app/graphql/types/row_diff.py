@@ -7,14 +7,11 @@ from typing import Annotated
 import strawberry
 
 from app.domain import column_stats, file_diffs, row_diffs
-from app.errors import InvalidArgumentError
 from app.graphql.fields import field
 from app.graphql.scalars import JSON, BigInt
 from app.graphql.types.enums import DiffSide, KeyFault, RowDiffEngine, RowDiffMethod
 from app.graphql.types.schema_version import ColumnStats, show_column_stats
 from app.services.row_diffs import RowDiffAnswer
-
-MAX_LISTED = 1000
 
 
 @strawberry.type(description="A row that is in both versions, by its key, with other values.")
@@ -154,12 +151,13 @@ class FileDiff:
         "are all."
     )
     def partitions(
-        self, first: Annotated[int | None, strawberry.argument(description="At most so many, 1 to 1,000.")] = 20
+        self,
+        first: Annotated[
+            int | None, strawberry.argument(description="At most so many, 1 to 1,000.")
+        ] = file_diffs.DEFAULT_LISTED,
     ) -> list[PartitionDelta]:
         """The partitions in which most files came or went."""
-        first = 20 if first is None else first
-        if not 1 <= first <= MAX_LISTED:
-            raise InvalidArgumentError("first", f"{first} is not between 1 and {MAX_LISTED}")
+        first = file_diffs.DEFAULT_LISTED if first is None else first
         return [
             PartitionDelta(
                 partition=JSON(dict(delta.partition)),
@@ -169,7 +167,7 @@ class FileDiff:
                 records_added=BigInt(delta.records_added),
                 records_removed=BigInt(delta.records_removed),
             )
-            for delta in self.diff.partitions[:first]
+            for delta in self.diff.first_partitions(first)
         ]
 
 

@@ -177,12 +177,6 @@ def find_snapshot(table: LakeTable, number: int | None) -> Snapshot | None:
     return None if found is None else Snapshot(table=table, snapshot=found)
 
 
-def newest_first(snapshot: history.Snapshot) -> tuple[int, int, int]:
-    """Sort key of lists of snapshots, and what their cursors hold."""
-    timestamp_ms, sequence_number, snapshot_id = snapshot.order
-    return (-timestamp_ms, -sequence_number, -snapshot_id)
-
-
 def snapshot_of(table: LakeTable, number: int) -> Snapshot:
     """The snapshot of that id. Raises SnapshotExpiredError."""
     found = find_snapshot(table, number)

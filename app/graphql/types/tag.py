@@ -114,5 +114,6 @@ async def _numbered_version(info: Info, tag: VersionTag) -> Version:
     find = find_model_version if isinstance(tag.subject, ModelSubject) else find_pipeline_version
     version: Version | None = await find(info, str(tag.subject), tag.number)
     if version is None:
-        raise VersionNotFoundError(str(tag.subject), str(tag.number), "it is gone")
+        owner_field = tag.subject.owner_field
+        raise VersionNotFoundError(str(tag.subject), str(tag.number), "it is gone", owner_field=owner_field)
     return version

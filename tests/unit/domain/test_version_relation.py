@@ -140,3 +140,17 @@ def test_a_rewrite_is_nothing_but_replace_snapshots(case, replaced, is_rewrite):
 def test_a_version_is_a_rewrite_of_itself_and_unrelated_ones_are_none():
     assert relate(FORKED, 4, 4).is_rewrite is True
     assert relate(history(s1=None, s2=None), 1, 2).is_rewrite is False
+
+
+@pytest.mark.parametrize(
+    ("side", "commits"),
+    [
+        (None, [(DiffSide.TO, 6), (DiffSide.TO, 5), (DiffSide.FROM, 4), (DiffSide.FROM, 3)]),
+        (DiffSide.FROM, [(DiffSide.FROM, 4), (DiffSide.FROM, 3)]),
+        (DiffSide.TO, [(DiffSide.TO, 6), (DiffSide.TO, 5)]),
+    ],
+)
+def test_commits_are_what_lies_between_newest_first(side, commits):
+    found = relate(FORKED, 4, 6).commits(side)
+
+    assert [(each, snapshot.snapshot_id) for each, snapshot in found] == commits
