@@ -17,13 +17,18 @@ import pyarrow.compute as pc
 
 from app.lake.row_diff.engine_values import is_float
 
-# So many are compared before it is asked whether the two are still in step.
+# So many are compared before it is asked whether the two are still in step; fewer where they just were not.
 _CHUNK_ROWS = 8192
+_FIRST_ROWS = 256
 # So many rows in a row that differ look like rows put in or taken out, not like rows with other values.
 _LOST_ROWS = 4
 # How far to look for where it goes on, at first and at most; and how many rows have to be equal there.
-_WINDOWS = (64, 1024)
+_WINDOWS = (8, 64, 1024)
 _FOUND_ROWS = 3
+# What looking for it costs, in rows that could be joined meanwhile: so much each time, and for each row looked at.
+_SEARCH_ROWS, _SEARCHED_ROW_ROWS = 512, 4
+# The share of all rows up to which such costs are borne even where they come to more than what was gained so far.
+_WORTH_TRYING = 0.25
 # Enough columns to know a row by.
 _KNOWN_BY = 8
 # Where more is left, the order is another one: to look further is in vain, and joining all of them costs no more.
@@ -88,14 +93,18 @@ class _Alignment:
             for place, field in enumerate(from_rows.schema)
             if not pa.types.is_null(field.type)
         }
+        self._spent_rows = 0
         self._known_by = [*keys, *(place for place in range(from_rows.num_columns) if place not in keys)][:_KNOWN_BY]
 
     def run(self) -> None:
-        """Mark what is equal, until one of the two ends or they are out of step for good."""
+        """Mark what is equal, until one of the two ends, or they are out of step for good or too often."""
         i = j = looked_at = left = 0
+        size = _CHUNK_ROWS
+        worth_rows = max(_CHUNK_ROWS, _WORTH_TRYING * min(self._ends))
         while i < self._ends[0] and j < self._ends[1]:
-            equal = self._compare(i, j)
+            equal = self._compare(i, j, size)
             lost = _find_lost(equal)
+            size = min(_CHUNK_ROWS, _FIRST_ROWS if lost is not None else 4 * size)
             in_step = equal if lost is None else equal[:lost]
             count = len(in_step)
             self._masks[0][i : i + count] = ~in_step
@@ -109,10 +118,12 @@ class _Alignment:
                 looked_at, left = looked_at + max(step), left + max(step)
             if looked_at >= _CHUNK_ROWS and left > _MOST_LEFT * looked_at:
                 return
+            if self._spent_rows > max(looked_at, worth_rows):
+                return
 
-    def _compare(self, i: int, j: int) -> Mask:
+    def _compare(self, i: int, j: int, most: int) -> Mask:
         """Which rows are equal, from these two on."""
-        size = min(_CHUNK_ROWS, self._ends[0] - i, self._ends[1] - j)
+        size = min(most, self._ends[0] - i, self._ends[1] - j)
         equal = None
         for place, has_nulls in self._have_nulls.items():
             ours, theirs = (rows.column(place).slice(at, size) for rows, at in zip(self._sides, (i, j), strict=True))
@@ -125,6 +136,7 @@ class _Alignment:
     def _find_step(self, i: int, j: int) -> tuple[int, int] | None:
         """How many rows to pass over on each side, the fewest, for both to be in step again."""
         for window in _WINDOWS:
+            self._spent_rows += _SEARCH_ROWS + _SEARCHED_ROW_ROWS * window
             ours, theirs = self._rows(0, i, window), self._rows(1, j, window)
             places: dict[tuple[object, ...], int] = {}
             for place, row in enumerate(theirs):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from app.lake.row_diff import aligning
@@ -51,6 +53,35 @@ def test_rows_after_more_than_is_looked_through_are_left_whole() -> None:
 def test_rows_in_another_order_are_left_to_be_joined(step: int) -> None:
     before = numbered(range(20_000))
     assert left(before, before.take([(step * place) % 20_000 for place in range(20_000)])) is None
+
+
+@pytest.mark.parametrize("every", [10, 100, 1_000])
+def test_what_looking_costs_does_not_grow_with_the_places_where_rows_were_taken_out(
+    every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given rows of which one in so many was taken out
+    numbers = range(100_000)
+    before = numbered(numbers)
+    after = numbered([number for number in numbers if number % every])
+    looked_at = {"compared": 0, "searched": 0}
+    rows_of = aligning._Alignment._rows
+
+    def equal(ours: pa.ChunkedArray, theirs: pa.ChunkedArray) -> pa.ChunkedArray:
+        looked_at["compared"] += len(ours)
+        return pc.equal(ours, theirs)
+
+    def rows(self: aligning._Alignment, side: int, first: int, count: int) -> list[tuple[object, ...]]:
+        looked_at["searched"] += count
+        return rows_of(self, side, first, count)
+
+    monkeypatch.setattr(aligning, "pc", SimpleNamespace(equal=equal, and_=pc.and_))
+    monkeypatch.setattr(aligning._Alignment, "_rows", rows)
+    # When the others are left out, or it is given up where a join costs less
+    found = left(before, after)
+    # Then each cell was compared a few times at most, and few rows were looked at one by one
+    assert looked_at["compared"] <= 4 * before.num_rows * before.num_columns
+    assert looked_at["searched"] <= before.num_rows / 10
+    assert found == (None if every <= 100 else ([*range(0, 100_000, every)], []))
 
 
 def test_tables_without_columns_or_rows_have_nothing_left() -> None:
