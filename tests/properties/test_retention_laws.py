@@ -14,8 +14,10 @@ from app.domain.pins import PinState
 from app.domain.retention.holders import Hold, Holders, Release
 from app.domain.retention.iceberg import IcebergSettings, expire_as_iceberg
 from app.domain.retention.instants import DAY_MS, to_ms
+from app.domain.retention.overrides import rules_of_table
 from app.domain.retention.plans import history_after
 from app.domain.retention.policy import RetentionPolicy
+from app.domain.retention.reasons import ReasonKind
 from app.domain.versions import INT64_MAX
 from tests.strategies import make_snapshot
 from tests.unit.domain.retention.tables import NOW, NOW_MS, kept_of, pin, plan_of
@@ -298,6 +300,44 @@ def test_each_reason_alone_would_do_until_it_ends(question):
             assert reason.text
         ends = [reason.until_ms for reason in verdict.reasons]
         assert verdict.expires_at_ms == (None if None in ends else max(ends) + 1)
+
+
+@MODERATE
+@given(question=questions())
+def test_reasons_are_those_that_a_walk_along_each_branch_finds(question):
+    # Given the rules as one would write them down: branch by branch, snapshot by snapshot
+    history, asked = question
+    rules = rules_of_table(asked["policy"], asked["properties"], is_production=asked["is_production"])
+    recent, first, aged = set(), set(), set()
+    for branch in history.branches:
+        count, span_ms = branch.min_snapshots_to_keep, branch.max_snapshot_age_ms
+        count = rules.iceberg.min_snapshots_to_keep if count is None else count
+        span_ms = rules.iceberg.max_snapshot_age_ms if span_ms is None else span_ms
+        for place, snapshot in enumerate(history.ancestors(branch.snapshot_id)):
+            if place < rules.policy.keep_last_n:
+                recent.add(snapshot.snapshot_id)
+            if count is not None and place < count:
+                first.add(snapshot.snapshot_id)
+            made_ms = max(each.timestamp_ms for each in history.ancestors(snapshot.snapshot_id))
+            if span_ms is not None and NOW_MS - made_ms <= span_ms:
+                aged.add(snapshot.snapshot_id)
+
+    verdicts = plan_of(history, **asked).verdicts
+
+    # Then walking all at once finds the same
+    def having(kind):
+        return {each.snapshot.snapshot_id for each in verdicts if any(reason.kind is kind for reason in each.reasons)}
+
+    assert having(ReasonKind.RECENT) == recent
+    assert having(ReasonKind.MIN_SNAPSHOTS_TO_KEEP) == first
+    on_branches = {each.snapshot.snapshot_id for each in verdicts if each.branch is not None}
+    assert having(ReasonKind.MAX_SNAPSHOT_AGE) & on_branches == aged
+    span_ms = rules.policy.keep_days * DAY_MS
+    assert having(ReasonKind.WITHIN_RETENTION) == {
+        number
+        for number in history.snapshots
+        if NOW_MS - max(each.timestamp_ms for each in history.ancestors(number)) <= span_ms
+    }
 
 
 @MODERATE

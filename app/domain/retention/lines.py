@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
-from app.domain.history import History, Ref
+from app.domain.history import History
 
 # An amount, and which branch it comes from: minus its place among them, so that of equals the first is greatest.
 _Best = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Along:
-    """A number that a snapshot has along a branch."""
+class Along(NamedTuple):
+    """A number that a snapshot has along a branch. A tuple, because there are several of every snapshot."""
 
     amount: int
     branch: str
@@ -61,7 +60,7 @@ class Lines:
             own_ms = self._history.snapshots[snapshot_id].timestamp_ms
             parent_id = self._parents.get(snapshot_id)
             parent_ms = None if parent_id is None else made.get(parent_id)
-            made[snapshot_id] = own_ms if parent_ms is None else max(own_ms, parent_ms)
+            made[snapshot_id] = own_ms if parent_ms is None or parent_ms < own_ms else parent_ms
         for snapshot_id in self.circular:
             made[snapshot_id] = self._history.snapshots[snapshot_id].timestamp_ms
         return made
@@ -72,8 +71,9 @@ class Lines:
 
         Snapshots that no branch leads to are not in it.
         """
-        found = self._spread({branch.name: 0 for branch in self._history.branches}, lost=1)
-        return {snapshot_id: Along(amount=-along.amount, branch=along.branch) for snapshot_id, along in found.items()}
+        best = self._spread({branch.name: 0 for branch in self._history.branches}, lost=1)
+        names = self._names
+        return {snapshot_id: Along(-amount, names[-place]) for snapshot_id, (amount, place) in best.items()}
 
     def counted(self, counts: Mapping[str, int]) -> Mapping[int, Along]:
         """How many more commits to its branch each snapshot stays among the first so many of it.
@@ -81,18 +81,22 @@ class Lines:
         `counts` are by name of branch; of several branches the one counts that keeps it longest. Those that are not
         among the first of any are not in it.
         """
-        found = self._spread(counts, lost=1)
-        return {snapshot_id: along for snapshot_id, along in found.items() if along.amount > 0}
+        names, best = self._names, self._spread(counts, lost=1)
+        return {key: Along(amount, names[-place]) for key, (amount, place) in best.items() if amount > 0}
 
     def longest(self, spans_ms: Mapping[str, int]) -> Mapping[int, Along]:
         """The longest of the spans of the branches that lead to each snapshot."""
-        return self._spread(spans_ms, lost=0)
+        names, best = self._names, self._spread(spans_ms, lost=0)
+        return {key: Along(amount, names[-place]) for key, (amount, place) in best.items()}
 
-    def _spread(self, amounts: Mapping[str, int], *, lost: int) -> dict[int, Along]:
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(branch.name for branch in self._history.branches)
+
+    def _spread(self, amounts: Mapping[str, int], *, lost: int) -> dict[int, _Best]:
         """The greatest amount at each snapshot, where each branch begins at its head and loses some at each step."""
-        branches: tuple[Ref, ...] = self._history.branches
         best: dict[int, _Best] = {}
-        for place, branch in enumerate(branches):
+        for place, branch in enumerate(self._history.branches):
             if branch.name in amounts and branch.snapshot_id in self._history.snapshots:
                 begun = (amounts[branch.name], -place)
                 best[branch.snapshot_id] = max(begun, best.get(branch.snapshot_id, begun))
@@ -101,8 +105,7 @@ class Lines:
             parent_id = self._parents.get(snapshot_id)
             if here is not None and parent_id is not None:
                 passed = (here[0] - lost, here[1])
-                best[parent_id] = max(passed, best.get(parent_id, passed))
-        return {
-            snapshot_id: Along(amount=amount, branch=branches[-place].name)
-            for snapshot_id, (amount, place) in best.items()
-        }
+                known = best.get(parent_id)
+                if known is None or passed > known:
+                    best[parent_id] = passed
+        return best

@@ -1,4 +1,4 @@
-"""What names a snapshot and so keeps it: heads of branches, tags, models, holds, releases."""
+"""What names a snapshot and so keeps it: tags, models, releases, holds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from app.domain.retention import reasons
 from app.domain.retention.holders import HOLD_PREFIX, Holders
 from app.domain.retention.instants import end_of_span
 from app.domain.retention.overrides import TableRules
-from app.domain.retention.reasons import Reason
+from app.domain.retention.reasons import Reason, ReasonKind
 from app.domain.tags import TagConvention, find_convention, find_protection
+
+_ORDER = {kind: place for place, kind in enumerate(ReasonKind)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +47,12 @@ def tag_fates(history: History, rules: TableRules, holders: Holders) -> tuple[Ta
     )
 
 
-def named_reasons(history: History, fates: tuple[TagFate, ...], holders: Holders) -> Mapping[int, list[Reason]]:
-    """The reasons that names give, by id of snapshot; also of snapshots that the table does not have."""
+def named_reasons(fates: tuple[TagFate, ...], holders: Holders) -> Mapping[int, list[Reason]]:
+    """The reasons that tags and holders give, by id of snapshot, in the order in which they are told.
+
+    Also of snapshots that the table does not have, and those that hold no more.
+    """
     found: defaultdict[int, list[Reason]] = defaultdict(list)
-    for branch in history.branches:
-        found[branch.snapshot_id].append(reasons.head_of(branch.name))
     for fate in fates:
         if fate.reason is not None:
             found[fate.tag.snapshot_id].append(fate.reason)
@@ -59,6 +62,8 @@ def named_reasons(history: History, fates: tuple[TagFate, ...], holders: Holders
         found[release.snapshot_id].append(reasons.release_of(release.name, release.tag))
     for hold in holders.holds:
         found[hold.snapshot_id].append(reasons.held_by(hold.hold_id, hold.tag))
+    for each in found.values():
+        each.sort(key=lambda reason: _ORDER[reason.kind])
     return found
 
 
