@@ -37,6 +37,7 @@ def _said(reason: Reason) -> str:
         span="" if reason.limit is None else shown_span(reason.limit),
         commits=_commits(reason),
         place="" if reason.commits is None or reason.limit is None else _nth(reason.limit - reason.commits),
+        detail="" if reason.detail is None else f" ({reason.detail})",
         until="for ever" if reason.until_ms is None else f"until {shown_instant(reason.until_ms)}",
     )
 
@@ -50,7 +51,7 @@ _SAID = {
     ReasonKind.TRAINING_DATA: "Version {number} of model {holder}, which is live, was trained on it; archiving that "
     "version ends this.",
     ReasonKind.RELEASE: "Release {holder} was made of it.",
-    ReasonKind.HOLD: "Hold {holder} is on it, until the hold is released.",
+    ReasonKind.HOLD: "Hold {holder}{detail} is on it, until the hold is released.",
     ReasonKind.UNDO_PIN: "A rollback left it, and can be undone with it: tag {ref} keeps it {until}.",
     ReasonKind.MIN_SNAPSHOTS_TO_KEEP: "It is the {place} of branch {ref}, for which Iceberg's min-snapshots-to-keep is "
     "{limit}: until at least {commits}.",
@@ -59,16 +60,16 @@ _SAID = {
     ReasonKind.CIRCULAR: "The metadata is broken: its parents run in a circle, and nobody can say how old it is.",
 }
 
-# What has to happen before a reason ends that time alone does not end.
+# What has to happen before a reason ends that time alone does not end; None of what commits end (`_levers`).
 _LEVER = {
     ReasonKind.HEAD: "branch {ref} moves on",
-    ReasonKind.RECENT: "{commits} are made to {ref}",
+    ReasonKind.RECENT: None,
     ReasonKind.TAGGED: "tag {ref} is deleted",
     ReasonKind.TRAINING_DATA: "version {number} of {holder} is archived",
     ReasonKind.RELEASE: "release {holder} is withdrawn",
     ReasonKind.HOLD: "hold {holder} is released",
     ReasonKind.UNDO_PIN: "tag {ref} is deleted",
-    ReasonKind.MIN_SNAPSHOTS_TO_KEEP: "{commits} are made to {ref}",
+    ReasonKind.MIN_SNAPSHOTS_TO_KEEP: None,
     ReasonKind.GC_DISABLED: "gc.enabled is true again",
     ReasonKind.CIRCULAR: "the metadata is repaired",
 }
@@ -88,13 +89,17 @@ def _end(verdict: Verdict) -> list[str]:
 
 
 def _levers(lasting: list[Reason]) -> list[str]:
-    """What has to be done, each once. A branch that gets more commits has moved on."""
-    moving = {reason.ref for reason in lasting if reason.kind is ReasonKind.RECENT}
-    return [
-        _LEVER[reason.kind].format(ref=reason.ref, holder=reason.holder, number=reason.number, commits=_commits(reason))
-        for reason in lasting
-        if reason.kind is not ReasonKind.HEAD or reason.ref not in moving
-    ]
+    """What has to be done, each once: of several counts of one branch the longest. With a commit its head moves on."""
+    commits: dict[str | None, int] = {}
+    for reason in lasting:
+        if reason.commits is not None:
+            commits[reason.ref] = max(reason.commits, commits.get(reason.ref, 0))
+    levers = [f"branch {branch} has {shown_count(count, 'more commit')}" for branch, count in commits.items()]
+    for reason in lasting:
+        form = _LEVER[reason.kind]
+        if form is not None and not (reason.kind is ReasonKind.HEAD and reason.ref in commits):
+            levers.append(form.format(ref=reason.ref, holder=reason.holder, number=reason.number))
+    return levers
 
 
 def _commits(reason: Reason) -> str:

@@ -27,6 +27,11 @@ class Hold:
         """The tag that pins it."""
         return f"{HOLD_PREFIX}{self.hold_id}"
 
+    @property
+    def described(self) -> str:
+        """What it is for and whose it is, in words."""
+        return f"{self.reason}; by {self.actor}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:

@@ -26,7 +26,6 @@ class TagFate:
     """
 
     tag: Ref
-    is_protected: bool
     reason: Reason | None
     ends_after_ms: int | None = None
 
@@ -61,7 +60,7 @@ def named_reasons(fates: tuple[TagFate, ...], holders: Holders) -> Mapping[int, 
     for release in holders.releases:
         found[release.snapshot_id].append(reasons.release_of(release.name, release.tag))
     for hold in holders.holds:
-        found[hold.snapshot_id].append(reasons.held_by(hold.hold_id, hold.tag))
+        found[hold.snapshot_id].append(reasons.held_by(hold.hold_id, hold.tag, hold.described))
     for each in found.values():
         each.sort(key=lambda reason: _ORDER[reason.kind])
     return found
@@ -88,16 +87,16 @@ def _fate(
     is_requested = tag.name in holders.protected_tags or key in needed
     if find_protection(tag.name, is_requested=is_requested) is not None:
         reason = None if key in own else _reason(tag, None)
-        return TagFate(tag=tag, is_protected=True, reason=reason)
+        return TagFate(tag=tag, reason=reason)
     if tag.max_ref_age_ms is not None:
         ends_after_ms = end_of_span(timestamp_ms, tag.max_ref_age_ms)
-        return TagFate(tag=tag, is_protected=False, reason=_reason(tag, ends_after_ms), ends_after_ms=ends_after_ms)
+        return TagFate(tag=tag, reason=_reason(tag, ends_after_ms), ends_after_ms=ends_after_ms)
     if rules.policy.keep_tagged:
-        return TagFate(tag=tag, is_protected=False, reason=_reason(tag, None))
+        return TagFate(tag=tag, reason=_reason(tag, None))
     if rules.iceberg.max_ref_age_ms is not None:
         reason = _reason(tag, end_of_span(timestamp_ms, rules.iceberg.max_ref_age_ms))
-        return TagFate(tag=tag, is_protected=False, reason=reason)
-    return TagFate(tag=tag, is_protected=False, reason=None)
+        return TagFate(tag=tag, reason=reason)
+    return TagFate(tag=tag, reason=None)
 
 
 def _reason(tag: Ref, until_ms: int | None) -> Reason:

@@ -33,7 +33,8 @@ class Reason:
     It holds until `until_ms`, that millisecond included; None is as long as things are as they are. `ref` is the branch
     or tag that it goes by, None of what needs none. `holder` is whom it is for: the model, `number` being its version,
     the id of a hold, the name of a release. `limit` is the setting that it comes from: a count, or a span in ms.
-    `commits` is how many more commits to the branch end it, of those that count.
+    `commits` is how many more commits to the branch end it, of those that count. `detail` is what more is known, in
+    words: of a hold what it is for, and whose it is.
     """
 
     kind: ReasonKind
@@ -44,6 +45,7 @@ class Reason:
     number: int | None = None
     limit: int | None = None
     commits: int | None = None
+    detail: str | None = None
 
 
 GC_DISABLED = Reason(kind=ReasonKind.GC_DISABLED, text="gc.enabled=false")
@@ -76,9 +78,9 @@ def release_of(name: str, tag: str | None) -> Reason:
     return Reason(kind=ReasonKind.RELEASE, text=f"release {name}", ref=tag, holder=name)
 
 
-def held_by(hold_id: str, tag: str) -> Reason:
+def held_by(hold_id: str, tag: str, detail: str | None = None) -> Reason:
     """Somebody ordered to keep it."""
-    return Reason(kind=ReasonKind.HOLD, text=f"hold {hold_id}", ref=tag, holder=hold_id)
+    return Reason(kind=ReasonKind.HOLD, text=f"hold {hold_id}", ref=tag, holder=hold_id, detail=detail)
 
 
 def undo_pin(tag: str, until_ms: int | None) -> Reason:

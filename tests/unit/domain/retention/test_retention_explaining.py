@@ -46,7 +46,7 @@ def test_head_is_explained_with_what_would_have_to_happen():
         "It is the newest of branch main, whose newest 30 are kept: until at least 30 more commits.",
         "Every snapshot is kept for 90 days: this one until 2027-02-17 02:00 UTC.",
         "As things are, it never expires.",
-        "It expires after 2027-02-17 02:00 UTC at the earliest, and only once 30 more commits are made to main.",
+        "It expires after 2027-02-17 02:00 UTC at the earliest, and only once branch main has 30 more commits.",
     ]
 
 
@@ -61,6 +61,28 @@ def test_snapshot_that_is_needed_is_explained_with_who_has_to_let_go():
     assert said_of(plan_of(history, holders=holders), 1)[-1] == (
         "It expires with the next run at the earliest, and only once tag mine is deleted, version 3 of churn is "
         "archived, release 2026.1 is withdrawn and hold 17 is released."
+    )
+
+
+def test_hold_is_explained_with_what_it_is_for_and_whose_it_is():
+    holders = Holders(holds=(Hold(hold_id="17", snapshot_id=1, reason="lawsuit", actor="ada"),))
+
+    assert said_of(plan_of(make_table({1: 300, 2: 1}), holders=holders), 1)[1] == (
+        "Hold 17 (lawsuit; by ada) is on it, until the hold is released."
+    )
+
+
+def test_of_several_counts_of_a_branch_the_longest_is_what_has_to_pass():
+    history = make_table({1: 300, 2: 200}, branch("main", 2, count=5), branch("dev", 1))
+
+    sentences = said_of(plan_of(history, RetentionPolicy(keep_last_n=3, keep_days=1)), 2)
+
+    assert (
+        sentences[-1] == "It expires with the next run at the earliest, and only once branch main has 5 more commits."
+    )
+    assert said_of(plan_of(history), 1)[-1] == (
+        "It expires with the next run at the earliest, and only once branch main has 4 more commits and branch dev "
+        "moves on."
     )
 
 
