@@ -6,6 +6,8 @@ are set together only one would be checked.
 
 from __future__ import annotations
 
+from copy import copy
+
 import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
@@ -58,9 +60,28 @@ def commit_plan(catalog: Catalog, table: LakeTable, plan: RefPlan, cache: Metada
         UnsupportedTableError: this catalog cannot write metadata of the table's format version.
     """
     check_writable(catalog, table)
-    updates, requirements = _to_updates(plan), _to_requirements(table, plan)
+    committed = commit_changes(catalog, table, _to_requirements(table, plan), _to_updates(plan), cache)
+    delete_superseded_metadata(table.io, table.metadata, committed.metadata)
+    return committed
+
+
+def commit_changes(
+    catalog: Catalog,
+    table: LakeTable,
+    requirements: tuple[TableRequirement, ...],
+    updates: tuple[TableUpdate, ...],
+    cache: MetadataCache,
+) -> LakeTable:
+    """One commit; answers the table as it is afterwards, and leaves the given one as it was.
+
+    Raises:
+        CommitRefusedError: nothing was changed.
+        CommitOutcomeUnknownError: look at the table before anything else is done.
+    """
+    # pyiceberg changes the handle that it commits with.
+    handle = copy(table.handle)
     try:
-        response = catalog.commit_table(table.handle, requirements, updates)
+        response = catalog.commit_table(handle, requirements, updates)
     except (CommitFailedException, NoSuchTableError, BadRequestError) as error:
         raise CommitRefusedError(str(error)) from error
     except (CommitStateUnknownException, SQLAlchemyError, RESTError, requests.RequestException, OSError) as error:
@@ -71,9 +92,7 @@ def commit_plan(catalog: Catalog, table: LakeTable, plan: RefPlan, cache: Metada
             raise CommitOutcomeUnknownError(f"{type(error).__name__}: {error}"[:300]) from error
         # Raised while the new metadata is built, before anything is written: a snapshot expired meanwhile.
         raise CommitRefusedError(str(error)) from error
-    delete_superseded_metadata(table.io, table.metadata, response.metadata)
     state = to_state(response.metadata, response.metadata_location, table.state.name, base=table)
-    handle = table.handle
     handle.metadata, handle.metadata_location = response.metadata, response.metadata_location
     if isinstance(catalog, CachingSqlCatalog):
         cache.put(response.metadata_location, response.metadata)

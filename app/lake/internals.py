@@ -7,7 +7,7 @@ slower for us:
 - `SqlCatalog._iceberg_type_filter`: which rows are tables; needed to select them without SQLAlchemy's ORM, which takes
   longer to build the statement than Postgres to answer it.
 - `SqlCatalog._update_and_stage_table`: deep-copies the whole metadata for each commit; overridden to share what did not
-  change (metadata objects are never mutated).
+  change (metadata objects are never mutated), and to take snapshots out as Iceberg does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.table import StagedTable, Table
 from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
+from pyiceberg.table.snapshots import SnapshotLogEntry
 from pyiceberg.table.update import (
+    RemoveSnapshotsUpdate,
     TableRequirement,
     TableUpdate,
     _apply_table_update,
@@ -80,6 +82,11 @@ class CachingSqlCatalog(SqlCatalog):
         """(namespace, name) of every table of the catalog, in one statement."""
         with self.engine.connect() as connection:
             return [(namespace, name) for namespace, name, _ in connection.execute(self._tables)]
+
+    def list_metadata_locations(self) -> list[tuple[str, str, str]]:
+        """(namespace, name, metadata file) of every table of the catalog, in one statement."""
+        with self.engine.connect() as connection:
+            return [(namespace, name, location or "") for namespace, name, location in connection.execute(self._tables)]
 
     def load_table(self, identifier: str | Identifier) -> Table:
         """The table as it is now; one statement, and reading its metadata file where that is new to the cache."""
@@ -149,7 +156,11 @@ def _apply_shallow(base: TableMetadata, updates: tuple[TableUpdate, ...], base_l
     context = _TableMetadataUpdateContext()
     metadata = base
     for update in updates:
-        metadata = _apply_table_update(update, metadata, context)
+        if isinstance(update, RemoveSnapshotsUpdate):
+            metadata = _without_snapshots(metadata, set(update.snapshot_ids))
+            context.add_update(update)
+        else:
+            metadata = _apply_table_update(update, metadata, context)
     if context.has_changes():
         metadata = _update_table_metadata_log(metadata, base_location, base.last_updated_ms)
         if metadata.last_updated_ms == base.last_updated_ms:
@@ -158,6 +169,36 @@ def _apply_shallow(base: TableMetadata, updates: tuple[TableUpdate, ...], base_l
     metadata.spec().check_compatible(metadata.schema())
     metadata.sort_order().check_compatible(metadata.schema())
     return metadata
+
+
+def _without_snapshots(base: TableMetadata, gone: set[int]) -> TableMetadata:
+    """As Iceberg's own `TableMetadata.Builder.removeSnapshots`, in one pass.
+
+    pyiceberg looks through all snapshots for each one that goes, keeps log entries from before a gap, of which the
+    spec says that they should be removed ("Table Metadata Fields", `snapshot-log`), forgets partition statistics, and
+    has children forget who their parents were.
+    """
+    kept = [snapshot for snapshot in base.snapshots if snapshot.snapshot_id not in gone]
+    kept_ids = {snapshot.snapshot_id for snapshot in kept}
+    if len(kept) + len(gone) != len(base.snapshots):
+        missing = gone - {snapshot.snapshot_id for snapshot in base.snapshots}
+        raise ValueError(f"Snapshots do not exist: {sorted(missing)[:3]}")
+    log: list[SnapshotLogEntry] = []
+    for entry in base.snapshot_log:
+        if entry.snapshot_id in kept_ids:
+            log.append(entry)
+        else:
+            log.clear()
+    return base.model_copy(
+        update={
+            "snapshots": kept,
+            "snapshot_log": log,
+            "refs": {name: ref for name, ref in base.refs.items() if ref.snapshot_id in kept_ids},
+            "current_snapshot_id": base.current_snapshot_id if base.current_snapshot_id in kept_ids else None,
+            "statistics": [file for file in base.statistics if file.snapshot_id not in gone],
+            "partition_statistics": [file for file in base.partition_statistics if file.snapshot_id not in gone],
+        }
+    )
 
 
 def read_metadata(io: FileIO, location: str, cache: MetadataCache) -> TableMetadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from pyiceberg.catalog import Catalog
 
 from app.domain.column_stats import ColumnStats
+from app.domain.expiry import Expiry
 from app.domain.file_diffs import FileDiff
 from app.domain.names import DatasetName
 from app.domain.ref_plans import RefPlan
@@ -19,9 +21,14 @@ from app.domain.versions import ResolvedVersion
 from app.lake import recovery, statistics
 from app.lake.catalog import open_configured_catalog, open_embedded_catalog, reading_files, translated_errors
 from app.lake.commits import check_writable, commit_plan
+from app.lake.expire.commit import BaseJudgement, ExpiryCommit, commit_expiry, judge_base
+from app.lake.expire.deletion import Deletion, delete_files
+from app.lake.expire.reachable import ExpiryPlan, measure_expiry, still_unreachable
 from app.lake.file_diffs import diff_files
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
+from app.lake.neighbours import Neighbours, list_neighbours
+from app.lake.orphans import find_orphans
 from app.lake.reading import RowRequest, RowStream, plan_scan
 from app.lake.row_diff.columns import compared_columns
 from app.lake.row_diff.planning import RowDiffPlan, TableVersion, plan_row_diff
@@ -34,6 +41,7 @@ from app.telemetry.tracing import span
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from app.domain.orphans import Orphan, OrphanTally
     from app.lake.row_diff.running import RowDiffRun
     from app.lake.row_diff.spark.running import SparkRowDiffRun
     from app.lake.row_diff.spark.session import SparkAddress
@@ -122,6 +130,84 @@ class Lake:
         """Whether a plan decided on `base_location` was committed; see `app.lake.recovery.find_commit`."""
         with span("lake.find_commit", dataset=str(table.state.name)):
             return await self._threads.run(self._find_commit, table, plan, base_location, claimed)
+
+    async def measure_expiry(
+        self,
+        table: LakeTable,
+        snapshot_ids: Collection[int],
+        removed_refs: Collection[str] = (),
+        holders: Mapping[str, Collection[int]] | None = None,
+        neighbours: Neighbours | None = None,
+    ) -> ExpiryPlan:
+        """What taking snapshots out frees; raises as `app.lake.expire.reachable.measure_expiry`."""
+        with span("lake.measure_expiry", dataset=str(table.state.name), snapshots=len(snapshot_ids)):
+            return await self._threads.run_to_end(
+                measure_expiry, table, snapshot_ids, removed_refs, holders, neighbours or {}
+            )
+
+    async def commit_expiry(self, table: LakeTable, expiry: Expiry) -> ExpiryCommit:
+        """Take snapshots out, and delete nothing; raises as `app.lake.expire.commit.commit_expiry`."""
+        with span("catalog.commit_expiry", dataset=str(table.state.name)):
+            return await self._threads.run_to_end(commit_expiry, self._catalog, table, expiry, self._cache)
+
+    async def judge_base(self, table: LakeTable, expiry: Expiry) -> BaseJudgement:
+        """What an expiry that is done was applied to; see `app.lake.expire.commit.judge_base`."""
+        with span("lake.judge_base", dataset=str(table.state.name)):
+            return await self._threads.run(judge_base, table, expiry, self._cache)
+
+    async def still_unreachable(self, table: LakeTable, paths: Sequence[str]) -> list[str]:
+        """Which of the files nothing reaches now; raises as `app.lake.expire.reachable.still_unreachable`."""
+        with span("lake.still_unreachable", dataset=str(table.state.name), files=len(paths)):
+            return await self._threads.run_to_end(still_unreachable, table, paths)
+
+    async def delete_files(
+        self, table: LakeTable, paths: Sequence[str], on_progress: Callable[[int], None] | None = None
+    ) -> Deletion:
+        """Delete these files; see `app.lake.expire.deletion.delete_files`.
+
+        Where the caller is cancelled the batches under way are waited for, and no other is begun.
+        """
+        stopped = threading.Event()
+        with span("lake.delete_files", dataset=str(table.state.name), files=len(paths)):
+            running = asyncio.ensure_future(
+                self._threads.run_to_end(
+                    delete_files, table.io, paths, on_progress=on_progress, is_stopped=stopped.is_set
+                )
+            )
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                stopped.set()
+                await asyncio.wait([running])
+                # Looked at, or asyncio would complain that nobody did.
+                running.exception()
+                raise
+
+    async def list_neighbours(self) -> Neighbours:
+        """Where each table of the catalog has its files. Costs loading all of them.
+
+        Raises:
+            UnreadableTableError: one cannot be loaded, and the catalog itself does not say where it is.
+            BackendUnavailableError: the catalog does not answer.
+        """
+        with span("catalog.list_neighbours"):
+            return await self._threads.run_to_end(
+                list_neighbours, self._catalog, lambda: self._list_names(None), self._load
+            )
+
+    async def find_orphans(
+        self,
+        table: LakeTable,
+        neighbours: Neighbours,
+        modified_before_ms: int,
+        take: Callable[[list[Orphan]], None],
+        is_stopped: Callable[[], bool] | None = None,
+    ) -> OrphanTally:
+        """Files that the table does not reach, given to `take` in a thread; see `app.lake.orphans.find_orphans`."""
+        with span("lake.find_orphans", dataset=str(table.state.name)):
+            return await self._threads.run_to_end(
+                find_orphans, table, neighbours, modified_before_ms, take, is_stopped=is_stopped
+            )
 
     async def stream_rows(self, table: LakeTable, version: ResolvedVersion, request: RowRequest) -> RowStream:
         """Plan a read; the rows come as the stream is read. Raises as `app.lake.reading.plan_scan`."""

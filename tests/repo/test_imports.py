@@ -15,7 +15,7 @@ PLACES = {
     "pyiceberg": ("lake",),
     "pyarrow": ("artifacts", "lake"),
     "fsspec": ("artifacts",),
-    "botocore": ("artifacts",),
+    "botocore": ("artifacts", "lake"),
     "sqlalchemy": ("lake", "mlflow"),
     "mlflow": ("mlflow",),
     "asyncpg": ("lineage", "postgres", "registry"),

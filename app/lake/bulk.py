@@ -1,0 +1,95 @@
+"""Requests to S3 that are about many objects at once: deleting them, listing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from pyiceberg.io import FileIO
+
+# What S3's DeleteObjects takes.
+MAX_KEYS = 1_000
+_SCHEMES = ("s3", "s3a", "s3n")
+# Where credentials come of a role, only pyarrow's file system knows how to get them from pyiceberg's properties.
+_ROLE_PROPERTIES = ("s3.role-arn", "client.role-arn")
+
+
+class _S3(Protocol):
+    def call_s3(self, method: str, **arguments: Any) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a listing."""
+
+    key: str
+    size_bytes: int
+    modified_ms: int
+
+
+class BulkStore:
+    """S3 as pyiceberg's properties describe it. pyarrow's file system deletes object by object, so this is s3fs's."""
+
+    def __init__(self, io: FileIO) -> None:
+        # Imported where it is needed: it brings a client of S3, which takes a while.
+        from pyiceberg.io.fsspec import FsspecFileIO
+
+        self._io = FsspecFileIO(io.properties)
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        """Delete up to `MAX_KEYS` objects; answers those that are still there, with S3's reason. One request.
+
+        Objects that are not there count as deleted, as S3 has it.
+
+        Raises:
+            OSError: the request as a whole failed.
+        """
+        objects = [{"Key": key} for key in keys]
+        answer = self._call("delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        return {
+            str(error["Key"]): f"{error.get('Code', 'Error')}: {error.get('Message', '')}"
+            for error in answer.get("Errors", ())
+            if error.get("Code") not in ("NoSuchKey", "NoSuchVersion")
+        }
+
+    def pages(self, bucket: str, prefix: str) -> Iterator[list[StoredObject]]:
+        """The objects whose keys begin so, up to 1,000 with each request.
+
+        Raises:
+            OSError: a request failed.
+        """
+        more: dict[str, str] = {}
+        while True:
+            answer = self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+            yield [
+                StoredObject(str(item["Key"]), int(item["Size"]), int(item["LastModified"].timestamp() * 1000))
+                for item in answer.get("Contents", ())
+            ]
+            if not answer.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": str(answer["NextContinuationToken"])}
+
+    def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        from botocore.exceptions import BotoCoreError
+
+        # Of each thread its own: pyiceberg keeps them so.
+        store = cast("_S3", self._io.get_fs("s3"))
+        try:
+            return store.call_s3(method, **arguments)
+        except BotoCoreError as error:
+            raise OSError(str(error)) from error
+
+
+def find_bulk_store(io: FileIO) -> BulkStore | None:
+    """S3's requests for many objects, None where its credentials come in a way that only pyarrow knows."""
+    return None if any(io.properties.get(name) for name in _ROLE_PROPERTIES) else BulkStore(io)
+
+
+def split_s3(path: str) -> tuple[str, str] | None:
+    """Bucket and key of a path in S3, None for any other path."""
+    scheme, separator, rest = path.partition("://")
+    if not separator or scheme.lower() not in _SCHEMES:
+        return None
+    bucket, _, key = rest.partition("/")
+    return bucket, key

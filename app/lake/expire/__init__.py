@@ -1,0 +1,1 @@
+"""Taking snapshots out of tables, and the files that nothing reaches any more off the disk."""

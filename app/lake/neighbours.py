@@ -1,0 +1,48 @@
+"""Where the tables of a catalog have their files: some share a location, or lie in another one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pyiceberg.catalog import Catalog
+
+from app.domain.names import DatasetName
+from app.errors import DatasetNotFoundError, UnreadableTableError
+from app.lake.expire.walking import own_locations
+from app.lake.internals import CachingSqlCatalog
+from app.lake.table import LakeTable
+
+Neighbours = Mapping[DatasetName, Sequence[str]]
+
+
+def list_neighbours(
+    catalog: Catalog, list_names: Callable[[], list[DatasetName]], load: Callable[[DatasetName], LakeTable]
+) -> Neighbours:
+    """The locations of all tables, that of a broken one guessed from its metadata file's; loads each table once.
+
+    Raises:
+        UnreadableTableError: a table cannot be loaded, and the catalog does not say where its metadata file is.
+    """
+    files = {}
+    if isinstance(catalog, CachingSqlCatalog):
+        files = {
+            DatasetName(namespace=namespace, name=name): location
+            for namespace, name, location in catalog.list_metadata_locations()
+        }
+    found: dict[DatasetName, Sequence[str]] = {}
+    for name in list_names():
+        try:
+            found[name] = own_locations(load(name))
+        except DatasetNotFoundError:
+            continue  # dropped meanwhile
+        except UnreadableTableError:
+            if not files.get(name):
+                raise
+            folder = files[name].rpartition("/")[0]
+            found[name] = [folder.removesuffix("/metadata")]
+    return found
+
+
+def others_of(name: DatasetName, neighbours: Neighbours) -> dict[str, Sequence[str]]:
+    """The locations of all tables but this one."""
+    return {str(other): places for other, places in neighbours.items() if other != name}
