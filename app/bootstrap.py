@@ -27,6 +27,7 @@ from app.registry.datasets import DatasetNames
 from app.registry.events import EventLog
 from app.registry.externals import Externals
 from app.registry.facts import Facts
+from app.registry.holds import HoldStore
 from app.registry.imports import ImportStore
 from app.registry.known_snapshots import KnownSnapshots
 from app.registry.models import ModelStore
@@ -34,6 +35,7 @@ from app.registry.operation_leases import OperationLeases
 from app.registry.operations import OperationStore
 from app.registry.pins import PinStore
 from app.registry.pipelines import PipelineStore
+from app.registry.retention_runs import RetentionRunStore
 from app.registry.row_diffs import RowDiffCache
 from app.registry.runs import RunStore
 from app.registry.version_tags import VersionTags
@@ -50,6 +52,7 @@ from app.services.executing import Executor
 from app.services.graph_upkeep import GraphUpkeep
 from app.services.health import Health
 from app.services.history_walks import HistoryWalks, TablesOfLake
+from app.services.holding import Holding
 from app.services.impacts import Impacts
 from app.services.importing import Importing
 from app.services.ingesting import Ingesting
@@ -67,6 +70,10 @@ from app.services.projecting import Projector
 from app.services.promoting import Promoting
 from app.services.repair import Repair
 from app.services.resolving import Resolving
+from app.services.retention import Retention
+from app.services.retention_operations import RetentionOperations
+from app.services.retention_planning import RetentionPlanning
+from app.services.retention_sweeps import RetentionSweeps
 from app.services.row_diff_operations import RowDiffOperations
 from app.services.row_diffs import RowDiffs
 from app.services.runs import Runs
@@ -103,6 +110,11 @@ class Services:
     model_cards: ModelCards
     registration: ModelRegistration
     pinning: Pinning
+    holding: Holding
+    retention_planning: RetentionPlanning
+    retention: Retention
+    retention_sweeps: RetentionSweeps
+    retention_operations: RetentionOperations
     model_upkeep: ModelUpkeep
     pipelines: Pipelines
     comparing_models: ComparingModels
@@ -164,6 +176,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         versioning = Versioning(datasets, changes, executor, settings)
         facts, tags, pins = Facts(pool, registry_locks), VersionTags(pool), PinStore(pool)
         pinning = Pinning(pins, datasets, versioning)
+        holds = HoldStore(pool)
+        holding = Holding(holds, datasets, versioning, settings)
+        planning = RetentionPlanning(lake, datasets, pins, holds, settings)
+        retention = Retention(
+            lake, datasets, changes, planning, RetentionRunStore(pool), pinning, holding, repair, settings
+        )
+        sweeps = RetentionSweeps(datasets, planning, retention)
         models_service = Models(models, tags, pins, datasets)
         cold_storage = ColdStorage(ArtifactStore(settings.allowed_artifact_roots, properties=lake.properties), models)
         pipelines_service = Pipelines(pipelines, facts, tags)
@@ -173,7 +192,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         registration = ModelRegistration(models_service, models, facts, pins, pinning, cold_storage, datasets, settings)
         runs_service = Runs(runs, log, interpreting, datasets, pipelines_service, lineage)
         workers = Workers(pool)
-        model_upkeep = ModelUpkeep(pinning, cold_storage)
+        model_upkeep = ModelUpkeep(pinning, holding, cold_storage)
         operations = OperationStore(pool)
         operation_runner = OperationRunner(operations, OperationLeases(pool), settings)
         operations_service = Operations(operations, workers)
@@ -181,6 +200,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         row_diffs = RowDiffs(lake, RowDiffCache(pool, settings.diff_cache_bytes), settings)
         row_diff_operations = RowDiffOperations(operations_service, datasets, row_diffs)
         operation_runner.register(OperationKind.ROW_DIFF, row_diff_operations)
+        retention_operations = RetentionOperations(operations_service, planning, sweeps)
+        operation_runner.register(OperationKind.RETENTION, retention_operations)
         yield Services(
             settings=settings,
             lake=lake,
@@ -194,6 +215,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             model_cards=ModelCards(models_service, tags),
             registration=registration,
             pinning=pinning,
+            holding=holding,
+            retention_planning=planning,
+            retention=retention,
+            retention_sweeps=sweeps,
+            retention_operations=retention_operations,
             model_upkeep=model_upkeep,
             pipelines=pipelines_service,
             comparing_models=comparing_models,

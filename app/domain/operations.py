@@ -19,6 +19,7 @@ class OperationKind(StrEnum):
     """What is done."""
 
     ROW_DIFF = "ROW_DIFF"
+    RETENTION = "RETENTION"
 
 
 class OperationStatus(StrEnum):

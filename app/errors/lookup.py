@@ -120,6 +120,15 @@ class OperationNotFoundError(NotFound):
         super().__init__(f"There is no operation {operation_id}.", operationId=operation_id)
 
 
+class HoldNotFoundError(NotFound):
+    """No hold has this id."""
+
+    code = "HOLD_NOT_FOUND"
+
+    def __init__(self, hold_id: str) -> None:
+        super().__init__(f"There is no hold {hold_id!r}.", holdId=hold_id)
+
+
 class ModelNotFoundError(NotFound):
     """No model of this name is registered."""
 

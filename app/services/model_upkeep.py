@@ -1,4 +1,4 @@
-"""What model versions leave to be done: pins to be set or removed, artifacts to be removed from where they were."""
+"""What models and holds leave to be done: tags to be set or removed, artifacts to be removed from where they were."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 
 from app.services.background import keep_at
 from app.services.cold_storage import ColdStorage
+from app.services.holding import Holding
 from app.services.pinning import Pinning
 
 SETTLE_EVERY_S = 30.0
@@ -17,8 +18,9 @@ RESTORE_EVERY_S = 3600.0
 class ModelUpkeep:
     """Settles what a process that died has left."""
 
-    def __init__(self, pinning: Pinning, cold_storage: ColdStorage) -> None:
+    def __init__(self, pinning: Pinning, holding: Holding, cold_storage: ColdStorage) -> None:
         self._pinning = pinning
+        self._holding = holding
         self._cold_storage = cold_storage
         self._restored_at = float("-inf")
 
@@ -33,6 +35,7 @@ class ModelUpkeep:
             BackendUnavailableError: Postgres is away.
         """
         await self._pinning.settle()
+        await self._holding.settle()
         await self._cold_storage.settle()
         if time.monotonic() - self._restored_at >= RESTORE_EVERY_S:
             await self._pinning.restore()

@@ -39,6 +39,7 @@ SAMPLES = {
     "file": "s3://lake/orders/data/00000.parquet",
     "given": ("tag", "branch"),
     "head_id": 2**63 - 1,
+    "hold_id": "k3v9a2",
     "home": "/data/stratigraph",
     "index": 3,
     "key": "k-1",

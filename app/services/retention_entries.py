@@ -1,0 +1,126 @@
+"""Retention as JSON: what a run keeps of its plan, and the shapes of the contract for REST, the CLI and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from app.domain.expiry import FileTally
+from app.domain.retention.plans import RetentionPlan, Verdict
+from app.errors import JsonValue
+from app.services.retention_planning import MeasuredPlan
+
+
+class SnapshotEntry(TypedDict):
+    """A snapshot and why it is kept, expired without reasons; `expires_at_ms` is null of what stays as things are."""
+
+    snapshot_id: str
+    timestamp_ms: int
+    reasons: list[str]
+    expires_at_ms: int | None
+
+
+class TableEntry(TypedDict):
+    """What was done to a table, or would be. `error` is null where nothing failed."""
+
+    namespace: str
+    table: str
+    total_snapshots: int
+    kept: int
+    expired: int
+    kept_snapshots: list[SnapshotEntry]
+    expired_snapshots: list[SnapshotEntry]
+    removed_tags: list[str]
+    bytes_freed: int
+    bytes_total: int
+    files_deleted: int
+    files_left: int
+    pinned: dict[str, int]
+    warnings: list[str]
+    run_id: str | None
+    dry_run: bool
+    error: dict[str, JsonValue] | None
+
+
+class SummaryEntry(TypedDict):
+    """All tables of a run."""
+
+    tables: list[TableEntry]
+    total_snapshots: int
+    kept: int
+    expired: int
+    bytes_freed: int
+    bytes_total: int
+
+
+def run_document(planned: MeasuredPlan) -> dict[str, JsonValue]:
+    """What a run was decided on, and what it decided: kept for as long as anybody may ask why."""
+    plan = planned.plan
+    return {
+        "policy": policy_document(plan),
+        "now_ms": plan.now_ms,
+        "expiry": planned.files.expiry.to_json(),
+        "kept": [_document(verdict) for verdict in plan.kept],
+        "expired": [_document(verdict) for verdict in plan.expired],
+        "removed_tags": [
+            {
+                "name": removal.ref.name,
+                "snapshot_id": str(removal.ref.snapshot_id),
+                "cause": removal.cause.value,
+            }
+            for removal in plan.removals
+        ],
+        "freed": _tally(planned.files.freed),
+        "pinned": dict(planned.pinned),
+    }
+
+
+def policy_document(plan: RetentionPlan) -> dict[str, JsonValue]:
+    """The rules that a table's plan was made by, its own properties taken in."""
+    policy = plan.rules.policy
+    return {
+        "keep_last_n": policy.keep_last_n,
+        "keep_days": policy.keep_days,
+        "keep_tagged": policy.keep_tagged,
+        "production_keep_days": policy.production_keep_days,
+        "is_production": plan.rules.is_production,
+        "gc_enabled": plan.rules.is_gc_enabled,
+    }
+
+
+def snapshot_entry(verdict: Verdict) -> SnapshotEntry:
+    """A snapshot of a plan."""
+    return SnapshotEntry(
+        snapshot_id=str(verdict.snapshot.snapshot_id),
+        timestamp_ms=verdict.snapshot.timestamp_ms,
+        reasons=list(verdict.texts),
+        expires_at_ms=verdict.expires_at_ms,
+    )
+
+
+def summary_entry(tables: Sequence[TableEntry]) -> SummaryEntry:
+    """All tables together; those that failed count with what is known of them."""
+    return SummaryEntry(
+        tables=list(tables),
+        total_snapshots=sum(table["total_snapshots"] for table in tables),
+        kept=sum(table["kept"] for table in tables),
+        expired=sum(table["expired"] for table in tables),
+        bytes_freed=sum(table["bytes_freed"] for table in tables),
+        bytes_total=sum(table["bytes_total"] for table in tables),
+    )
+
+
+def _document(verdict: Verdict) -> dict[str, JsonValue]:
+    return {
+        "snapshot_id": str(verdict.snapshot.snapshot_id),
+        "timestamp_ms": verdict.snapshot.timestamp_ms,
+        "reasons": list(verdict.texts),
+        "expires_at_ms": verdict.expires_at_ms,
+    }
+
+
+def _tally(tally: FileTally) -> dict[str, JsonValue]:
+    return {
+        "files": {kind.value: count for kind, count in tally.files.items()},
+        "bytes": {kind.value: size for kind, size in tally.bytes.items()},
+    }

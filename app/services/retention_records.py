@@ -1,0 +1,45 @@
+"""Expiries in the record of changes: who, when and why, beside the tags and rollbacks of the same table."""
+
+from __future__ import annotations
+
+from app.domain.changes import ChangeKind, ChangeState, Command
+from app.domain.ref_plans import RefPlan
+from app.errors import JsonValue
+from app.lake.expire.commit import BaseJudgement
+from app.registry.change_rows import Intent
+from app.registry.changes import ChangeLog
+from app.registry.retention_runs import RetentionRun
+from app.services.executing import worker_name
+
+
+class RetentionRecords:
+    """Writes expiries to the change log, each once."""
+
+    def __init__(self, changes: ChangeLog) -> None:
+        self._changes = changes
+
+    async def record(self, run: RetentionRun, base: BaseJudgement) -> None:
+        """An expiry that was committed; recorded twice it is recorded once."""
+        if await self._changes.find(run.run_id) is not None:
+            return
+        expired, removed = run.document["expired"], run.document["removed_tags"]
+        details: dict[str, JsonValue] = {
+            "runId": str(run.run_id),
+            "snapshots": len(expired) if isinstance(expired, list) else 0,
+            "removedTags": removed,
+            "bytes": str(run.bytes_planned),
+            "base": base.finding.value,
+        }
+        intent = Intent(
+            change_id=run.run_id,
+            kind=ChangeKind.SNAPSHOTS_EXPIRED,
+            dataset=run.dataset,
+            table_uuid=run.table_uuid,
+            command=Command(actor=run.requested_by, reason=run.reason),
+            request_hash=b"",
+            plan=RefPlan(updates=()),
+            base_metadata=run.base_metadata,
+            lease_s=0.0,
+            details=details,
+        )
+        await self._changes.record(intent, ChangeState.DONE, by=worker_name())
