@@ -14,6 +14,7 @@ from pyiceberg.table.metadata import TableMetadata
 from app.domain.expiry import GOING, SHARED, FileKind, join_owners
 from app.domain.file_keys import FileKeys
 from app.lake.catalog import reading_files
+from app.lake.deleted_positions import naming_file
 from app.lake.expire.file_set import FileSet
 from app.lake.expire.manifests import ListedManifest, LiveFiles, ManifestIndex, read_list, read_live_files
 from app.lake.table import LakeTable
@@ -81,9 +82,13 @@ def _walk_lists(
         lists[path] = join_owners(lists.get(path, owner), owner)
     index, by_owner = ManifestIndex(), dict[int, set[int]]()
     paths = sorted(lists, key=lambda path: lists[path] == GOING)
-    for path, found in zip(paths, _each(pool, lambda path: read_list(table.io, path), paths), strict=True):
-        by_owner.setdefault(lists[path], set()).update(index.add_list(found))
-        files.add(keys.digest(path), path, found.size_bytes, FileKind.MANIFEST_LIST, lists[path])
+    # Where the files are is looked at before any is asked for: a store that is not the table's may not even answer.
+    digests = [keys.digest(path) for path in paths]
+    read = _each(pool, lambda path: read_list(table.io, path), paths)
+    for path, digest, found in zip(paths, digests, read, strict=True):
+        with naming_file(path):
+            by_owner.setdefault(lists[path], set()).update(index.add_list(found))
+        files.add(digest, path, found.size_bytes, FileKind.MANIFEST_LIST, lists[path])
     joined: dict[int, int] = {}
     for owner, numbers in by_owner.items():
         for number in numbers:
@@ -100,11 +105,13 @@ def _walk_manifests(
     keys: FileKeys,
     pool: ThreadPoolExecutor,
 ) -> None:
+    for owner, manifest in manifests:
+        files.add(keys.digest(manifest.path), manifest.path, manifest.size_bytes, FileKind.MANIFEST, owner)
+
     def read(pair: tuple[int, ListedManifest]) -> LiveFiles:
         return read_live_files(table.io, pair[1])
 
-    for (owner, manifest), live in zip(manifests, _each(pool, read, manifests), strict=True):
-        files.add(keys.digest(manifest.path), manifest.path, manifest.size_bytes, FileKind.MANIFEST, owner)
+    for (owner, _), live in zip(manifests, _each(pool, read, manifests), strict=True):
         for path, size_bytes, content in zip(live.paths, live.sizes, live.contents, strict=True):
             files.add(keys.digest(path), path, size_bytes, _CONTENTS[DataFileContent(content)], owner)
 
