@@ -54,7 +54,7 @@ class Judge:
         self._counted = lines.counted(self._counts) if self._counts else {}
         self._longest = lines.longest(spans_ms) if spans_ms else {}
         self._branch_ages = {name: _age(ReasonKind.MAX_SNAPSHOT_AGE, span, name) for name, span in spans_ms.items()}
-        # What no branch leads to has the table's age (Iceberg's RemoveSnapshots).
+        # What no branch leads to has the table's age (Iceberg's RemoveSnapshots); what one does, the branch's.
         span_ms = iceberg.max_snapshot_age_ms
         self._loose_age = None if span_ms is None else _age(ReasonKind.MAX_SNAPSHOT_AGE, span_ms)
         # Of one branch all snapshots of a place have the same reason.
@@ -82,7 +82,7 @@ class Judge:
         longest = self._longest.get(snapshot_id)
         if longest is not None:
             self._try_age(self._branch_ages[longest.branch], made_ms, found, ends)
-        elif place is None and self._loose_age is not None:
+        elif self._loose_age is not None:
             # By its own timestamp: a parent that is on a branch, with an age of its own, may be gone sooner, and what
             # it lent must not be missed then.
             self._try_age(self._loose_age, snapshot.timestamp_ms, found, ends)

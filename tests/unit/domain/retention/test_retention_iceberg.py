@@ -148,6 +148,9 @@ CASES = {
     "a staged snapshot that is older": Case(
         history=make_table({1: 9, 2: 6, 3: 1}, parents={2: 1, 3: 1}, main=3), retained={3}
     ),
+    "a staged snapshot as old as the limit, to the millisecond": Case(
+        history=make_table({1: 9, 2: 5, 3: 1}, parents={2: 1, 3: 1}, main=3), retained={2, 3}
+    ),
     "what a tag was made from is on no ref: it stays while it is young": Case(
         history=make_table({1: 9, 2: 4, 3: 3}, tag("t", 3), main=1), retained={1, 2, 3}
     ),

@@ -164,6 +164,10 @@ def test_one_snapshot_of_the_future_is_kept_and_told():
     assert plan.find_verdict(2).expires_at_ms == NOW_MS + 401 * DAY_MS + 1
 
 
+def test_snapshot_of_this_very_millisecond_is_not_of_the_future():
+    assert plan_of(make_table({1: 9, 2: 0})).warnings == ()
+
+
 def test_timestamps_that_run_back_are_told_beyond_what_clocks_differ_by():
     minute = 1 / 1440
 

@@ -11,6 +11,7 @@ from app.domain.history import MAIN, History, to_instant
 from app.domain.pins import PinState
 from app.domain.retention.holders import Hold, Holders, Release
 from app.domain.retention.instants import DAY_MS
+from app.domain.retention.plans import history_after
 from app.domain.retention.policy import RetentionPolicy
 from app.domain.retention.reasons import ReasonKind
 from app.domain.versions import INT64_MAX
@@ -175,6 +176,9 @@ CASES = {
         reasons=("hold 17",),
         days=None,
     ),
+    "a tag that only begins like a hold": Case(
+        history=make_table(LINE, tag("hold_", 1)), reasons=("tagged (hold_)",), days=None
+    ),
     "undo pin": Case(history=make_table(LINE, tag(UNDO, 1, 390)), reasons=(f"undo pin ({UNDO})",), days=90),
     "Iceberg's count of the table": Case(
         asked={"properties": {"history.expire.min-snapshots-to-keep": "3"}},
@@ -322,3 +326,24 @@ def test_newest_is_not_the_oldest_because_its_clock_ran_backwards():
     assert verdict.texts == ("within retention (3 days)",)
     assert verdict.made_ms == NOW_MS - 2 * DAY_MS
     assert verdict.expires_at_ms == NOW_MS + DAY_MS + 1
+
+
+def test_age_of_a_branch_counts_from_when_a_snapshot_was_made_at_the_earliest():
+    history = make_table({1: 3, 2: 2, 3: 400, 4: 1}, branch(MAIN, 4, days=2))
+
+    verdict = plan_of(history, LEAST).find_verdict(3)
+
+    assert verdict.texts == ("max-snapshot-age-ms of main (2 days)",)
+    assert verdict.expires_at_ms == NOW_MS + 1
+
+
+def test_age_of_the_table_counts_from_the_timestamp_where_no_branch_leads():
+    # Given a staged snapshot 2 that claims to be older than 1, which it was made from and a branch ends sooner
+    history = make_table({1: 3, 2: 20, 4: 2, 3: 0}, branch("dev", 4, days=1), parents={4: 1, 3: None}, main=3)
+    properties = {"history.expire.max-snapshot-age-ms": str(5 * DAY_MS)}
+
+    plan = plan_of(history, LEAST, properties=properties)
+
+    # Then it goes with 1, and does not wait for the next plan, for which 1 is gone
+    assert reasons_of(plan)[1] == reasons_of(plan)[2] == ()
+    assert plan_of(history_after(history, plan), LEAST, properties=properties).is_empty
