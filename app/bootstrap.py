@@ -64,6 +64,7 @@ from app.services.model_upkeep import ModelUpkeep
 from app.services.models import Models
 from app.services.operation_runner import OperationRunner
 from app.services.operations import Operations
+from app.services.orphans import Orphans
 from app.services.pinning import Pinning
 from app.services.pipelines import Pipelines
 from app.services.projecting import Projector
@@ -71,6 +72,7 @@ from app.services.promoting import Promoting
 from app.services.repair import Repair
 from app.services.resolving import Resolving
 from app.services.retention import Retention
+from app.services.retention_explaining import RetentionExplaining
 from app.services.retention_operations import RetentionOperations
 from app.services.retention_planning import RetentionPlanning
 from app.services.retention_sweeps import RetentionSweeps
@@ -114,6 +116,8 @@ class Services:
     retention_planning: RetentionPlanning
     retention: Retention
     retention_sweeps: RetentionSweeps
+    retention_explaining: RetentionExplaining
+    orphans: Orphans
     retention_operations: RetentionOperations
     model_upkeep: ModelUpkeep
     pipelines: Pipelines
@@ -179,9 +183,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         holds = HoldStore(pool)
         holding = Holding(holds, datasets, versioning, settings)
         planning = RetentionPlanning(lake, datasets, pins, holds, settings)
-        retention = Retention(
-            lake, datasets, changes, planning, RetentionRunStore(pool), pinning, holding, repair, settings
-        )
+        retention_runs = RetentionRunStore(pool)
+        retention = Retention(lake, datasets, changes, planning, retention_runs, pinning, holding, repair, settings)
         sweeps = RetentionSweeps(datasets, planning, retention)
         models_service = Models(models, tags, pins, datasets)
         cold_storage = ColdStorage(ArtifactStore(settings.allowed_artifact_roots, properties=lake.properties), models)
@@ -219,6 +222,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             retention_planning=planning,
             retention=retention,
             retention_sweeps=sweeps,
+            retention_explaining=RetentionExplaining(datasets, planning, retention_runs),
+            orphans=Orphans(lake, datasets, changes, settings),
             retention_operations=retention_operations,
             model_upkeep=model_upkeep,
             pipelines=pipelines_service,

@@ -15,13 +15,16 @@ from app.cli import (
     demo,
     diffing,
     doctor,
+    holds,
     impact,
     importing,
     lineage,
     models,
     operations,
+    orphans,
     pipelines,
     reading,
+    retention,
     runs,
     schema,
     serving,
@@ -70,11 +73,14 @@ for command in (
 app.add_typer(checking.app, name="check")
 app.add_typer(demo.app, name="demo")
 app.add_typer(diffing.app, name="diff")
+app.add_typer(holds.app, name="hold")
 app.add_typer(importing.app, name="import")
 app.add_typer(lineage.app, name="lineage")
 app.add_typer(models.app, name="model")
 app.add_typer(operations.app, name="operation")
+app.add_typer(orphans.app, name="orphans")
 app.add_typer(pipelines.app, name="pipeline")
+app.add_typer(retention.app, name="retention")
 app.add_typer(runs.app, name="run")
 app.add_typer(schema.app, name="schema")
 

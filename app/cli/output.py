@@ -21,6 +21,7 @@ HINTS: Mapping[str, str] = {
     "VERSION_NOT_FOUND": "Run `stratigraph snapshots NS.TABLE` to see the versions.",
     "TAG_NOT_FOUND": "Run `stratigraph snapshots NS.TABLE` to see the tags.",
     "SNAPSHOT_EXPIRED": "Run `stratigraph snapshots NS.TABLE` to see what is left.",
+    "HOLD_NOT_FOUND": "Run `stratigraph hold list` to see what there is.",
     "MODEL_NOT_FOUND": "Run `stratigraph models` to see what there is.",
     "OPERATION_NOT_FOUND": "Run `stratigraph operation list` to see what there is.",
     "PIPELINE_NOT_FOUND": "Run `stratigraph pipelines` to see what there is.",

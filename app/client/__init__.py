@@ -14,14 +14,18 @@ from app.client.comparing_metadata import compare_dataset_commits, compare_datas
 from app.client.comparing_registry import compare_model_performance, compare_pipeline_versions
 from app.client.models import ModelVersionResult
 from app.client.pipelines import PipelineVersionResult, PromotionResult
+from app.client.retention import IcebergRetentionManager
 from app.client.tables import RollbackResult, TagResult
 from app.client.version_tags import VersionTagResult
+from app.domain.retention.policy import RetentionPolicy
 
 __all__ = [
     "IcebergCatalog",
+    "IcebergRetentionManager",
     "ModelVersionResult",
     "PipelineVersionResult",
     "PromotionResult",
+    "RetentionPolicy",
     "RollbackResult",
     "TagResult",
     "VersionTagResult",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from app.client.models import Models
 from app.client.operations import Operations
 from app.client.pipelines import Pipelines
+from app.client.retaining import Retaining
 from app.client.tables import Tables
 
 
-class IcebergCatalog(Tables, Models, Pipelines, Operations):
+class IcebergCatalog(Tables, Models, Pipelines, Operations, Retaining):
     """The versions of the tables of one catalog, and the models and pipelines that use them.
 
     Works in scripts, notebooks and inside a running event loop: everything runs on an event loop of its own, in a

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from app.domain.changes import ChangeKind, ChangeState, Command
 from app.domain.ref_plans import RefPlan
 from app.errors import JsonValue
 from app.lake.expire.commit import BaseJudgement
+from app.lake.table import LakeTable
 from app.registry.change_rows import Intent
 from app.registry.changes import ChangeLog
 from app.registry.retention_runs import RetentionRun
@@ -13,7 +16,7 @@ from app.services.executing import worker_name
 
 
 class RetentionRecords:
-    """Writes expiries to the change log, each once."""
+    """Writes expiries, and removals of orphans, to the change log."""
 
     def __init__(self, changes: ChangeLog) -> None:
         self._changes = changes
@@ -30,16 +33,38 @@ class RetentionRecords:
             "bytes": str(run.bytes_planned),
             "base": base.finding.value,
         }
-        intent = Intent(
-            change_id=run.run_id,
-            kind=ChangeKind.SNAPSHOTS_EXPIRED,
-            dataset=run.dataset,
-            table_uuid=run.table_uuid,
-            command=Command(actor=run.requested_by, reason=run.reason),
-            request_hash=b"",
-            plan=RefPlan(updates=()),
-            base_metadata=run.base_metadata,
-            lease_s=0.0,
-            details=details,
+        await self._write(
+            Intent(
+                change_id=run.run_id,
+                kind=ChangeKind.SNAPSHOTS_EXPIRED,
+                dataset=run.dataset,
+                table_uuid=run.table_uuid,
+                command=Command(actor=run.requested_by, reason=run.reason),
+                request_hash=b"",
+                plan=RefPlan(updates=()),
+                base_metadata=run.base_metadata,
+                lease_s=0.0,
+                details=details,
+            )
         )
+
+    async def record_orphans(self, table: LakeTable, command: Command, files: int, size_bytes: int, left: int) -> None:
+        """So many files were removed that the table did not reach, and so many could not be."""
+        state = table.state
+        await self._write(
+            Intent(
+                change_id=uuid4(),
+                kind=ChangeKind.ORPHANS_REMOVED,
+                dataset=state.name,
+                table_uuid=state.table_uuid,
+                command=Command(actor=command.actor, reason=command.reason),
+                request_hash=b"",
+                plan=RefPlan(updates=()),
+                base_metadata=state.metadata_location,
+                lease_s=0.0,
+                details={"files": files, "bytes": str(size_bytes), "left": left},
+            )
+        )
+
+    async def _write(self, intent: Intent) -> None:
         await self._changes.record(intent, ChangeState.DONE, by=worker_name())

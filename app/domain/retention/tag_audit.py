@@ -161,7 +161,7 @@ def _purposes(
     found += [f"release {each.name}" for each in holders.releases if (each.tag, each.snapshot_id) == key]
     if hold is not None:
         found.append(f"hold {hold.hold_id}: {hold.reason}")
-    if record is not None and record.reason:
+    if record is not None and record.reason and not any(record.reason in purpose for purpose in found):
         found.append(record.reason)
     if not found and convention is not None:
         found.append(_PROTECTS[convention])

@@ -1,0 +1,228 @@
+"""`stratigraph retention`, `hold` and `orphans`: what people read, what machines read, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.client import IcebergCatalog, IcebergRetentionManager, RetentionPolicy
+from app.errors import DatasetNotFoundError
+from tests.cli.results import ROOT, Cli
+from tests.lake_tables import ORDERS, TAG, SmallLake, append_elsewhere
+
+CRONJOB = ROOT / "deploy" / "kubernetes" / "cronjobs" / "iceberg-retention-cleanup.yaml"
+ALL_GONE = ("--keep-last", "0", "--keep-days", "0", "--production-keep-days", "0")
+ONE = ("--namespace", "sales", "--table", "orders")
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\(\d{4}-\d{2}-\d{2} \d{2}:\d{2}\)", "(…)", text)
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(cli: Cli, own_lake: SmallLake) -> None:
+    # Given orders with three snapshots, the first of which is tagged and the second a branch's head
+    orders, location = own_lake.orders, own_lake.location
+
+    # When it is asked what would expire
+    result = cli("retention", "cleanup", *ONE, *ALL_GONE)
+
+    # Then it is told to the letter of the contract
+    assert result.exit_code == 0
+    assert without_times(result.stdout).splitlines()[:9] == [
+        "Processing table: sales.orders",
+        "  Total snapshots: 3",
+        "  To keep: 3",
+        "  To expire: 0",
+        "  Kept snapshots:",
+        f"    - {orders.third} (…) - head of main",
+        f"    - {orders.second} (…) - head of dev",
+        f"    - {orders.first} (…) - tagged ({TAG})",
+        "",
+    ]
+    assert result.stdout.splitlines()[9:] == [
+        "CLEANUP SUMMARY (dry run: nothing was changed)",
+        "=" * 80,
+        "Tables processed: 1",
+        "Total snapshots: 3",
+        "Kept: 3",
+        "Expired: 0",
+        "Space saved: 0 bytes (0.0%)",
+    ]
+    assert own_lake.location == location
+
+
+def test_what_expires_is_listed_and_gone(cli: Cli, own_lake: SmallLake) -> None:
+    # Given more snapshots, so that lists are cut
+    heads = [append_elsewhere(own_lake.catalog, number) for number in range(10, 17)]
+
+    # When they expire
+    result = cli("retention", "cleanup", *ONE, *ALL_GONE, "--execute", "--yes", "--reason", "weekly")
+
+    # Then the first four are shown, and how many more there are
+    lines = without_times(result.stdout).splitlines()
+    assert result.exit_code == 0
+    expired = [own_lake.orders.third, *heads[:-1]]
+    assert lines[1:4] == ["  Total snapshots: 10", "  To keep: 3", "  To expire: 7"]
+    assert lines[8:15] == [
+        "  Expired snapshots:",
+        *(f"    - {snapshot_id} (…) - expired" for snapshot_id in reversed(expired[-4:])),
+        "    ... and 3 more",
+        "  ✓ Expired 7 snapshots",
+    ]
+    assert re.fullmatch(r"Space saved: [\d.,]+ KB \([\d.]+%\)", lines[-1])
+    kept = {snapshot.snapshot_id for snapshot in own_lake.catalog.load_table(ORDERS).metadata.snapshots}
+    assert kept == {own_lake.orders.first, own_lake.orders.second, heads[-1]}
+
+    # And it can be explained afterwards, and it is in the record
+    explained = cli("retention", "explain", ORDERS, str(heads[0]))
+    assert f"Snapshot {heads[0]} was expired on " in explained.stdout
+    assert "(weekly)" in explained.stdout
+    left = cli("retention", "explain", ORDERS, TAG).stdout
+    assert f"Tag {TAG} names it" in left
+
+
+def test_a_broken_table_is_told_and_the_others_are_done(cli: Cli, own_lake: SmallLake) -> None:
+    append_elsewhere(own_lake.catalog, 10)
+
+    result = cli("retention", "cleanup", "--all", *ALL_GONE, "--execute", "--yes", "--json")
+
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    failed = [entry for entry in found["tables"] if entry["error"] is not None]
+    assert [(entry["table"], entry["error"]["code"]) for entry in failed] == [("broken", "UNREADABLE_TABLE")]
+    assert [entry["expired"] for entry in found["tables"] if entry["table"] == "orders"] == [1]
+    assert found["expired"] == 1
+    assert found["bytes_freed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "say which tables"),
+        (("--all", "--table", "orders"), 2, "--all and --table cannot go together"),
+        (("--table", "orders"), 2, "--namespace"),
+        (("--namespace", "nowhere"), 3, "There is no namespace 'nowhere'"),
+        ((*ONE, "--keep-last", "-1"), 2, "--keep-last"),
+        ((*ONE, "--keep-days", "-1"), 2, "--keep-days"),
+        ((*ONE, "--keep-days", "99999999999999999999"), 2, "--keep-days"),
+        ((*ONE, "--keep-days", "0", "--execute"), 2, "--yes"),
+        (("--namespace", "sales", "--table", "nothing"), 3, "There is no dataset 'sales.nothing'"),
+        (("--namespace", "sales", "--table", "a/../b"), 3, "sales.a/../b"),
+    ],
+)
+def test_wrong_usage_is_told(cli: Cli, arguments: tuple[str, ...], code: int, words: str) -> None:
+    result = cli("retention", "cleanup", *arguments)
+
+    assert result.exit_code == code
+    assert words in result.stderr
+    assert result.stdout == ""
+
+
+def test_holds_are_placed_listed_and_released(cli: Cli, own_lake: SmallLake) -> None:
+    # Given a hold on what would expire
+    append_elsewhere(own_lake.catalog, 10)
+    third = str(own_lake.orders.third)
+    placed = json.loads(cli("hold", "add", ORDERS, third, "--reason", "case 17", "--json").stdout)
+
+    # Then it keeps it, and the audit says for whom
+    kept = json.loads(cli("retention", "cleanup", *ONE, *ALL_GONE, "--json").stdout)["tables"][0]
+    assert kept["expired"] == 0
+    assert kept["pinned"][f"hold {placed['hold_id']}"] > 0
+    audit = json.loads(cli("retention", "audit", ORDERS, "--json").stdout)["tags"]
+    assert [tag["purposes"] for tag in audit if tag["tag"] == placed["tag"]] == [[f"hold {placed['hold_id']}: case 17"]]
+    assert third in cli("hold", "list").stdout
+
+    # And released it keeps nothing more
+    assert cli("hold", "release", placed["hold_id"]).exit_code == 2
+    assert cli("hold", "release", placed["hold_id"], "--reason", "settled").exit_code == 0
+    again = json.loads(cli("hold", "release", placed["hold_id"], "--reason", "settled", "--json").stdout)
+    assert (again["state"], again["release_reason"]) == ("RELEASED", "settled")
+    assert json.loads(cli("hold", "list", "--json").stdout)["holds"] == []
+    assert json.loads(cli("retention", "cleanup", *ONE, *ALL_GONE, "--json").stdout)["expired"] == 1
+
+
+def test_a_hold_needs_a_reason_a_version_and_an_id_that_there_is(cli: Cli, own_lake: SmallLake) -> None:
+    location = own_lake.location
+    assert cli("hold", "add", ORDERS).exit_code == 2
+    assert cli("hold", "add", ORDERS, "nothing", "--reason", "x").exit_code == 3
+    assert "There is no hold 'nothing'" in cli("hold", "release", "nothing", "--reason", "x").stderr
+    assert own_lake.location == location
+
+
+def test_orphans_are_found_by_age_and_removed_only_when_asked(cli: Cli, own_lake: SmallLake) -> None:
+    # Given a file that a writer left five days ago, one of now, and one that is nobody's
+    data = Path(own_lake.catalog.load_table(ORDERS).location().removeprefix("file://")) / "data"
+    old, young, other = data / "old.parquet", data / "young.parquet", data / "notes.txt"
+    for path in (old, young, other):
+        path.write_bytes(b"x" * 10)
+    then = time.time() - 5 * 86_400
+    for path in (old, other):
+        os.utime(path, (then, then))
+
+    # When they are looked for, then both old ones are told, and nothing is changed
+    found = json.loads(cli("orphans", "find", ORDERS, "--json").stdout)
+    assert (found["orphans"], found["young"]) == ({"ORPHAN": 1, "UNKNOWN": 1}, 1)
+    assert cli("orphans", "remove", ORDERS).exit_code == 0
+    assert old.exists()
+
+    # And what is removed is what a writer left
+    assert cli("orphans", "remove", ORDERS, "--execute").exit_code == 0
+    assert (old.exists(), young.exists(), other.exists()) == (False, True, True)
+    refused = cli("orphans", "remove", ORDERS, "--older-than", "0.5", "--execute")
+    assert (refused.exit_code, "--older-than" in refused.stderr) == (2, True)
+    assert young.exists()
+
+
+def test_python_has_the_same_under_the_well_known_names(own_lake: SmallLake) -> None:
+    append_elsewhere(own_lake.catalog, 10)
+    policy = RetentionPolicy(keep_last_n=1, keep_days=0, production_keep_days=0, allow_zero_days=True)
+    with IcebergCatalog(settings=own_lake.settings) as catalog:
+        manager = IcebergRetentionManager(catalog, policy)
+        planned = manager.cleanup_table("sales", "orders")
+        done = manager.cleanup_all_tables(["sales"], dry_run=False, reason="by hand")
+        with pytest.raises(DatasetNotFoundError):
+            manager.cleanup_table("sales", "nothing")
+
+    assert (planned["total_snapshots"], planned["kept"], planned["expired"], planned["dry_run"]) == (4, 3, 1, True)
+    assert done["expired"] == 1
+    assert done["bytes_freed"] == planned["bytes_freed"] > 0
+
+
+def test_the_script_is_the_command(program: Cli, own_lake: SmallLake) -> None:
+    import subprocess
+    import sys
+
+    append_elsewhere(own_lake.catalog, 10)
+    script = ROOT / "scripts" / "iceberg_retention_cleanup.py"
+    arguments = [*ONE, *ALL_GONE, "--json"]
+    by_script = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=True)
+    by_command = program("retention", "cleanup", *arguments)
+    assert json.loads(by_script.stdout) == json.loads(by_command.stdout)
+
+
+def test_the_cron_job_runs_on_sunday_with_the_least_it_needs(cli: Cli, own_lake: SmallLake) -> None:
+    # Given the job as it is deployed
+    account, job = yaml.safe_load_all(CRONJOB.read_text())
+    spec = job["spec"]
+    assert {account["metadata"]["namespace"], job["metadata"]["namespace"]} == {"lakehouse"}
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("0 2 * * 0", "Forbid")
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is account["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"]
+    (container,) = pod["containers"]
+    assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["command"] == ["stratigraph"]
+
+    # When what it runs is run, then that is a command that there is; one table of this lake is broken
+    result = cli(*container["args"])
+    assert result.exit_code == 1
+    assert "Tables processed: 4" in result.stdout
+    assert "UNREADABLE_TABLE" in result.stdout
