@@ -78,7 +78,7 @@ def commit_expiry(catalog: Catalog, table: LakeTable, expiry: Expiry, cache: Met
     made to assert that the table is as it was when it was planned for; of a REST catalog that can only be looked at
     afterwards, in the log of the new metadata, which names the file that was really changed.
 
-    Costs one metadata file written and one catalog update; over REST, where another base was changed, reading that.
+    Costs one metadata file written and one catalog update, or nothing where nothing goes; over REST, where another base was changed, reading that.
 
     Raises:
         CommitRefusedError: the table is not as planned for, and nothing was changed; load and plan again.
@@ -88,6 +88,8 @@ def commit_expiry(catalog: Catalog, table: LakeTable, expiry: Expiry, cache: Met
     check_writable(catalog, table)
     if table.state.table_uuid != expiry.table_uuid or table.state.metadata_location != expiry.base_location:
         raise CommitRefusedError(f"{table.state.name} is not as it was when this was planned")
+    if expiry.is_empty:
+        return ExpiryCommit(table=table, base=judge_base(table, expiry, cache))
     requirements = _to_requirements(expiry)
     if not isinstance(catalog, RestCatalog):
         requirements.append(_AssertBase(table.metadata))  # type: ignore[arg-type]
@@ -105,6 +107,8 @@ def judge_base(table: LakeTable, expiry: Expiry, cache: MetadataCache) -> BaseJu
     It is the last one in the log that the expiry is not done in. Costs nothing where that is the planned one; else
     reading the metadata files since.
     """
+    if expiry.is_empty:
+        return BaseJudgement(finding=BaseFinding.AS_PLANNED, base_location=expiry.base_location)
     for entry in reversed(table.metadata.metadata_log):
         location = entry.metadata_file
         if location == expiry.base_location:
