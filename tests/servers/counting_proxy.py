@@ -1,16 +1,19 @@
-"""An HTTP proxy before a server of tests that counts what is asked of it."""
+"""A proxy before an HTTP server of tests that counts what is asked of it."""
 
 from __future__ import annotations
 
-import http.client
+import re
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
-_HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "content-length"})
+_REQUEST_LINE = re.compile(rb"(?:^|\n)(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.[01]\r\n")
+_CHUNK_BYTES = 65_536
+# A request line may come in two pieces.
+_TAIL_BYTES = 4_096
 
 
 @contextmanager
@@ -20,48 +23,41 @@ def counting_proxy(endpoint: str) -> Iterator[tuple[str, Counter[str]]]:
     They are counted by method, those of S3 with their own names by these: `GET`, `HEAD`, `PUT`, `list`, `delete-many`.
     """
     counts: Counter[str] = Counter()
-    lock = threading.Lock()
     target = urlsplit(endpoint)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def forward(self) -> None:
-            with lock:
-                counts[_name_of(self.command, self.path)] += 1
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            connection = http.client.HTTPConnection(target.hostname or "", target.port)
-            try:
-                connection.request(self.command, self.path, body, dict(self.headers))
-                answer = connection.getresponse()
-                content = answer.read()
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in _HOP_BY_HOP:
-                        self.send_header(name, value)
-                length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
-                self.send_header("Content-Length", length or "0")
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
-            finally:
-                connection.close()
-
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward  # noqa: N815 - names of the base class
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", counts
-    finally:
-        server.shutdown()
-        server.server_close()
+    address = (target.hostname or "", target.port or 80)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_accept, args=(server, address, counts), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", counts
+        server.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+def _accept(server: socket.socket, address: tuple[str, int], counts: Counter[str]) -> None:
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return
+        upstream = socket.create_connection(address)
+        for pair in ((client, upstream, counts), (upstream, client, None)):
+            threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket, counts: Counter[str] | None) -> None:
+    seen = b""
+    with suppress(OSError):
+        while chunk := source.recv(_CHUNK_BYTES):
+            if counts is not None:
+                seen += chunk
+                end = 0
+                for match in _REQUEST_LINE.finditer(seen):
+                    counts[_name_of(match[1].decode(), match[2].decode())] += 1
+                    end = match.end()
+                seen = seen[max(end, len(seen) - _TAIL_BYTES) :]
+            sink.sendall(chunk)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
 
 
 def _name_of(method: str, path: str) -> str:
