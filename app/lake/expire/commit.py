@@ -78,7 +78,8 @@ def commit_expiry(catalog: Catalog, table: LakeTable, expiry: Expiry, cache: Met
     made to assert that the table is as it was when it was planned for; of a REST catalog that can only be looked at
     afterwards, in the log of the new metadata, which names the file that was really changed.
 
-    Costs one metadata file written and one catalog update, or nothing where nothing goes; over REST, where another base was changed, reading that.
+    Costs one metadata file written and one catalog update, or nothing where nothing goes; over REST, where another
+    base was changed, reading that.
 
     Raises:
         CommitRefusedError: the table is not as planned for, and nothing was changed; load and plan again.

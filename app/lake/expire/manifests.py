@@ -6,7 +6,6 @@ from array import array
 from dataclasses import dataclass, field
 
 from pyiceberg.avro.decoder import new_decoder
-from pyiceberg.avro.reader import Reader
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import (
     DEFAULT_READ_VERSION,
@@ -19,8 +18,10 @@ from pyiceberg.manifest import (
 )
 
 from app.lake.deleted_positions import naming_file
-from app.lake.expire.avro_files import AvroFile, Readers, read_avro
+from app.lake.expire.avro_files import Readers, read_avro
 
+# Of the list before, so many entries at the beginning may be another one's.
+_MAX_NEW = 3
 _LIST_READERS = Readers(MANIFEST_LIST_FILE_SCHEMAS[DEFAULT_READ_VERSION], {})
 # With all fields: pyiceberg skips maps item by item in Python, reads them at once in C, and cannot skip lists.
 _ENTRY_READERS = Readers(MANIFEST_ENTRY_SCHEMAS[DEFAULT_READ_VERSION], {-1: ManifestEntry, 2: DataFile})
@@ -44,57 +45,87 @@ class LiveFiles:
     contents: bytearray = field(default_factory=bytearray)
 
 
+@dataclass(frozen=True, slots=True)
+class ManifestList:
+    """A manifest list, decompressed: its entries one after the other, how many they are, and the file's size."""
+
+    schema: str
+    count: int
+    entries: bytes
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was decoded of lists of one schema.
+
+    `entries` are whole entries by the bytes of their paths, with the manifest's number; `last` is the list before, with
+    where its first few entries begin and the numbers of all.
+    """
+
+    entries: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    last: bytes = b""
+    starts: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+
+
 class ManifestIndex:
     """All manifests that some manifest lists name, each once.
 
-    The lists of a table repeat each other: a thousand appends leave half a million entries about a thousand manifests.
-    An entry is decoded where its bytes are new; where they begin as one does that was decoded before, and go on like
-    it, they are the same entry, for how it is decoded depends on nothing but its bytes and the list's schema.
+    The lists of a table repeat each other: two thousand appends leave two million entries about two thousand manifests.
+    How an entry is decoded depends on nothing but its bytes and the list's schema, so bytes that were decoded before
+    are not decoded again: neither the end of a list, where that is how the one before it ends, nor an entry that begins
+    as a known one does and goes on like it.
     """
 
     def __init__(self) -> None:
         self.manifests: list[ListedManifest] = []
         self._by_path: dict[str, ListedManifest] = {}
-        # Of each schema: the path's bytes to the number and the whole entry's bytes.
-        self._seen: dict[str, dict[bytes, tuple[int, bytes]]] = {}
+        self._known: dict[str, _Known] = {}
 
-    def add_list(self, found: AvroFile) -> list[int]:
+    def add_list(self, found: ManifestList) -> list[int]:
         """The numbers of the manifests that a list names.
 
         Raises:
             EOFError, ValueError: the list is broken.
         """
-        reader, seen = _LIST_READERS.of(found.schema), self._seen.setdefault(found.schema, {})
+        known = self._known.setdefault(found.schema, _Known())
+        entries, end = found.entries, len(found.entries)
+        reader, decoder = _LIST_READERS.of(found.schema), new_decoder(entries)
+        tail_at, tail = _common_end(entries, known)
         numbers: list[int] = []
-        for count, block in found.blocks():
-            self._add_block(block, count, reader, seen, numbers)
-        return numbers
-
-    def _add_block(
-        self, block: bytes, count: int, reader: Reader, seen: dict[bytes, tuple[int, bytes]], numbers: list[int]
-    ) -> None:
-        decoder, end, at = new_decoder(block), len(block), 0
-        for _ in range(count):
+        starts: list[int] = []
+        at = 0
+        while len(numbers) < found.count:
+            if at == tail_at and len(numbers) + len(known.numbers) - tail == found.count:
+                shift = at - known.starts[tail]
+                starts += [start + shift for start in known.starts[tail:]]
+                numbers += known.numbers[tail:]
+                at = end
+                break
+            if len(starts) <= _MAX_NEW:
+                starts.append(at)
             # An entry begins with its path, whose length has two bytes for 64 to 8,191 characters.
-            start = at + 2
-            name = block[at : start + (((block[at] & 0x7F) | (block[at + 1] << 7)) >> 1)] if start < end else b""
-            known = seen.get(name)
-            if known is not None and block.startswith(known[1], at):
-                numbers.append(known[0])
-                at += len(known[1])
+            first = at + 2
+            name = entries[at : first + (((entries[at] & 0x7F) | (entries[at + 1] << 7)) >> 1)] if first < end else b""
+            same = known.entries.get(name)
+            if same is not None and entries.startswith(same[1], at):
+                numbers.append(same[0])
+                at += len(same[1])
                 continue
             decoder.skip(at - decoder.tell())
             entry = reader.read(decoder)
             after = decoder.tell()
             if after > end:
-                raise EOFError("an entry goes beyond its block")
-            number = self._number_of(entry[0], entry[1])
-            numbers.append(number)
+                raise EOFError("an entry goes beyond the end")
+            numbers.append(self._number_of(entry[0], entry[1]))
             if name:
-                seen[name] = (number, block[at:after])
+                known.entries[name] = (numbers[-1], entries[at:after])
             at = after
         if at != end:
-            raise ValueError("a block holds more than its entries")
+            raise ValueError("it holds more than its entries")
+        known.last, known.starts, known.numbers = entries, starts[: _MAX_NEW + 1], numbers
+        return numbers
 
     def _number_of(self, path: str, size_bytes: int) -> int:
         manifest = self._by_path.get(path)
@@ -105,10 +136,29 @@ class ManifestIndex:
         return manifest.number
 
 
-def read_list(io: FileIO, path: str) -> AvroFile:
-    """A manifest list, for `ManifestIndex.add_list`. Raises OSError where it is missing or no Avro file."""
+def _common_end(entries: bytes, known: _Known) -> tuple[int, int]:
+    """Where the bytes begin that the list before ends with too, and which of its entries begins them; -1 for nowhere.
+
+    Of the one before a few entries may be written otherwise at first: pyiceberg writes one that it has just made
+    otherwise than the same one read back.
+    """
+    for number, start in enumerate(known.starts):
+        if entries.endswith(known.last[start:]):
+            return len(entries) - len(known.last) + start, number
+    return -1, 0
+
+
+def read_list(io: FileIO, path: str) -> ManifestList:
+    """A manifest list, for `ManifestIndex.add_list`.
+
+    Raises:
+        OSError: it is missing or broken; its name is in the message.
+    """
     with naming_file(path):
-        return read_avro(io, path)
+        found = read_avro(io, path)
+        blocks = list(found.blocks())
+        entries = b"".join(block for _, block in blocks)
+        return ManifestList(found.schema, sum(count for count, _ in blocks), entries, found.size_bytes)
 
 
 def read_live_files(io: FileIO, manifest: ListedManifest) -> LiveFiles:
