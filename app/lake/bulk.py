@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from pyiceberg.io import FileIO
 
-# What S3's DeleteObjects takes.
+# What S3 takes, and gives, with one request.
 MAX_KEYS = 1_000
 _SCHEMES = ("s3", "s3a", "s3n")
 # Where credentials come of a role, only pyarrow's file system knows how to get them from pyiceberg's properties.
@@ -53,7 +53,7 @@ class BulkStore:
             if error.get("Code") not in ("NoSuchKey", "NoSuchVersion")
         }
 
-    def pages(self, bucket: str, prefix: str) -> Iterator[list[StoredObject]]:
+    def pages(self, bucket: str, prefix: str, page_keys: int = MAX_KEYS) -> Iterator[list[StoredObject]]:
         """The objects whose keys begin so, up to 1,000 with each request.
 
         Raises:
@@ -61,7 +61,7 @@ class BulkStore:
         """
         more: dict[str, str] = {}
         while True:
-            answer = self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+            answer = self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=page_keys, **more)
             yield [
                 StoredObject(str(item["Key"]), int(item["Size"]), int(item["LastModified"].timestamp() * 1000))
                 for item in answer.get("Contents", ())
