@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.table import Table
 
-from app.domain.expiry import FileKind
+from app.domain.expiry import GOING, FileKind
+from app.domain.file_keys import digest
 from app.errors import InvalidArgumentError, UnreadableTableError, UnsupportedTableError
+from app.lake.expire.file_set import FileSet
 from app.lake.expire.reachable import ExpiryPlan, measure_expiry, still_unreachable
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
@@ -69,6 +71,37 @@ def test_manifest_that_is_shared_is_read_once_and_stays(catalog: CachingSqlCatal
     # Then only their manifest lists are freed: the head has their data
     assert plan.freed.files == {FileKind.MANIFEST_LIST: 2}
     assert plan.total.files == {FileKind.DATA: 3, FileKind.MANIFEST: 3, FileKind.MANIFEST_LIST: 3}
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_partitioned_tables_of_either_version(catalog: CachingSqlCatalog, version: str):
+    # Given a partitioned table, whose first rows were replaced
+    table = create(catalog, **{"format-version": version})
+    with table.update_spec() as update:
+        update.add_identity("name")
+    first = append(table, 1, 2)
+    table.overwrite(table.scan().to_arrow())
+
+    # When the first snapshot is measured
+    plan = measure_expiry(as_lake_table(table), [first])
+
+    # Then its files are freed, those of each partition
+    assert plan.freed.files[FileKind.DATA] == 2
+    assert plan.freed.size_bytes == du(reached(table) - reached(table, without=[first]))
+    assert plan.total.size_bytes == du(reached(table))
+
+
+def test_file_that_is_named_twice_counts_once():
+    # Given a Puffin file with the deletion vectors of two data files, once going and once kept
+    files = FileSet()
+    for owner in (GOING, GOING, 1, GOING):
+        files.add(digest("file:///a.puffin"), "file:///a.puffin", 100, FileKind.POSITION_DELETES, owner)
+    files.add(digest("file:///b.puffin"), "file:///b.puffin", 10, FileKind.POSITION_DELETES, GOING)
+
+    # Then each is there once, and goes only where nothing keeps it
+    assert files.tally().bytes == {FileKind.POSITION_DELETES: 110}
+    assert [file.path for file in files.going()] == ["file:///b.puffin"]
+    assert files.bytes_by_owner() == {1: 100, GOING: 10}
 
 
 def test_statistics_go_with_their_snapshot(catalog: CachingSqlCatalog):
