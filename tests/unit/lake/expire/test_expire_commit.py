@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.expiry import Expiry
 from app.errors import UnsupportedTableError
@@ -225,3 +229,48 @@ def test_base_that_is_gone_vouches_for_nothing(catalog: CachingSqlCatalog):
     judgement = judge_base(as_lake_table(table.refresh()), plan.expiry, MetadataCache(10**6))
 
     assert judgement.finding is BaseFinding.UNKNOWN
+
+
+def test_tags_made_all_the_while_keep_what_they_name(catalog: CachingSqlCatalog, cache: MetadataCache):
+    # Given a table whose snapshots have all files of their own, and two who tag any of them while they are expired
+    table = create(catalog)
+    append(table, 1)
+    for _ in range(11):
+        table.overwrite(table.scan().to_arrow())
+    ids = [found.snapshot_id for found in table.metadata.snapshots]
+    before = {snapshot_id: rows_of(table, snapshot_id) for snapshot_id in ids}
+    acknowledged: dict[str, int] = {}
+
+    def tag(tagger: int) -> None:
+        for number, snapshot_id in enumerate(ids[tagger::3]):
+            name = f"tag_{tagger}_{number}"
+            # A commit that was overtaken, or a snapshot that is gone: nothing was promised then.
+            with contextlib.suppress(CommitFailedException, ValueError, SQLAlchemyError):
+                catalog.load_table(str(NAME)).manage_snapshots().create_tag(snapshot_id, name).commit()
+                acknowledged[name] = snapshot_id
+
+    taggers = [threading.Thread(target=tag, args=(number,)) for number in range(2)]
+    for tagger in taggers:
+        tagger.start()
+
+    # When snapshots that no ref names are expired one by one, planned again wherever it is refused
+    while going := unheld(now := catalog.load_table(str(NAME))):
+        lake_table = as_lake_table(now)
+        plan = measure_expiry(lake_table, going[:1])
+        with contextlib.suppress(CommitRefusedError):
+            done = commit_expiry(catalog, lake_table, plan.expiry, cache)
+            assert not delete_files(done.table.io, paths_of(plan)).left
+    for tagger in taggers:
+        tagger.join()
+
+    # Then each tag that was acknowledged is there, and reads
+    table.refresh()
+    assert {name: table.metadata.refs[name].snapshot_id for name in acknowledged} == acknowledged
+    assert all(rows_of(table, snapshot_id) == before[snapshot_id] for snapshot_id in acknowledged.values())
+    assert acknowledged
+    assert reached(table) <= on_disk(table)
+
+
+def unheld(table: Table) -> list[int]:
+    held = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    return [found.snapshot_id for found in table.metadata.snapshots if found.snapshot_id not in held]
