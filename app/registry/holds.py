@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -100,6 +101,21 @@ class HoldStore:
                 table_uuid,
             )
         return [_to_hold(row) for row in rows]
+
+    async def list_of_tables(self, table_uuids: Sequence[UUID]) -> dict[UUID, list[Hold]]:
+        """The same of several tables, of those that have any; one statement."""
+        async with translated():
+            rows = await self._pool.fetch(
+                f"""
+                SELECT {_COLUMNS} FROM holds WHERE table_uuid = ANY($1) AND state IN ('WANTED', 'LIVE')
+                ORDER BY placed_at, hold_id
+                """,
+                list(table_uuids),
+            )
+        found: dict[UUID, list[Hold]] = {}
+        for hold in map(_to_hold, rows):
+            found.setdefault(hold.table_uuid, []).append(hold)
+        return found
 
     async def list_unsettled(self, older_than_s: float, *, limit: int = 1000) -> list[Hold]:
         """Holds whose tag is to be set or to go, and that nobody can be at any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -84,6 +85,18 @@ class PinStore:
                 table_uuid,
             )
         return [_to_pin(row) for row in rows]
+
+    async def list_of_tables(self, table_uuids: Sequence[UUID]) -> dict[UUID, list[Pin]]:
+        """The same of several tables, of those that have any; one statement."""
+        async with translated():
+            rows = await self._pool.fetch(
+                f"SELECT {_COLUMNS} FROM pins WHERE table_uuid = ANY($1) AND state IN ('WANTED', 'LIVE') ORDER BY tag",
+                list(table_uuids),
+            )
+        found: dict[UUID, list[Pin]] = {}
+        for pin in map(_to_pin, rows):
+            found.setdefault(pin.table_uuid, []).append(pin)
+        return found
 
     async def list_live(self, after: UUID | None, *, limit: int) -> list[Pin]:
         """Live pins in the order of their ids, from the one after `after` on."""

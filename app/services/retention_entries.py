@@ -10,6 +10,9 @@ from app.domain.retention.plans import RetentionPlan, Verdict
 from app.errors import JsonValue
 from app.services.retention_planning import MeasuredPlan
 
+# Of each list of a table, in the result of an operation: that of a thousand tables has to be kept and sent.
+MAX_LISTED = 100
+
 
 class SnapshotEntry(TypedDict):
     """A snapshot and why it is kept, expired without reasons; `expires_at_ms` is null of what stays as things are."""
@@ -21,7 +24,10 @@ class SnapshotEntry(TypedDict):
 
 
 class TableEntry(TypedDict):
-    """What was done to a table, or would be. `error` is null where nothing failed."""
+    """What was done to a table, or would be. `error` is null where nothing failed.
+
+    Counts and bytes are of all; the lists may be cut (`cut_entry`), and then their `…_truncated` is true.
+    """
 
     namespace: str
     table: str
@@ -30,12 +36,16 @@ class TableEntry(TypedDict):
     expired: int
     kept_snapshots: list[SnapshotEntry]
     expired_snapshots: list[SnapshotEntry]
+    kept_snapshots_truncated: bool
+    expired_snapshots_truncated: bool
     removed_tags: list[str]
+    removed_tags_truncated: bool
     bytes_freed: int
     bytes_total: int
     files_deleted: int
     files_left: int
     pinned: dict[str, int]
+    pinned_truncated: bool
     warnings: list[str]
     run_id: str | None
     dry_run: bool
@@ -95,6 +105,24 @@ def snapshot_entry(verdict: Verdict) -> SnapshotEntry:
         timestamp_ms=verdict.snapshot.timestamp_ms,
         reasons=list(verdict.texts),
         expires_at_ms=verdict.expires_at_ms,
+    )
+
+
+def cut_entry(entry: TableEntry, limit: int = MAX_LISTED) -> TableEntry:
+    """The entry with at most so many items in each list: the newest snapshots, the pins that keep most."""
+    costly = sorted(entry["pinned"].items(), key=lambda pin: (-pin[1], pin[0]))
+    return TableEntry(
+        **{
+            **entry,
+            "kept_snapshots": entry["kept_snapshots"][:limit],
+            "expired_snapshots": entry["expired_snapshots"][:limit],
+            "kept_snapshots_truncated": len(entry["kept_snapshots"]) > limit,
+            "expired_snapshots_truncated": len(entry["expired_snapshots"]) > limit,
+            "removed_tags": entry["removed_tags"][:limit],
+            "removed_tags_truncated": len(entry["removed_tags"]) > limit,
+            "pinned": dict(costly[:limit]),
+            "pinned_truncated": len(costly) > limit,
+        }
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -10,12 +11,17 @@ from app.domain.changes import Actor, Command
 from app.domain.names import DatasetName
 from app.domain.operations import Operation, OperationKind
 from app.domain.retention.policy import RetentionPolicy
-from app.errors import JsonValue
+from app.errors import InvalidArgumentError, JsonValue, placed
 from app.services.operation_handlers import Progress
 from app.services.operations import Operations
-from app.services.retention_entries import summary_entry
+from app.services.retention_entries import cut_entry, summary_entry
 from app.services.retention_planning import RetentionPlanning
 from app.services.retention_sweeps import Chosen, RetentionSweeps
+
+ZERO_DAYS = (
+    "0 days expire all that nothing else keeps; look at a dry run, and set allowZeroDays (in REST allow_zero_days) if "
+    "that is meant"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +34,22 @@ class PolicyOverrides:
     production_keep_days: int | None = None
     allow_zero_days: bool = False
 
-    def applied_to(self, policy: RetentionPolicy) -> RetentionPolicy:
-        """The policy with these. Raises InvalidArgumentError."""
+    def applied_to(self, policy: RetentionPolicy, *, is_dry_run: bool = False) -> RetentionPolicy:
+        """The policy with these. A dry run may ask for 0 days without `allow_zero_days`, since nothing comes of it.
+
+        Raises:
+            InvalidArgumentError: a value that is out of range, by its name in the GraphQL schema.
+        """
+        allows_zero = self.allow_zero_days or is_dry_run
+        for argument, days in (("keepDays", self.keep_days), ("productionKeepDays", self.production_keep_days)):
+            if days == 0 and not allows_zero:
+                raise InvalidArgumentError(argument, ZERO_DAYS)
         changed = {
             name: value
             for name in ("keep_last_n", "keep_days", "keep_tagged", "production_keep_days")
             if (value := getattr(self, name)) is not None
         }
-        return replace(policy, allow_zero_days=self.allow_zero_days, **changed)
+        return replace(policy, allow_zero_days=allows_zero, **changed)
 
 
 class RetentionOperations:
@@ -55,8 +69,10 @@ class RetentionOperations:
             InvalidArgumentError: the policy is none.
             As `RetentionSweeps.names`, and as `Operations.start`.
         """
-        policy = overrides.applied_to(self._planning.default_policy())
-        await self._sweeps.names(chosen)
+        with placed("policy"):
+            policy = overrides.applied_to(self._planning.default_policy(), is_dry_run=is_dry_run)
+        with placed("namespace") if chosen.namespace is not None else nullcontext():
+            await self._sweeps.names(chosen)
         request: dict[str, JsonValue] = {
             "dataset": None if chosen.dataset is None else str(chosen.dataset),
             "namespace": chosen.namespace,
@@ -76,7 +92,7 @@ class RetentionOperations:
         return await self._operations.start(OperationKind.RETENTION, request, command)
 
     async def run(self, request: Mapping[str, JsonValue], progress: Progress) -> JsonValue:
-        """Do it; a stage of `OperationHandler`. The result has the shape of the REST answer.
+        """Do it; a stage of `OperationHandler`. The result has the shape of the REST answer, its lists cut.
 
         Begun again after its worker died, it finishes what that one has left, and expires what is left to expire.
 
@@ -95,7 +111,7 @@ class RetentionOperations:
         )
         names = await self._sweeps.names(chosen)
         entries = [
-            entry
+            cut_entry(entry)
             async for entry in self._sweeps.sweep(
                 names,
                 policy,

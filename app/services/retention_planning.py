@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
+from app.domain.changes import TagRecord
 from app.domain.holds import Hold
 from app.domain.names import DatasetName
 from app.domain.retention import holders as rules
@@ -22,6 +25,8 @@ from app.registry.pins import PinStore
 from app.services.datasets import Datasets
 from app.settings import Settings
 
+# Up to so many, planning takes a few milliseconds; more would hold up the event loop.
+INLINE_SNAPSHOTS = 500
 # What somebody has set, and may take back; the others are rules.
 NAMED = frozenset(
     {
@@ -70,22 +75,26 @@ class RetentionPlanning:
         """
         return await self._lake.list_neighbours()
 
-    async def holders(self, table: LakeTable) -> rules.Holders:
-        """All that needs snapshots of a table beyond the names of its tags.
+    async def holders(self, tables: Sequence[LakeTable]) -> list[rules.Holders]:
+        """Of each of the tables, all that needs snapshots of it beyond the names of its tags; three statements.
 
         Raises:
             BackendUnavailableError: Postgres is away, and so nothing is known to be unneeded.
         """
-        state = table.state
-        pins = await self._pins.list_of_table(state.table_uuid)
-        holds = await self._holds.list_of_table(state.table_uuid)
-        records = await self._datasets.tag_records([(state.table_uuid, tag.name) for tag in state.history.tags])
-        protected = {
-            record.name
-            for record in records.values()
-            if record.is_protection_requested and _is_there(table, record.name, record.snapshot_id)
-        }
-        return rules.Holders(pins=tuple(pins), holds=tuple(map(_to_rule, holds)), protected_tags=frozenset(protected))
+        uuids = [table.state.table_uuid for table in tables]
+        pins = await self._pins.list_of_tables(uuids)
+        holds = await self._holds.list_of_tables(uuids)
+        records = await self._datasets.tag_records(
+            [(table.state.table_uuid, tag.name) for table in tables for tag in table.state.history.tags]
+        )
+        return [
+            rules.Holders(
+                pins=tuple(pins.get(table.state.table_uuid, ())),
+                holds=tuple(map(_to_rule, holds.get(table.state.table_uuid, ()))),
+                protected_tags=_protected_tags(table, records),
+            )
+            for table in tables
+        ]
 
     async def plan(
         self, name: DatasetName, policy: RetentionPolicy, *, now: datetime | None = None
@@ -97,15 +106,32 @@ class RetentionPlanning:
             InvalidArgumentError: a property of the table is none.
         """
         table = await self._datasets.load(name)
-        plan = plan_retention(
-            table.state.history,
-            policy,
-            properties=table.state.properties,
-            is_production=policy.is_production(name, table.state.properties),
-            holders=await self.holders(table),
-            now=now or datetime.now(UTC),
-        )
-        return table, plan
+        (holders,) = await self.holders([table])
+        return table, await self.plan_table(table, policy, holders, now=now)
+
+    async def plan_table(
+        self, table: LakeTable, policy: RetentionPolicy, holders: rules.Holders, *, now: datetime | None = None
+    ) -> RetentionPlan:
+        """The same for a table as it was loaded, with what needs its snapshots; asks no store.
+
+        Raises:
+            InvalidArgumentError: a property of the table is none.
+        """
+        state = table.state
+
+        def decide() -> RetentionPlan:
+            return plan_retention(
+                state.history,
+                policy,
+                properties=state.properties,
+                is_production=policy.is_production(state.name, state.properties),
+                holders=holders,
+                now=now or datetime.now(UTC),
+            )
+
+        if len(state.history.snapshots) <= INLINE_SNAPSHOTS:
+            return decide()
+        return await asyncio.to_thread(decide)
 
     async def measure(
         self, name: DatasetName, policy: RetentionPolicy, neighbours: Neighbours, *, now: datetime | None = None
@@ -117,12 +143,31 @@ class RetentionPlanning:
             As `plan`.
         """
         table, plan = await self.plan(name, policy, now=now)
+        return await self.measure_plan(table, plan, neighbours)
+
+    async def measure_plan(self, table: LakeTable, plan: RetentionPlan, neighbours: Neighbours) -> MeasuredPlan:
+        """What a plan for a table as it was loaded frees. Costs reading all manifests, once each.
+
+        Raises:
+            UnsupportedTableError: whose the table's files are cannot be told.
+            UnreadableTableError: a manifest cannot be read.
+        """
         kept_by: dict[str, set[int]] = {}
         for verdict in plan.kept:
             for reason in verdict.reasons:
                 kept_by.setdefault(reason.text, set()).add(verdict.snapshot.snapshot_id)
         files = await self._lake.measure_expiry(table, plan.expired_ids, plan.removed_refs, kept_by, neighbours)
         return MeasuredPlan(table=table, plan=plan, files=files)
+
+
+def _protected_tags(table: LakeTable, records: Mapping[tuple[UUID, str], TagRecord]) -> frozenset[str]:
+    """The tags for which protection was asked, where they still are on the snapshot that it was asked for."""
+    found = (records.get((table.state.table_uuid, tag.name)) for tag in table.state.history.tags)
+    return frozenset(
+        record.name
+        for record in found
+        if record is not None and record.is_protection_requested and _is_there(table, record.name, record.snapshot_id)
+    )
 
 
 def _is_there(table: LakeTable, tag: str, snapshot_id: int) -> bool:
