@@ -35,6 +35,7 @@ from app.registry.operation_leases import OperationLeases
 from app.registry.operations import OperationStore
 from app.registry.pins import PinStore
 from app.registry.pipelines import PipelineStore
+from app.registry.retention_history import RetentionHistory
 from app.registry.retention_runs import RetentionRunStore
 from app.registry.row_diffs import RowDiffCache
 from app.registry.runs import RunStore
@@ -65,6 +66,7 @@ from app.services.models import Models
 from app.services.operation_runner import OperationRunner
 from app.services.operations import Operations
 from app.services.orphans import Orphans
+from app.services.past_expiries import PastExpiries
 from app.services.pinning import Pinning
 from app.services.pipelines import Pipelines
 from app.services.projecting import Projector
@@ -119,6 +121,7 @@ class Services:
     retention_explaining: RetentionExplaining
     orphans: Orphans
     retention_operations: RetentionOperations
+    past_expiries: PastExpiries
     model_upkeep: ModelUpkeep
     pipelines: Pipelines
     comparing_models: ComparingModels
@@ -167,7 +170,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             lake = await Lake.open(settings, url)
         stack.push_async_callback(lake.close)
         changes = ChangeLog(pool, locks)
-        datasets = Datasets(lake, changes, KnownSnapshots(pool), DatasetNames(pool), settings)
+        retention_runs = RetentionRunStore(pool)
+        past_expiries = PastExpiries(retention_runs, RetentionHistory(pool))
+        datasets = Datasets(lake, changes, KnownSnapshots(pool), DatasetNames(pool), past_expiries, settings)
         repair = Repair(lake, datasets, changes, settings)
         executor = Executor(lake, datasets, changes, repair, settings)
         log = EventLog(pool)
@@ -183,7 +188,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         holds = HoldStore(pool)
         holding = Holding(holds, datasets, versioning, settings)
         planning = RetentionPlanning(lake, datasets, pins, holds, settings)
-        retention_runs = RetentionRunStore(pool)
         retention = Retention(lake, datasets, changes, planning, retention_runs, pinning, holding, repair, settings)
         sweeps = RetentionSweeps(datasets, planning, retention)
         models_service = Models(models, tags, pins, datasets)
@@ -225,6 +229,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             retention_explaining=RetentionExplaining(datasets, planning, retention_runs),
             orphans=Orphans(lake, datasets, changes, settings),
             retention_operations=retention_operations,
+            past_expiries=past_expiries,
             model_upkeep=model_upkeep,
             pipelines=pipelines_service,
             comparing_models=comparing_models,

@@ -73,6 +73,15 @@ class TooManyRowDiffsError(TooLarge):
         super().__init__(f"One operation compares the rows of at most {limit} pairs of versions.", limit=limit)
 
 
+class TooManyMeasuresError(TooLarge):
+    """One GraphQL operation asks for the bytes of more plans of retention than are measured for it."""
+
+    code = "TOO_MANY_MEASURES"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"One operation measures at most {limit} plans of retention.", limit=limit)
+
+
 class RowDiffMemoryError(TooLarge):
     """Comparing rows needs more memory than is allowed, also with what can be put on disk."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from app.errors.base import Expired, NotFound, did_you_mean
+from app.errors.base import Expired, JsonValue, NotFound, did_you_mean
 
 
 class NamespaceNotFoundError(NotFound):
@@ -80,17 +81,34 @@ class BranchNotFoundError(NotFound):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownExpiry:
+    """Who had a snapshot expired, when and why, where a run of ours did it; `at` is RFC 3339 in UTC."""
+
+    at: str
+    by: str
+    reason: str | None
+    run_id: str
+
+
 class SnapshotExpiredError(Expired):
     """The snapshot was part of the table and has been expired."""
 
     code = "SNAPSHOT_EXPIRED"
 
-    def __init__(self, dataset: str, snapshot_id: int) -> None:
-        super().__init__(
-            f"Snapshot {snapshot_id} of {dataset} has been expired; its data can no longer be reached.",
-            dataset=dataset,
-            ref=str(snapshot_id),
-        )
+    def __init__(self, dataset: str, snapshot_id: int, expiry: KnownExpiry | None = None) -> None:
+        message = f"Snapshot {snapshot_id} of {dataset} has been expired; its data can no longer be reached."
+        facts: dict[str, JsonValue] = {}
+        if expiry is not None:
+            why = "" if expiry.reason is None else f": {expiry.reason}"
+            message += f" That was done at {expiry.at} by {expiry.by} (run {expiry.run_id}){why}"
+            facts = {
+                "expiredAt": expiry.at,
+                "expiredBy": expiry.by,
+                "expiryReason": expiry.reason,
+                "runId": expiry.run_id,
+            }
+        super().__init__(message, dataset=dataset, ref=str(snapshot_id), **facts)
 
 
 class ChangeNotFoundError(NotFound):

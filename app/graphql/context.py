@@ -14,17 +14,22 @@ from app.errors import AppError, TooManyRowDiffsError
 from app.graphql.errors import error_of
 from app.graphql.loaders import Loaders
 from app.graphql.registry_loaders import RegistryLoaders
+from app.graphql.retention_loaders import RetentionLoaders
 from app.registry.version_tags import VersionTags
 from app.services.acting import ANONYMOUS
 from app.services.comparing import Comparing
 from app.services.datasets import Datasets
+from app.services.holding import Holding
 from app.services.impacts import Impacts
 from app.services.lineage import Lineage
 from app.services.model_registration import ModelRegistration
 from app.services.models import Models
 from app.services.operations import Operations
+from app.services.past_expiries import PastExpiries
 from app.services.pipelines import Pipelines
 from app.services.promoting import Promoting
+from app.services.retention_operations import RetentionOperations
+from app.services.retention_planning import RetentionPlanning
 from app.services.row_diff_operations import RowDiffOperations
 from app.services.row_diffs import RowDiffs
 from app.services.runs import Runs
@@ -54,6 +59,10 @@ class GraphContext:
     operations: Operations
     version_tags: VersionTags
     version_tagging: VersionTagging
+    retention_planning: RetentionPlanning
+    retention_operations: RetentionOperations
+    past_expiries: PastExpiries
+    holding: Holding
     actor: Actor = ANONYMOUS
     operation_name: str | None = None
     loaders: Loaders = field(init=False)
@@ -63,7 +72,8 @@ class GraphContext:
 
     def __post_init__(self) -> None:
         registry = RegistryLoaders(self.models, self.pipelines, self.runs, self.version_tags)
-        self.loaders = Loaders(self.datasets, self.lineage, self.models, self.operations, registry)
+        retention = RetentionLoaders(self.retention_planning)
+        self.loaders = Loaders(self.datasets, self.lineage, self.models, self.operations, registry, retention)
 
     def count_row_diff(self) -> None:
         """Count one more `rows` field of a difference. Raises TooManyRowDiffsError where it is one too many."""

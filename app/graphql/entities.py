@@ -25,12 +25,13 @@ from app.graphql.scalars import parse_snapshot_id_value
 from app.graphql.types.branch import Branch
 from app.graphql.types.change import Change
 from app.graphql.types.dataset import Dataset
+from app.graphql.types.hold import Hold
 from app.graphql.types.interfaces import Node
 from app.graphql.types.models import Model, find_model
 from app.graphql.types.operation import Operation
 from app.graphql.types.pipelines import Pipeline, find_pipeline
 from app.graphql.types.runs import PipelineRun
-from app.graphql.types.snapshot import Snapshot, snapshot_of
+from app.graphql.types.snapshot import Snapshot, find_snapshot
 from app.graphql.types.tag import Tag, tag_of
 from app.graphql.vertices import find_registered_version
 from app.lake.table import LakeTable
@@ -60,6 +61,8 @@ async def get_node(info: Info, key: NodeKey) -> Node:
         return Change(change=await info.context.datasets.get_change(_uuid(key)))
     if key.kind is NodeKind.OPERATION:
         return Operation(operation=await info.context.operations.get(_uuid(key)))
+    if key.kind is NodeKind.HOLD:
+        return Hold(hold=await info.context.holding.get(key.rest))
     if key.subject is not None:
         return await _get_registered(info, key, key.subject)
     if key.kind is NodeKind.RUN:
@@ -70,7 +73,7 @@ async def get_node(info: Info, key: NodeKey) -> Node:
         return Dataset(dataset_name=await _name_of(info, _uuid(key)), known_uuid=key.uuid)
     table = await _table_of(info, _uuid(key))
     if key.kind is NodeKind.SNAPSHOT:
-        return snapshot_of(table, key.snapshot_id)
+        return await _snapshot_of(info, table, key.snapshot_id)
     history, name = table.state.history, str(table.state.name)
     if key.kind is NodeKind.TAG:
         return tag_of(table, get_tag(key.rest, history, name))
@@ -176,7 +179,14 @@ async def _snapshot_of_dataset(info: Info, representation: Representation) -> Sn
     number = parse_snapshot_id_value(representation.get("snapshotId"))
     if not isinstance(node, Dataset):
         raise _bad("the id is not one of a Dataset")
-    return snapshot_of(await node.get_table(info), number)
+    return await _snapshot_of(info, await node.get_table(info), number)
+
+
+async def _snapshot_of(info: Info, table: LakeTable, number: int) -> Snapshot:
+    found = find_snapshot(table, number)
+    if found is None:
+        raise await info.context.datasets.expired_error(table, number)
+    return found
 
 
 async def _name_of(info: Info, table_uuid: UUID) -> DatasetName:

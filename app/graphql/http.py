@@ -134,6 +134,10 @@ def _context(request: Request, operation: Operation) -> GraphContext:
         operations=services.operations,
         version_tags=services.version_tags,
         version_tagging=services.version_tagging,
+        retention_planning=services.retention_planning,
+        retention_operations=services.retention_operations,
+        past_expiries=services.past_expiries,
+        holding=services.holding,
         actor=actor_of(request.headers),
         operation_name=operation.name,
     )

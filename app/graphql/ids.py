@@ -41,6 +41,7 @@ class NodeKind(StrEnum):
     PIPELINE_TAG = "pipeline-tag"
     RUN = "run"
     OPERATION = "operation"
+    HOLD = "hold"
 
 
 _KEY_LENGTHS = {
@@ -58,6 +59,7 @@ _KEY_LENGTHS = {
     NodeKind.PIPELINE_TAG: 2,
     NodeKind.RUN: 1,
     NodeKind.OPERATION: 1,
+    NodeKind.HOLD: 1,
 }
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _OF_MODEL = (NodeKind.MODEL, NodeKind.MODEL_VERSION, NodeKind.MODEL_TAG)
@@ -66,7 +68,10 @@ _OF_PIPELINE = (NodeKind.PIPELINE, NodeKind.PIPELINE_VERSION, NodeKind.PIPELINE_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeKey:
-    """An id, decoded: `uuid` is that of the table, change, run or operation, `rest` what follows it or `subject`."""
+    """An id, decoded: `uuid` is that of the table, change, run or operation, `rest` what follows it or `subject`.
+
+    A hold has no `uuid`; its own id is `rest`.
+    """
 
     kind: NodeKind
     uuid: UUID | None = None
@@ -142,6 +147,11 @@ def operation_id(operation_uuid: UUID) -> strawberry.ID:
     return _encode(NodeKind.OPERATION, str(operation_uuid))
 
 
+def hold_id(hold: str) -> strawberry.ID:
+    """Id of a hold."""
+    return _encode(NodeKind.HOLD, hold)
+
+
 def decode_operation_id(node_id: str) -> UUID:
     """The UUID of an operation. Raises InvalidArgumentError: not the id of one."""
     key = decode_id(node_id)
@@ -185,6 +195,8 @@ def _key(parts: object) -> NodeKey:
     rest = parts[2] if len(parts) > 2 else ""
     if kind in _OF_MODEL or kind in _OF_PIPELINE:
         return _registry_key(kind, parts[1], rest)
+    if kind is NodeKind.HOLD:
+        return NodeKey(kind=kind, rest=parts[1])
     if kind is NodeKind.SNAPSHOT:
         rest = str(parse_snapshot_id(rest))
     return NodeKey(kind=kind, uuid=UUID(parts[1]), rest=rest)

@@ -14,6 +14,7 @@ from app.domain.external import ExternalDataset
 from app.domain.names import DatasetName
 from app.errors import JsonValue, NotFound
 from app.graphql.registry_loaders import RegistryLoaders
+from app.graphql.retention_loaders import RetentionLoaders
 from app.lake.table import LakeTable
 from app.services.datasets import Datasets
 from app.services.lineage import Lineage
@@ -29,13 +30,20 @@ class Loaders:
     """The dataloaders of one operation."""
 
     def __init__(
-        self, datasets: Datasets, lineage: Lineage, models: Models, operations: Operations, registry: RegistryLoaders
+        self,
+        datasets: Datasets,
+        lineage: Lineage,
+        models: Models,
+        operations: Operations,
+        registry: RegistryLoaders,
+        retention: RetentionLoaders,
     ) -> None:
         self._datasets = datasets
         self._lineage = lineage
         self._models = models
         self._operations = operations
         self.registry = registry
+        self.retention = retention
         self.tables: DataLoader[DatasetName, LakeTable] = DataLoader(self._load_tables)
         self.names: DataLoader[UUID, DatasetName | None] = DataLoader(self._find_names)
         self.externals: DataLoader[DatasetId, ExternalDataset] = DataLoader(self._find_externals)

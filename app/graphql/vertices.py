@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import strawberry
 
 from app.domain.changes import ModelSubject, PipelineSubject, RegistrySubject
 from app.domain.lineage import Vertex
-from app.domain.names import unescape_key
+from app.domain.names import DatasetName, unescape_key
 from app.domain.numbered import MAX_NUMBER
+from app.errors import AppError, NotFound
 from app.graphql import ids
 from app.graphql.context import Info
 
 if TYPE_CHECKING:
+    from app.graphql.types.dataset import Dataset
     from app.graphql.types.interfaces import Entity, Version
 
 
@@ -62,3 +65,18 @@ async def find_registered_version(info: Info, subject: RegistrySubject, number: 
     find = find_model_version if isinstance(subject, ModelSubject) else find_pipeline_version
     found: Version | None = await find(info, str(subject), number)
     return found
+
+
+async def find_renamed(info: Info, table_uuid: UUID, seen_as: DatasetName) -> Dataset:
+    """The dataset of this id under the name that it has now; under the one that it had, where it cannot be found."""
+    from app.graphql.types.dataset import Dataset
+
+    try:
+        is_there = (await info.context.loaders.tables.load(seen_as)).state.table_uuid == table_uuid
+    except NotFound:
+        is_there = False
+    except AppError:
+        is_there = True  # and cannot be read: the dataset's own fields say so
+    # The search is dear where the table was dropped; so it is only made where the name does not lead there.
+    now = seen_as if is_there else await info.context.loaders.names.load(table_uuid)
+    return Dataset(dataset_name=now or seen_as, known_uuid=table_uuid)

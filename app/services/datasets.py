@@ -22,6 +22,7 @@ from app.errors import (
     DatasetNotFoundError,
     InvalidArgumentError,
     JsonValue,
+    KnownExpiry,
     NamespaceNotFoundError,
     ReadBudgetError,
     SnapshotExpiredError,
@@ -35,6 +36,8 @@ from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
 from app.registry.datasets import DatasetNames
 from app.registry.known_snapshots import KnownSnapshots
+from app.services.listings import to_utc_text
+from app.services.past_expiries import PastExpiries
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,9 +63,16 @@ class Datasets:
     """The datasets of the lake, and what the registry knows of them."""
 
     def __init__(
-        self, lake: Lake, changes: ChangeLog, known: KnownSnapshots, names: DatasetNames, settings: Settings
+        self,
+        lake: Lake,
+        changes: ChangeLog,
+        known: KnownSnapshots,
+        names: DatasetNames,
+        expiries: PastExpiries,
+        settings: Settings,
     ) -> None:
         self._lake = lake
+        self._expiries = expiries
         self._changes = changes
         self._known = known
         self._names = names
@@ -188,14 +198,29 @@ class Datasets:
         return resolve(version, table.state.history, dataset)
 
     async def resolve_with_record(self, table: LakeTable, version: VersionSelector | str | None) -> ResolvedVersion:
-        """As `resolve`, but an id that only our own records remember is EXPIRED, not unknown: one statement more."""
+        """As `resolve`, but what our own records remember is EXPIRED, not unknown, with who expired it and why."""
         try:
             return self.resolve(table, version)
+        except SnapshotExpiredError as error:
+            raise await self.expired_error(table, int(str(error.fields["ref"]))) from error
         except VersionNotFoundError as error:
             snapshot_id = _asked_id(version)
-            if snapshot_id is not None and await self._known.is_known(table.state.table_uuid, snapshot_id):
-                raise SnapshotExpiredError(str(table.state.name), snapshot_id) from error
+            if snapshot_id is None:
+                raise
+            expired = await self.expired_error(table, snapshot_id)
+            uuid = table.state.table_uuid
+            if "runId" in expired.fields or await self._known.is_known(uuid, snapshot_id):
+                raise expired from error
             raise
+
+    async def expired_error(self, table: LakeTable, snapshot_id: int) -> SnapshotExpiredError:
+        """The error that a snapshot is gone, with who expired it, when and why, where a run of ours did."""
+        name = str(table.state.name)
+        found = await self._expiries.find(table.state.table_uuid, snapshot_id)
+        if found is None:
+            return SnapshotExpiredError(name, snapshot_id)
+        known = KnownExpiry(at=to_utc_text(found.at), by=found.by, reason=found.reason, run_id=str(found.run_id))
+        return SnapshotExpiredError(name, snapshot_id, known)
 
     async def column_stats(self, table: LakeTable, snapshot_id: int, names: Sequence[str] | None) -> list[ColumnStats]:
         """Statistics of a snapshot's columns, from its manifests."""

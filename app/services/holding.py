@@ -16,10 +16,18 @@ from uuid import UUID
 
 from app.domain.changes import Actor, Command
 from app.domain.holds import Hold, HoldState, hold_tag, new_hold_id, reason_of
-from app.domain.names import DatasetName
+from app.domain.names import DatasetName, is_storable
 from app.domain.pages import Page, PageRequest
 from app.domain.versions import VersionSelector
-from app.errors import AppError, HeadMovedError, HoldNotFoundError, IdempotencyKeyReusedError, NotFound
+from app.errors import (
+    AppError,
+    Expired,
+    HeadMovedError,
+    HoldNotFoundError,
+    IdempotencyKeyReusedError,
+    NotFound,
+    Unsupported,
+)
 from app.registry.holds import HoldStore
 from app.services.datasets import Datasets
 from app.services.versioning import Version, Versioning
@@ -27,6 +35,7 @@ from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+MAX_ID_CHARS = 100
 UPKEEP_ACTOR = Actor(subject="stratigraph upkeep")
 
 
@@ -62,8 +71,8 @@ class Holding:
             return hold
         try:
             await self._set(hold, name, asked)
-        except NotFound:
-            # Expired or dropped since it was looked at: there is nothing to hold.
+        except (NotFound, Expired, Unsupported):
+            # Expired or dropped since it was looked at, or a table whose refs cannot be changed: nothing can be held.
             await self._holds.abandon(hold_id)
             raise
         return await self._holds.placed(hold_id)
@@ -77,6 +86,7 @@ class Holding:
             As `Versioning.delete_tag`.
         """
         asked = Command(actor=command.actor, reason=reason_of(command))
+        _check_id(hold_id)
         hold = await self._holds.release(hold_id, asked)
         if hold is None:
             raise HoldNotFoundError(hold_id)
@@ -86,6 +96,7 @@ class Holding:
 
     async def get(self, hold_id: str) -> Hold:
         """A hold by its id. Raises HoldNotFoundError."""
+        _check_id(hold_id)
         hold = await self._holds.find(hold_id)
         if hold is None:
             raise HoldNotFoundError(hold_id)
@@ -166,3 +177,9 @@ class Holding:
             except (NotFound, HeadMovedError) as error:
                 logger.info("%s of %s is not there to be removed: %s", hold.tag, hold.dataset, error.message)
         await self._holds.released(hold.hold_id)
+
+
+def _check_id(hold_id: str) -> None:
+    # What cannot even be asked for in Postgres is not there.
+    if len(hold_id) > MAX_ID_CHARS or not is_storable(hold_id):
+        raise HoldNotFoundError(hold_id[:MAX_ID_CHARS])

@@ -83,7 +83,7 @@ class RetentionExplaining:
         state = planned.table.state
         keys = [(state.table_uuid, tag.name) for tag in state.history.tags]
         records = {record.name: record for record in (await self._datasets.tag_records(keys)).values()}
-        holders = await self._planning.holders(planned.table)
+        (holders,) = await self._planning.holders([planned.table])
         audits = audit_tags(state.history, holders, records, datetime.now(UTC))
         sized = [(tag, _size_of(tag, planned)) for tag in audits]
         return sorted(sized, key=lambda pair: (-pair[1], pair[0].tag.name))

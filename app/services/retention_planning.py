@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from app.domain.changes import TagRecord
 from app.domain.holds import Hold
 from app.domain.names import DatasetName
 from app.domain.retention import holders as rules
+from app.domain.retention.explaining_tables import TableBytes
 from app.domain.retention.planning import plan_retention
 from app.domain.retention.plans import RetentionPlan
 from app.domain.retention.policy import RetentionPolicy
@@ -37,6 +39,7 @@ NAMED = frozenset(
         ReasonKind.UNDO_PIN,
     }
 )
+_SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,24 @@ class MeasuredPlan:
     @property
     def pinned(self) -> Mapping[str, int]:
         """The bytes that each tag, model, release or hold alone keeps, by its reason; those that keep any."""
-        named = {reason.text for verdict in self.plan.kept for reason in verdict.reasons if reason.kind in NAMED}
-        return {text: size for text, size in self.files.pinned.items() if text in named}
+        return {text: size for text, size in self.files.pinned.items() if text in self._named}
+
+    @property
+    def table_bytes(self) -> TableBytes:
+        """What the table weighs. The data that the head of main reads is taken from what its commit said of it."""
+        history = self.table.state.history
+        head = None if history.head_id is None else history.snapshots.get(history.head_id)
+        live = "" if head is None else head.summary.get("total-files-size", "")
+        return TableBytes(
+            total=self.files.total.size_bytes,
+            live=int(live) if _SIZE.fullmatch(live) else None,
+            freed=self.files.freed.size_bytes,
+            by_holder={text: self.files.pinned.get(text, 0) for text in self._named},
+        )
+
+    @property
+    def _named(self) -> set[str]:
+        return {reason.text for verdict in self.plan.kept for reason in verdict.reasons if reason.kind in NAMED}
 
 
 class RetentionPlanning:

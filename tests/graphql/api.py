@@ -47,6 +47,10 @@ class Api:
             operations=self.services.operations,
             version_tags=self.services.version_tags,
             version_tagging=self.services.version_tagging,
+            retention_planning=self.services.retention_planning,
+            retention_operations=self.services.retention_operations,
+            past_expiries=self.services.past_expiries,
+            holding=self.services.holding,
             actor=Actor(subject=actor),
         )
         result = await self.schema.execute(query, variable_values=variables, context_value=context)

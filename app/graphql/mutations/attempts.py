@@ -24,6 +24,7 @@ from app.errors import (
     BranchNotFoundError,
     DatasetNotFoundError,
     HeadMovedError,
+    HoldNotFoundError,
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
     InvalidArgumentError,
@@ -77,6 +78,7 @@ _OF_ARTIFACT = (ArtifactChangedError, ArtifactExistsError, ArtifactForbiddenErro
 _OF_FIELDS = (
     (InvalidDagError, "dag"),
     (_OF_KEY, "idempotencyKey"),
+    (HoldNotFoundError, "holdId"),
     ((OperationEndedError, OperationNotFoundError), "id"),
     (UnknownColumnError, "keys"),
 )

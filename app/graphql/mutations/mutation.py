@@ -6,10 +6,12 @@ import strawberry
 
 from app.graphql.mutations.archive_model import archive_model_version
 from app.graphql.mutations.branches import BranchPayload, DeleteBranchPayload, create_branch, delete_branch
+from app.graphql.mutations.holds import HoldPayload, place_hold, release_hold
 from app.graphql.mutations.operations import OperationPayload, cancel_operation
 from app.graphql.mutations.promotions import RecordDatasetPromotionPayload, record_dataset_promotion
 from app.graphql.mutations.register_model import ModelVersionPayload, register_model_version
 from app.graphql.mutations.register_pipeline import PipelineVersionPayload, register_pipeline_version
+from app.graphql.mutations.retention import run_retention
 from app.graphql.mutations.rollbacks import RollbackDatasetPayload, roll_back, undo_rollback
 from app.graphql.mutations.row_diffs import start_row_diff
 from app.graphql.mutations.runs import PipelineRunPayload, record_pipeline_run
@@ -71,6 +73,22 @@ class Mutation:
         resolver=start_row_diff,
         description="Compare the rows of two versions as a long job, however much it reads. Its result has the shape "
         "of `GET /api/v1/compare/datasets/{ns}/{table}/data`.",
+    )
+    run_retention: OperationPayload = strawberry.mutation(
+        resolver=run_retention,
+        description="Expire snapshots by the policy as a long job, or with `dryRun`, which is the default, tell what "
+        "would expire. What fails at one dataset is told with it, and the others are done all the same. Its result has "
+        "the shape of `POST /api/v1/retention/runs`.",
+    )
+    place_hold: HoldPayload = strawberry.mutation(
+        resolver=place_hold,
+        description="Keep a version of a dataset, in any engine, until the hold is released. It is set as a protected "
+        "tag; a tag that is lost is set again before anything expires.",
+    )
+    release_hold: HoldPayload = strawberry.mutation(
+        resolver=release_hold,
+        description="Release a hold: its tag is removed, and its version expires once nothing else keeps it. Releasing "
+        "twice changes nothing.",
     )
     cancel_operation: OperationPayload = strawberry.mutation(
         resolver=cancel_operation,

@@ -7,6 +7,7 @@ import strawberry
 from app.graphql.pages import FORWARD_PAGE, PAGE, Connection
 from app.graphql.queries.changes import list_changes
 from app.graphql.queries.datasets import find_dataset, list_datasets
+from app.graphql.queries.holds import list_all_holds
 from app.graphql.queries.lineage import find_lineage
 from app.graphql.queries.models import find_model_of_name, list_models
 from app.graphql.queries.nodes import list_nodes, node_of_id
@@ -14,6 +15,7 @@ from app.graphql.queries.operations import find_operation, list_operations
 from app.graphql.queries.pipelines import find_pipeline_of_id, find_run, list_pipelines
 from app.graphql.types.change import Change
 from app.graphql.types.dataset import Dataset
+from app.graphql.types.hold import Hold
 from app.graphql.types.interfaces import Node
 from app.graphql.types.lineage import LineageGraph
 from app.graphql.types.models import Model
@@ -52,6 +54,11 @@ class Query:
     operation: Operation | None = strawberry.field(resolver=find_operation, description="The long job of this id.")
     operations: Connection[Operation] = strawberry.field(
         resolver=list_operations, directives=[FORWARD_PAGE], description="All long jobs, those asked for last first."
+    )
+    holds: Connection[Hold] = strawberry.field(
+        resolver=list_all_holds,
+        directives=[FORWARD_PAGE],
+        description="The holds on snapshots of all datasets, those placed last first.",
     )
     changes: Connection[Change] = strawberry.field(
         resolver=list_changes,

@@ -8,7 +8,6 @@ from typing import Annotated
 import strawberry
 
 from app.domain import changes
-from app.errors import AppError, NotFound
 from app.graphql.context import Info
 from app.graphql.fields import field
 from app.graphql.ids import change_id
@@ -16,7 +15,7 @@ from app.graphql.scalars import JSON
 from app.graphql.types.actor import Actor, show_actor
 from app.graphql.types.enums import ChangeKind, ChangeState
 from app.graphql.types.interfaces import Node
-from app.graphql.vertices import find_registered
+from app.graphql.vertices import find_registered, find_renamed
 
 
 @strawberry.type(description="Who did what, when and why.")
@@ -53,22 +52,10 @@ class Change(Node):
     @field(description="The dataset, model or pipeline that it was done to, under the name that it has now.")
     async def subject(self, info: Info) -> Annotated[Node, strawberry.lazy("app.graphql.types.interfaces")] | None:
         """What it was done to."""
-        # A dataset lists its changes, and a change has its dataset: one of the two modules has to wait for the other.
-        from app.graphql.types.dataset import Dataset
-
         subject = self.change.subject
         if not isinstance(subject, changes.DatasetSubject):
             return await find_registered(info, subject)
-        name, uuid = subject.dataset, subject.table_uuid
-        try:
-            is_there = (await info.context.loaders.tables.load(name)).state.table_uuid == uuid
-        except NotFound:
-            is_there = False
-        except AppError:
-            is_there = True  # and cannot be read: the dataset's own fields say so
-        # The search is dear where the table was dropped; so it is only made where the name does not lead there.
-        now = name if is_there else await info.context.loaders.names.load(uuid)
-        return Dataset(dataset_name=now or name, known_uuid=uuid)
+        return await find_renamed(info, subject.table_uuid, subject.dataset)
 
     @field(description="Why it was done, in the words of who did it.")
     def reason(self) -> str | None:

@@ -7,13 +7,12 @@ from uuid import UUID
 
 import strawberry
 
-from app.domain.history import History, Ref, newest_first
-from app.domain.history import Snapshot as HistorySnapshot
+from app.domain.changes import Change as HistoryChange
+from app.domain.history import Ref, newest_first
 from app.domain.lineage import Direction
 from app.domain.names import DatasetName
-from app.domain.pages import cut_page
-from app.domain.versions import closest, get_branch
-from app.errors import AppError, DatasetNotFoundError, Invalid, NotFound, UnknownColumnError
+from app.domain.pages import Page, PageRequest, cut_page
+from app.errors import AppError, DatasetNotFoundError, NotFound
 from app.graphql import ids
 from app.graphql.context import Info
 from app.graphql.fields import field
@@ -32,15 +31,21 @@ from app.graphql.pages import (
 from app.graphql.scalars import JSON, BigInt
 from app.graphql.types.branch import Branch
 from app.graphql.types.change import Change
+from app.graphql.types.dataset_columns import trace_column
 from app.graphql.types.dataset_diff import DatasetDiff, diff_versions
+from app.graphql.types.dataset_pages import find_page
+from app.graphql.types.dataset_retention import find_past_expiry, list_holds, list_runs, plan_dataset
 from app.graphql.types.enums import Availability, Layer, SnapshotOperation
+from app.graphql.types.hold import Hold
 from app.graphql.types.impact import Impact, ImpactInput
 from app.graphql.types.inputs import DatasetRef, TimeRange, VersionSelector
 from app.graphql.types.interfaces import Entity
 from app.graphql.types.lineage import ColumnEdge, DirectionArgument, LineageGraph, OptionsArgument, show_lineage
+from app.graphql.types.retention import RetentionPlan
+from app.graphql.types.retention_run import PastExpiry, RetentionRun
 from app.graphql.types.rows import RowPage
 from app.graphql.types.schema_version import SchemaVersion, show_schema
-from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of
+from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of, snapshots_of
 from app.graphql.types.tag import Tag, tag_of
 from app.lake.reading import RowRequest
 from app.lake.table import LakeTable
@@ -63,7 +68,7 @@ class Dataset(Entity):
     )
     async def id(self, info: Info) -> strawberry.ID:
         """Node id."""
-        uuid = await self._find_uuid(info)
+        uuid = await self.find_uuid(info)
         return ids.dataset_id(uuid) if uuid else ids.named_dataset_id(self.dataset_name)
 
     @field(description="The levels of the namespace, joined by dots.")
@@ -160,7 +165,7 @@ class Dataset(Entity):
         if table is None:
             return connect_nothing()
         try:
-            snapshots = _snapshots_of(table, branch)
+            snapshots = snapshots_of(table, branch)
         except AppError as error:  # an unknown branch of one dataset must not cost the listing of the others
             info.context.report(error, info.path)
             return connect_nothing()
@@ -276,7 +281,7 @@ class Dataset(Entity):
         self, info: Info, direction: DirectionArgument = Direction.UPSTREAM, options: OptionsArgument = None
     ) -> LineageGraph | None:
         """The lineage graph around all its versions."""
-        uuid = await self._find_uuid(info)
+        uuid = await self.find_uuid(info)
         if uuid is None:
             return None
         root = info.context.lineage.dataset_root(uuid, str(self.dataset_name))
@@ -298,20 +303,8 @@ class Dataset(Entity):
         if at is not None:
             at.check()
         table = await self.find_table(info)
-        if table is None:
-            return None
-        if at is None:
-            root = info.context.lineage.dataset_root(table.state.table_uuid, str(self.dataset_name))
-        else:
-            found = await info.context.datasets.resolve_with_record(table, at.to_domain(table.state))
-            root = info.context.lineage.snapshot_root(table, found.snapshot_id)
-        edges = await info.context.lineage.column_lineage(root, column, direction, depth=3 if depth is None else depth)
-        if not edges:
-            # Lineage may know a column that the table has no more; what neither knows is a slip of the pen.
-            known = {field.path for schema in table.state.schemas.values() for field in schema.walk()}
-            if column not in known:
-                raise UnknownColumnError(str(self.dataset_name), column[:120], closest(column, sorted(known)))
-        return [ColumnEdge(edge=edge) for edge in edges]
+        hops = 3 if depth is None else depth
+        return None if table is None else await trace_column(info, table, column, at, direction, hops)
 
     @field(
         description="What a change of it would affect: every dataset, model and pipeline downstream once, at its "
@@ -332,20 +325,35 @@ class Dataset(Entity):
     @field(description="What was done to it, newest first.", directives=[FORWARD_PAGE])
     async def changes(self, info: Info, first: First = None, after: After = None) -> Connection[Change]:
         """What was done to it, newest first."""
-        request = page_request(first, after)
-        uuid = await self._find_uuid(info)
-        if uuid is None:
-            return connect_nothing()
-        try:
-            page = await info.context.datasets.changes_page(request, table_uuid=uuid)
-        except Invalid:
-            raise
-        except AppError as error:  # the record's backend is away: that costs this field alone
-            info.context.report(error, info.path)
-            return connect_nothing()
-        return connect(page, lambda change: Change(change=change))
 
-    async def _find_uuid(self, info: Info) -> UUID | None:
+        async def find(uuid: UUID, request: PageRequest) -> Page[HistoryChange]:
+            return await info.context.datasets.changes_page(request, table_uuid=uuid)
+
+        page = await find_page(self, info, page_request(first, after), find)
+        return connect_nothing() if page is None else connect(page, lambda change: Change(change=change))
+
+    retention: RetentionPlan | None = strawberry.field(
+        resolver=plan_dataset,
+        description="What stays of it and what would expire by its own rules, or by another policy. Nothing is "
+        "changed; `runRetention` does that.",
+    )
+    retention_runs: Connection[RetentionRun] = strawberry.field(
+        resolver=list_runs,
+        directives=[FORWARD_PAGE],
+        description="The runs of retention that took snapshots out of it, the newest first.",
+    )
+    past_expiry: PastExpiry | None = strawberry.field(
+        resolver=find_past_expiry,
+        description="Who had a snapshot expired, when, why and by which rules; null where no run of ours did.",
+    )
+    holds: Connection[Hold] = strawberry.field(
+        resolver=list_holds,
+        directives=[FORWARD_PAGE],
+        description="The holds on its snapshots, those placed last first.",
+    )
+
+    async def find_uuid(self, info: Info) -> UUID | None:
+        """The table's id, also where it cannot be read, if it was ever seen. For resolvers of this type."""
         if self.known_uuid is not None:
             return self.known_uuid
         table = await self.find_table(info)
@@ -381,14 +389,6 @@ class Dataset(Entity):
 def dataset_of(table: LakeTable) -> Dataset:
     """The dataset of a table that is loaded already."""
     return Dataset(dataset_name=table.state.name, known_uuid=table.state.table_uuid)
-
-
-def _snapshots_of(table: LakeTable, branch: str | None) -> list[HistorySnapshot]:
-    history: History = table.state.history
-    if branch is None:
-        return list(history.newest_first)
-    head = get_branch(branch, history, str(table.state.name))
-    return sorted(history.ancestors(head.snapshot_id), key=newest_first)
 
 
 def _by_name(ref: Ref) -> tuple[str]:

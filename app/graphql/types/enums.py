@@ -7,6 +7,7 @@ import strawberry
 from app.domain.changes import ChangeKind, ChangeState
 from app.domain.datasets import Availability, Layer
 from app.domain.history import SnapshotOperation
+from app.domain.holds import HoldState
 from app.domain.lineage import Direction
 from app.domain.operations import OperationKind, OperationStatus
 from app.domain.roles import InputRole
@@ -23,6 +24,7 @@ __all__ = [
     "ChangeState",
     "DiffSide",
     "Direction",
+    "HoldState",
     "InputRole",
     "KeyFault",
     "Layer",
@@ -43,7 +45,11 @@ strawberry.enum(
     description="Whether a thing can be reached at its source now. EXPIRED: the source has dropped it. UNREACHABLE: "
     "the source does not answer, or what it holds cannot be read.",
 )
-strawberry.enum(ChangeKind, description="What was done.")
+strawberry.enum(
+    ChangeKind,
+    description="What was done. SNAPSHOTS_EXPIRED: a run of retention took snapshots out of a dataset; "
+    "`Dataset.retentionRuns` tells more of it.",
+)
 strawberry.enum(
     ChangeState,
     description="Where a change stands. INTENDED: under way, or interrupted and not settled yet. DONE, FAILED: it took "
@@ -51,9 +57,18 @@ strawberry.enum(
 )
 strawberry.enum(DiffSide, description="Which of the two versions that are compared.")
 strawberry.enum(Direction, description="UPSTREAM: what it was made from. DOWNSTREAM: what was made from it.")
+strawberry.enum(
+    HoldState,
+    description="How a hold stands. WANTED: its tag is about to be set; it keeps its snapshot already. LIVE: it is "
+    "set. RELEASING: its tag is to go. RELEASED: it keeps nothing any more.",
+)
 strawberry.enum(InputRole, description="What a version of a dataset was read for.")
 strawberry.enum(RunStatus, description="How a run stands.")
-strawberry.enum(OperationKind, description="What a long job does. ROW_DIFF: compares the rows of two versions.")
+strawberry.enum(
+    OperationKind,
+    description="What a long job does. ROW_DIFF: compares the rows of two versions. RETENTION: expires snapshots, or "
+    "tells which it would expire.",
+)
 strawberry.enum(
     OperationStatus,
     description="Where a long job stands. QUEUED: it waits for a worker. RUNNING: a worker is at it; it may be QUEUED "

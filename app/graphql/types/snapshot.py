@@ -9,11 +9,13 @@ import strawberry
 
 from app.domain import history
 from app.domain.lineage import Direction
+from app.domain.versions import get_branch
 from app.errors import SnapshotExpiredError
 from app.graphql import ids
 from app.graphql.context import Info
 from app.graphql.fields import field
 from app.graphql.pages import FORWARD_PAGE, After, Connection, First, connect, page_request
+from app.graphql.retention_loaders import plan_key
 from app.graphql.scalars import BigInt, SnapshotId
 from app.graphql.types.enums import Availability, SnapshotOperation
 from app.graphql.types.interfaces import Version
@@ -27,6 +29,7 @@ from app.lake.table import LakeTable
 if TYPE_CHECKING:
     from app.graphql.types.dataset import Dataset
     from app.graphql.types.models import ModelVersion
+    from app.graphql.types.retention import RetentionVerdict
 
 
 @strawberry.federation.type(
@@ -158,6 +161,20 @@ class Snapshot(Version):
         found = await info.context.loaders.registry.trained_models.load(key)
         return [ModelVersion(version=version) for version in found or ()]
 
+    @field(
+        description="Whether it stays or would expire by its dataset's own rules, why, and until when. Many snapshots "
+        "of one dataset cost no more than one."
+    )
+    async def retention(
+        self, info: Info
+    ) -> Annotated[RetentionVerdict, strawberry.lazy("app.graphql.types.retention")] | None:
+        """Whether it stays, why, and until when."""
+        from app.graphql.types.retention import show_verdict
+
+        key = plan_key(self.table, info.context.retention_planning.default_policy())
+        plan = await info.context.loaders.retention.plans.load(key)
+        return show_verdict(self.table, plan, self.snapshot.snapshot_id)
+
     @field(description="What the manifests tell of the columns, without reading data.")
     async def column_stats(
         self,
@@ -175,6 +192,18 @@ def find_snapshot(table: LakeTable, number: int | None) -> Snapshot | None:
     """The snapshot of that id, None where the table does not hold it."""
     found = None if number is None else table.state.history.snapshots.get(number)
     return None if found is None else Snapshot(table=table, snapshot=found)
+
+
+def snapshots_of(table: LakeTable, branch: str | None) -> list[history.Snapshot]:
+    """All snapshots of a table, or those that lead to the head of a branch; newest first.
+
+    Raises:
+        BranchNotFoundError: there is no such branch.
+    """
+    if branch is None:
+        return list(table.state.history.newest_first)
+    head = get_branch(branch, table.state.history, str(table.state.name))
+    return sorted(table.state.history.ancestors(head.snapshot_id), key=history.newest_first)
 
 
 def snapshot_of(table: LakeTable, number: int) -> Snapshot:

@@ -140,7 +140,7 @@ def user_error(error: AppError, path: list[str], on: Owner | None) -> UserError:
 
 
 # The fields of errors that say what was looked up, the most exact one first.
-_LOOKED_UP = ("ref", "dataset", "namespace", "model", "pipelineId", "runId", "operationId", "uri")
+_LOOKED_UP = ("ref", "dataset", "namespace", "model", "pipelineId", "runId", "operationId", "holdId", "uri")
 
 
 def _id(digits: JsonValue) -> SnapshotId | None:
