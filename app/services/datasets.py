@@ -204,7 +204,7 @@ class Datasets:
         except SnapshotExpiredError as error:
             raise await self.expired_error(table, int(str(error.fields["ref"]))) from error
         except VersionNotFoundError as error:
-            snapshot_id = _asked_id(version)
+            snapshot_id = asked_id(version)
             if snapshot_id is None:
                 raise
             expired = await self.expired_error(table, snapshot_id)
@@ -316,7 +316,8 @@ class Datasets:
         return found
 
 
-def _asked_id(version: VersionSelector | str | None) -> int | None:
+def asked_id(version: VersionSelector | str | None) -> int | None:
+    """The snapshot id that a version is asked for by; None where it is asked for by something that may move."""
     if isinstance(version, VersionSelector):
         if version.snapshot_id is not None:
             return version.snapshot_id

@@ -29,7 +29,7 @@ from app.errors import (
     Unsupported,
 )
 from app.registry.holds import HoldStore
-from app.services.datasets import Datasets
+from app.services.datasets import Datasets, asked_id
 from app.services.versioning import Version, Versioning
 from app.settings import Settings
 
@@ -65,7 +65,9 @@ class Holding:
         tag = hold_tag(hold_id)
         asked = Command(actor=command.actor, reason=reason)
         hold = await self._holds.want(hold_id, name, table.state.table_uuid, version.snapshot_id, tag, asked)
-        if (hold.table_uuid, hold.reason) != (table.state.table_uuid, reason):
+        # What `latest` or a tag named then may be another snapshot by now, and the request the same.
+        is_another = asked_id(at) is not None and hold.snapshot_id != version.snapshot_id
+        if is_another or (hold.table_uuid, hold.reason) != (table.state.table_uuid, reason):
             raise IdempotencyKeyReusedError(command.idempotency_key or "")
         if hold.state is not HoldState.WANTED:
             return hold
