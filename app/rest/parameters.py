@@ -53,6 +53,13 @@ def read_uuid(argument: str, text: str) -> UUID:
     return UUID(text)
 
 
+def read_flag(argument: str, text: str) -> bool:
+    """`true` or `false`. Raises InvalidArgumentError."""
+    if text not in ("true", "false"):
+        raise InvalidArgumentError(argument, f"{text[:40]!r} is neither true nor false")
+    return text == "true"
+
+
 def read_limit(text: str | None) -> int | None:
     """`limit` as a number from 1 on; None for no limit.
 

@@ -11,6 +11,13 @@ from app.rest.compare_rows import answer_row_diff, answer_row_diff_start
 from app.rest.data import answer_data
 from app.rest.health import answer_alive, answer_ready
 from app.rest.history import answer_snapshots, answer_tags
+from app.rest.holds import (
+    answer_hold,
+    answer_hold_placing,
+    answer_hold_release,
+    answer_holds,
+    answer_holds_of_dataset,
+)
 from app.rest.impact import answer_impact
 from app.rest.lineage import answer_lineage, answer_run_warnings
 from app.rest.models import (
@@ -36,6 +43,13 @@ from app.rest.pipelines import (
 )
 from app.rest.problems import Endpoint, Handler, answer_unknown_path
 from app.rest.raw_paths import RawPaths, Resource
+from app.rest.retention import (
+    answer_retained_snapshot,
+    answer_retention,
+    answer_retention_runs,
+    answer_retention_start,
+    answer_retention_sweep,
+)
 from app.rest.version_tags import answer_version_tag_removal, answer_version_tag_setting, answer_version_tags
 
 _ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -61,6 +75,7 @@ def rest_routes() -> list[Route]:
     routes.append(Route("/api/v1/lineage", Endpoint(answer_lineage, methods=("POST",))))
     routes += _registry_routes()
     routes += _comparison_routes()
+    routes += _retention_routes(dataset)
     # Last, because it takes whatever is left under /api.
     routes += [Route(path, Endpoint(answer_unknown_path, methods=_ANY_METHOD)) for path in ("/api", "/api/{rest:path}")]
     return routes
@@ -103,6 +118,21 @@ def _registry_routes() -> list[Route]:
         Route("/api/v1/operations/{operation_id}", Resource(get=answer_operation)),
         Route("/api/v1/operations/{operation_id}/cancel", Resource(post=answer_operation_cancelling)),
         Route("/api/v1/promotions", Resource(post=answer_promotion)),
+    ]
+
+
+def _retention_routes(dataset: str) -> list[Route]:
+    runs = Resource(get=answer_retention_runs, post=answer_retention_start)
+    holds = Resource(get=answer_holds_of_dataset, post=answer_hold_placing)
+    return [
+        Route(f"{dataset}/retention", Resource(get=answer_retention)),
+        Route(f"{dataset}/retention/runs", runs),
+        Route(f"{dataset}/retention/snapshots/{{snapshot_id}}", Resource(get=answer_retained_snapshot)),
+        Route(f"{dataset}/holds", holds),
+        Route("/api/v1/retention/runs", Resource(post=answer_retention_sweep)),
+        Route("/api/v1/holds", Resource(get=answer_holds)),
+        Route("/api/v1/holds/{hold_id}", Resource(get=answer_hold)),
+        Route("/api/v1/holds/{hold_id}/release", Resource(post=answer_hold_release)),
     ]
 
 

@@ -187,6 +187,18 @@ class Datasets:
         """The id that a name was last seen with, for a table that cannot be read now."""
         return await self._names.find_uuid(name)
 
+    async def get_uuid(self, name: DatasetName) -> UUID:
+        """The id of a dataset, also of one that was read before and cannot be now.
+
+        Raises: as `load`.
+        """
+        try:
+            return (await self.load(name)).state.table_uuid
+        except UnreadableTableError:
+            if (seen := await self.find_uuid(name)) is None:
+                raise
+            return seen
+
     def resolve(self, table: LakeTable, version: VersionSelector | str | None) -> ResolvedVersion:
         """The snapshot that a selector, or the text form of the contract, names; None is `latest`.
 
