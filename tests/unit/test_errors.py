@@ -16,6 +16,7 @@ from app.errors import (
     InvalidArgumentError,
     InvalidNameError,
     InvalidReferenceError,
+    KnownExpiry,
     TagNotFoundError,
     concrete_errors,
 )
@@ -34,6 +35,9 @@ SAMPLES = {
     "cycle": ("load", "clean"),
     "dataset": "bronze.orders",
     "expected": None,
+    "expiry": KnownExpiry(
+        at="2026-02-15T02:00:00Z", by="cron", reason="weekly", run_id="6f1a2b3c-0000-4000-8000-000000000001"
+    ),
     "extra": "mlflow",
     "feature": "equality deletes",
     "file": "s3://lake/orders/data/00000.parquet",
