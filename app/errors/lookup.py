@@ -100,8 +100,8 @@ class SnapshotExpiredError(Expired):
         message = f"Snapshot {snapshot_id} of {dataset} has been expired; its data can no longer be reached."
         facts: dict[str, JsonValue] = {}
         if expiry is not None:
-            why = "" if expiry.reason is None else f": {expiry.reason}"
-            message += f" That was done at {expiry.at} by {expiry.by} (run {expiry.run_id}){why}"
+            why = "" if expiry.reason is None else f", because: {expiry.reason.rstrip('.')}"
+            message += f" That was done at {expiry.at} by {expiry.by}, in run {expiry.run_id}{why}."
             facts = {
                 "expiredAt": expiry.at,
                 "expiredBy": expiry.by,

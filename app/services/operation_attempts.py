@@ -50,7 +50,7 @@ class Attempt:
         self._handler = handler
         self._leases = leases
         self._lease_s = lease_s
-        self._progress = Progress()
+        self._progress = Progress(claimed.operation.operation_id)
         self._ending: Ending | None = None
         self._task: asyncio.Task[JsonValue] | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Protocol
+from uuid import UUID
 
 from app.domain.operations import OperationCancelledError, Standing
 from app.errors import JsonValue
@@ -12,7 +13,9 @@ from app.errors import JsonValue
 class Progress:
     """How far a job is, as its handler tells. May be used from any thread, and as often as one likes: costs nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, operation_id: UUID | None = None) -> None:
+        """`operation_id` is the operation's, for what is written down of its doings."""
+        self.operation_id = operation_id
         self._standing = Standing()
         self._is_stopped = False
 

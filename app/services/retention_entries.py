@@ -116,12 +116,13 @@ def cut_entry(entry: TableEntry, limit: int = MAX_LISTED) -> TableEntry:
             **entry,
             "kept_snapshots": entry["kept_snapshots"][:limit],
             "expired_snapshots": entry["expired_snapshots"][:limit],
-            "kept_snapshots_truncated": len(entry["kept_snapshots"]) > limit,
-            "expired_snapshots_truncated": len(entry["expired_snapshots"]) > limit,
+            "kept_snapshots_truncated": entry["kept_snapshots_truncated"] or len(entry["kept_snapshots"]) > limit,
+            "expired_snapshots_truncated": entry["expired_snapshots_truncated"]
+            or len(entry["expired_snapshots"]) > limit,
             "removed_tags": entry["removed_tags"][:limit],
-            "removed_tags_truncated": len(entry["removed_tags"]) > limit,
+            "removed_tags_truncated": entry["removed_tags_truncated"] or len(entry["removed_tags"]) > limit,
             "pinned": dict(costly[:limit]),
-            "pinned_truncated": len(costly) > limit,
+            "pinned_truncated": entry["pinned_truncated"] or len(costly) > limit,
         }
     )
 

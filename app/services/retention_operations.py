@@ -118,6 +118,7 @@ class RetentionOperations:
                 command,
                 progress.report,
                 is_dry_run=bool(request["dry_run"]),
+                operation_id=progress.operation_id,
             )
         ]
         return cast("JsonValue", summary_entry(entries))

@@ -214,6 +214,8 @@ async def test_a_run_expires_and_is_explained_afterwards(api: Api, catalog: Cata
     )
     dataset = data["dataset"]
     (ran,) = dataset["retentionRuns"]["nodes"]
+    (operation,) = (await api.data("{ operations { nodes { operationId } } }"))["operations"]["nodes"]
+    assert ran["operationId"] == operation["operationId"]
     assert (ran["runId"], ran["by"], ran["reason"]) == (table["run_id"], {"subject": "ada"}, "weekly clean-up")
     assert (ran["kept"], ran["expired"], ran["removedTags"], ran["isDone"], ran["failure"]) == (3, 2, 0, True, None)
     assert int(ran["bytesFreed"]) == int(ran["bytesPlanned"]) == table["bytes_freed"] > 0

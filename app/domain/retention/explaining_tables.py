@@ -91,9 +91,9 @@ def explain_growth(plan: RetentionPlan, table_bytes: TableBytes) -> list[str]:
             f"{shown_bytes(max(0, total - live))}, which is all that expiry can ever free."
         )
     week = sum(1 for verdict in plan.verdicts if 0 <= plan.now_ms - verdict.made_ms < 7 * DAY_MS)
-    if week:
-        policy = plan.rules.policy
-        days = max(policy.keep_days, policy.production_keep_days if plan.rules.is_production else 0)
+    policy = plan.rules.policy
+    days = max(policy.keep_days, policy.production_keep_days if plan.rules.is_production else 0)
+    if week and days:
         sentences.append(
             f"{shown_count(week, 'snapshot')} made in the last 7 days: at that pace there are about "
             f"{week * days // 7:,} in the {shown_count(days, 'day')} that each is kept. Rewritten files stay as long."

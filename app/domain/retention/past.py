@@ -40,7 +40,7 @@ class PastExpiry:
 
 def explain_past_expiry(expiry: PastExpiry) -> list[str]:
     """Sentences: who, when and why; by which rules nothing kept it; and what else went."""
-    why = "without a reason given" if expiry.reason is None else f"because: {expiry.reason}"
+    why = "without a reason given" if expiry.reason is None else f"because: {expiry.reason.rstrip('.')}"
     return [
         (
             f"Snapshot {expiry.snapshot_id} of {shown_instant(expiry.timestamp_ms)} was expired on "
@@ -61,10 +61,10 @@ def _kept(policy: PastPolicy) -> list[str]:
     days = policy.keep_days
     if policy.is_production:
         days = max(days, policy.production_keep_days)
-    kept = [
-        "the heads of branches",
-        f"the newest {policy.keep_last_n:,} snapshots of each branch",
-        f"what was no older than {shown_count(days, 'day')}"
-        + (", the dataset being a production one" if policy.is_production else ""),
-    ]
-    return [*kept, "what a tag named"] if policy.keep_tagged else [*kept, "what a protected tag named"]
+    kept = ["the heads of branches"]
+    if policy.keep_last_n > 1:
+        kept.append(f"the newest {policy.keep_last_n:,} snapshots of each branch")
+    if days:
+        of = " of a production dataset" if policy.is_production else ""
+        kept.append(f"what{of} was no older than {shown_count(days, 'day')}")
+    return [*kept, "what a tag named" if policy.keep_tagged else "what a protected tag named"]
