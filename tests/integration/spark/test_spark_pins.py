@@ -1,4 +1,4 @@
-"""What a model was trained on outlives Spark's own expiry, for as long as the model is in use."""
+"""What a model was trained on and what is held outlive Spark's own expiry, for as long as either is needed."""
 
 from __future__ import annotations
 
@@ -47,5 +47,29 @@ async def test_sparks_expiry_keeps_what_a_live_model_was_trained_on(lake: Shared
     await services.registration.archive(lake.namespace, 1, command())
     expire(lake)
     assert await services.models.is_reproducible(done.version) is False
+    with pytest.raises(SnapshotExpiredError):
+        await read_ids(services, lake.name, str(snapshots[1]))
+
+
+async def test_sparks_expiry_keeps_what_is_held(lake: SharedLake, services: Services) -> None:
+    # given a hold on the second of four snapshots, each of which has all its files for itself
+    lake.sql("CREATE TABLE {t} (id BIGINT) USING iceberg TBLPROPERTIES ('format-version'='2')")
+    snapshots = []
+    for number in range(1, 5):
+        lake.sql(f"INSERT OVERWRITE {{t}} VALUES ({number})")
+        snapshots.append(lake.head())
+    hold = await services.holding.place(lake.name, str(snapshots[1]), command())
+
+    # when Spark expires all that it may
+    expire(lake)
+
+    # then it is whole, by either
+    assert [s.snapshot_id for s in lake.foreign.load_table(str(lake.name)).snapshots()] == [snapshots[1], snapshots[3]]
+    assert await read_ids(services, lake.name, hold.tag) == [2]
+    assert lake.sql(f"SELECT id FROM {{t}} VERSION AS OF '{hold.tag}'") == [(2,)]
+
+    # and once it is released, it goes with the next expiry
+    await services.holding.release(hold.hold_id, command())
+    expire(lake)
     with pytest.raises(SnapshotExpiredError):
         await read_ids(services, lake.name, str(snapshots[1]))
