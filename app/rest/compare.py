@@ -50,14 +50,14 @@ async def answer_schema_diff(request: Request) -> Response:
     return respond_tagged(request, orjson.dumps(entry))
 
 
-def read_versions(query: dict[str, str]) -> tuple[str, str | None]:
+def read_versions(query: dict[str, str], *, example: str = "main~1") -> tuple[str, str | None]:
     """`from_version`, and `to_version`, which is the latest where it is left out.
 
     Raises:
         InvalidArgumentError: there is no `from_version`.
     """
     if "from_version" not in query:
-        raise InvalidArgumentError("from_version", "it is needed; it is a version reference, such as main~1")
+        raise InvalidArgumentError("from_version", f"it is needed; it is a version reference, such as {example}")
     return query["from_version"], query.get("to_version")
 
 

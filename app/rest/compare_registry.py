@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ("from_version", "to_version")
 THRESHOLD = "regression_threshold"
+_EXAMPLE = "latest~1"
 # Both kinds of thresholds come in one parameter.
 _ARGUMENTS = {OVERALL: THRESHOLD, BY_METRIC: THRESHOLD}
 
@@ -27,7 +28,7 @@ _ARGUMENTS = {OVERALL: THRESHOLD, BY_METRIC: THRESHOLD}
 async def answer_model_comparison(request: Request) -> Response:
     """What differs between two versions of a model, or a 304 where the client knows that already."""
     query = read_comparison(request, (*VERSIONS, THRESHOLD))
-    earlier, later = read_versions(query)
+    earlier, later = read_versions(query, example=_EXAMPLE)
     services: Services = request.app.state.services
     with arguments_named(snake_case, _ARGUMENTS):
         found = await services.comparing_models.compare(
@@ -38,7 +39,7 @@ async def answer_model_comparison(request: Request) -> Response:
 
 async def answer_pipeline_comparison(request: Request) -> Response:
     """What differs between two versions of a pipeline, or a 304 where the client knows that already."""
-    earlier, later = read_versions(read_comparison(request, VERSIONS))
+    earlier, later = read_versions(read_comparison(request, VERSIONS), example=_EXAMPLE)
     services: Services = request.app.state.services
     found = await services.comparing_pipelines.compare(request.path_params["pipeline_id"], earlier, later)
     return respond_tagged(request, orjson.dumps(pipeline_comparison_entry(found, earlier, later)))

@@ -241,6 +241,15 @@ def test_the_closest_names_are_told(client: TestClient) -> None:
     assert (model["suggestions"], tag["suggestions"]) == (["churn"], ["champion"])
 
 
+@pytest.mark.parametrize("path", [CHURN, DAILY])
+def test_the_reference_that_is_asked_for_is_one_of_such_versions(client: TestClient, path: str) -> None:
+    # Given a comparison without versions
+    detail = client.get(path).json()["detail"]
+    # Then the example told is one that can be given
+    example = detail.removesuffix(".").rpartition(" ")[2]
+    assert client.get(path, params={"from_version": example}).status_code == 200
+
+
 def test_only_reading_is_allowed(client: TestClient) -> None:
     assert client.post(CHURN).headers["allow"] == "GET, HEAD"
     assert client.head(f"{CHURN}?from_version=1").status_code == 200
