@@ -8,7 +8,9 @@ order are merely not found.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -48,11 +50,11 @@ def left_over(
     and memory for those that are left.
     """
     masks = [np.ones(rows.num_rows, dtype=bool) for rows in (from_rows, to_rows)]
-    columns = [_by_bits(rows) for rows in (from_rows, to_rows)]
+    runs = [_Runs(_by_bits(rows)) for rows in (from_rows, to_rows)]
     for (from_first, from_end), (to_first, to_end) in spans:
         _Alignment(
-            columns[0].slice(from_first, from_end - from_first),
-            columns[1].slice(to_first, to_end - to_first),
+            runs[0].cut(from_first, from_end),
+            runs[1].cut(to_first, to_end),
             masks[0][from_first:from_end],
             masks[1][to_first:to_end],
             keys,
@@ -76,6 +78,25 @@ def is_increasing(rows: pa.Table) -> bool:
             return False
         last = values[-1]
     return True
+
+
+class _Runs:
+    """A table of many chunks, cut in time that does not grow with their number."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._empty = rows.slice(0, 0)
+        self._batches = rows.to_batches()
+        self._starts = list(accumulate((batch.num_rows for batch in self._batches), initial=0))
+
+    def cut(self, first: int, end: int) -> pa.Table:
+        """The rows from `first` to before `end`."""
+        found = []
+        place = max(0, bisect_right(self._starts, first) - 1)
+        while place < len(self._batches) and self._starts[place] < end:
+            begin = max(0, first - self._starts[place])
+            found.append(self._batches[place].slice(begin, end - self._starts[place] - begin))
+            place += 1
+        return pa.Table.from_batches(found, self._empty.schema) if found else self._empty
 
 
 class _Alignment:

@@ -84,6 +84,22 @@ def test_what_looking_costs_does_not_grow_with_the_places_where_rows_were_taken_
     assert found == (None if every <= 100 else ([*range(0, 100_000, every)], []))
 
 
+def test_many_small_groups_are_cut_out_of_their_tables_right() -> None:
+    # Given chunks that are not those of the groups, with an empty group among them
+    before = pa.concat_tables([numbered(range(start, start + 7)) for start in range(0, 700, 7)])
+    after = pa.concat_tables([numbered(range(start, start + 11)) for start in range(0, 700, 11)]).slice(0, 700)
+    spans = [((start, start + 10), (start, start + 10)) for start in range(0, 700, 10)]
+    spans.insert(3, ((30, 30), (30, 30)))
+
+    # Then each is compared with its own
+    found = aligning.left_over(before, after, spans, [0])
+    assert found is not None
+    assert [table.num_rows for table in found] == [0, 0]
+    # And what is in another group is not found
+    shifted = [(spans[place][0], spans[place - 1][1]) for place in range(len(spans))]
+    assert aligning.left_over(before, after, shifted, [0]) is None
+
+
 def test_tables_without_columns_or_rows_have_nothing_left() -> None:
     assert left(numbered([]), numbered([])) == ([], [])
 
