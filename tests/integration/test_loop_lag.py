@@ -27,9 +27,10 @@ from app.bootstrap import Services
 from app.domain.changes import Actor, ChangeKind, Command
 from app.domain.names import DatasetName
 from app.domain.ref_changes import plan_tag
+from app.domain.retention.policy import RetentionPolicy
 from app.lake.store import Lake
 from app.registry.change_rows import Intent
-from tests.lake_tables import ORDERS, SmallLake, small_lake
+from tests.lake_tables import ORDERS, SmallLake, append_elsewhere, small_lake
 
 pytestmark = pytest.mark.anyio
 
@@ -205,6 +206,7 @@ async def test_no_lake_call_runs_on_the_loops_thread(
     await _read_all(client, lake)
     await _change_all(client, lake)
     await _settle_an_abandoned_change(services)
+    await _expire(services, lake)
 
     # Then every method of the lake was called, every border crossed, and none of them by the loop
     assert borders.called == blocking_methods()
@@ -294,6 +296,21 @@ async def _settle_an_abandoned_change(services: Services) -> None:
     )
     await services.versioning._changes.intend(intent)
     assert await services.repair.settle_overdue(state.table_uuid) == 1
+
+
+async def _expire(services: Services, lake: SmallLake) -> None:
+    name, command = DatasetName.parse(ORDERS), Command(actor=Actor(subject="test"))
+    for number in (10, 11):
+        # Beside the loop: what is watched is every file, whoever opens it.
+        await asyncio.to_thread(append_elsewhere, lake.catalog, number)
+    policy = RetentionPolicy(keep_last_n=1, keep_days=0, production_keep_days=0, allow_zero_days=True)
+    neighbours = await services.retention_planning.neighbours()
+    done = await services.retention.run(name, policy, command, neighbours, lambda *_: None)
+    assert done.done.files_deleted > 0
+    # As a run does that finds another one dead after its commit.
+    table = await services.datasets.load(name)
+    assert (await services.lake.judge_base(table, done.planned.files.expiry)).may_delete
+    await services.orphans.remove(name, command, 0, force=True)
 
 
 async def _run(client: httpx.AsyncClient, query: str, **variables: Any) -> Any:
