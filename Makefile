@@ -73,6 +73,8 @@ schema: $(STAMP) ## Write schema.graphql anew
 bench: $(STAMP) ## Run the benchmarks; one JSON line a case
 	for name in versioning graphql lineage ingest; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.compare --rows 2000000 --files 20 $(if $(wildcard deploy/dev/spark/target/built),,--no-spark)
+	$(BIN)/python -m benchmarks.retention --snapshots 400 --tags 10 --rounds 1 --tables 10 --table-snapshots 50 \
+		--s3-snapshots 50,100 $(if $(wildcard deploy/dev/spark/target/built),,--no-spark)
 
 clean: ## Remove what was installed and built (not your data)
 	rm -rf $(VENV) deploy/dev/*/target dist build .mypy_cache .ruff_cache .pytest_cache
