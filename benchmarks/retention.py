@@ -1,6 +1,6 @@
 """What it costs to expire snapshots: plan, commit and delete, beside Spark's `expire_snapshots`.
 
-    python -m benchmarks.retention [--snapshots 2000] [--tags 50] [--live-files 20] [--rounds 3] [--no-spark]
+    python -m benchmarks.retention [--snapshots 2000] [--tags 50] [--live-files 10] [--rounds 3] [--no-spark]
                                    [--tables 100] [--table-snapshots 200] [--s3-snapshots 200,400]
                                    [--cases expire,sweep,s3]
 
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--snapshots", type=int, default=2000)
     parser.add_argument("--tags", type=int, default=50)
-    parser.add_argument("--live-files", type=int, default=20, help="data files of each snapshot")
+    parser.add_argument("--live-files", type=int, default=10, help="data files of each snapshot")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tables", type=int, default=100, help="tables of the sweep")
     parser.add_argument("--table-snapshots", type=int, default=200, help="snapshots of each of them")

@@ -70,9 +70,9 @@ def write_metadata(io: FileIO, metadata: TableMetadata) -> str:
 
 
 def files_of(location: str) -> set[Path]:
-    """What is under a table's location on this machine's disk, but for its metadata files."""
+    """What is under a table's location on this machine's disk, but for its metadata files and Hadoop's checksums."""
     found = Path(urlsplit(location).path).rglob("*")
-    return {path for path in found if path.is_file() and not path.name.endswith(".metadata.json")}
+    return {path for path in found if path.is_file() and ".metadata.json" not in path.name}
 
 
 def _fill(table: Table, shape: Shape, now_ms: int) -> TableMetadata:
