@@ -95,7 +95,8 @@ async def _spark(settings: Settings) -> None:
     from tests.servers.spark import add_catalog, spark_session, sql_catalog_settings
 
     with tempfile.TemporaryDirectory(prefix="bench-retention-") as folder:
-        more = {"spark.driver.memory": "4g", "spark.sql.shuffle.partitions": "200"}
+        # As few partitions as is good for it on two threads: its default of 200 is for larger jobs.
+        more = {"spark.driver.memory": "4g", "spark.sql.shuffle.partitions": "4"}
         with spark_session(Path(folder), more) as session:
             url = settings.database_url or ""
             add_catalog(session, EMBEDDED_CATALOG, sql_catalog_settings(url, settings.warehouse.as_uri()))
