@@ -17,7 +17,7 @@ from app.services.operation_handlers import Progress
 from app.services.operations import Operations
 from app.settings import Settings
 from tests.integration.operations.benches import Bench, Work
-from tests.integration.operations.jobs import KIND, ended, eventually, start
+from tests.integration.operations.jobs import KIND, by, ended, eventually, start
 from tests.integration.operations.scripted import Scripted
 
 pytestmark = pytest.mark.anyio
@@ -160,4 +160,20 @@ async def test_a_runner_without_handlers_leaves_all_as_it_is(bench: Bench, opera
     await bench.runner.settle()
 
     assert await operations.get(asked.operation_id) == asked
-    assert list(OperationKind) == [KIND], "another kind is there: let a runner have handlers for one alone"
+
+
+async def test_a_runner_leaves_kinds_alone_that_it_has_no_handler_for(bench: Bench, operations: Operations) -> None:
+    # Given one operation of each kind, and a runner that can do one of them
+    others = [await operations.start(kind, {}, by()) for kind in OperationKind if kind is not KIND]
+    asked = await start(operations)
+
+    async def work(request: Mapping[str, Any], progress: Progress) -> str:
+        return "done"
+
+    bench.begin(work)
+
+    # Then that one is done, and the others wait as they were
+    assert (await ended(operations, asked.operation_id)).status is OperationStatus.SUCCEEDED
+    await bench.end()
+    assert others
+    assert [await operations.get(other.operation_id) for other in others] == others
