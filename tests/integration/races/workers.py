@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, ValidationException
 
 from app.bootstrap import Services, open_services
 from app.domain.changes import Actor, Command
@@ -71,6 +71,12 @@ def append_on(name: str, race: Race, kind: str, branch: str) -> None:
                 # pyiceberg's own word for having lost a race against an append on another branch: with its own ref
                 # where it was, only the sequence number is taken. Nothing is written.
                 if not str(error).startswith("Cannot add snapshot with sequence number"):
+                    raise
+                _note(file, op="append", refused=CommitFailedException.__name__)
+                continue
+            except ValidationException as error:
+                # And for a head that was expired meanwhile, as what was made from it is long the head.
+                if not str(error).startswith("Cannot find starting snapshot"):
                     raise
                 _note(file, op="append", refused=CommitFailedException.__name__)
                 continue
