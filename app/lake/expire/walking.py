@@ -61,7 +61,8 @@ def walk_files(table: LakeTable, owners: Mapping[int, int], *, workers: int = WO
     that is reached anyway. Memory: as `FileSet`, and the manifests that are read at the moment.
 
     Raises:
-        UnreadableTableError: a manifest list or a manifest is missing or broken: what is reached is not known.
+        MissingFileError, UnreadableTableError: a manifest list or a manifest is missing or broken: what is reached is
+            not known.
         UnsupportedTableError: a file is in a store that the table is not in.
     """
     files, keys = FileSet(), keys_of(table)
