@@ -91,12 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-compare-"))
         maker = stack.enter_context(contextlib.closing(TableMaker(Path(folder), size)))
+        # All before Spark is started: it goes on seeing the catalog as it was when it first looked.
+        made = {name: cases[name].make(maker) for name in names if name != SCHEMAS}
         spark = None if chosen.no_spark else stack.enter_context(contextlib.closing(Process(SPARK)))
         for name in names:
             if name == SCHEMAS:
                 measure_schemas(Path(folder), 10 * chosen.rounds)
             else:
-                _measure(name, cases[name], maker, folder, spark, chosen.rounds)
+                _measure(name, cases[name], made[name], folder, spark, chosen.rounds)
 
 
 def _cases(size: Size, large_rows: int) -> dict[str, Case]:
@@ -122,8 +124,7 @@ def _cases(size: Size, large_rows: int) -> dict[str, Case]:
     }
 
 
-def _measure(name: str, case: Case, maker: TableMaker, folder: str, spark: Process | None, rounds: int) -> None:
-    versions = case.make(maker)
+def _measure(name: str, case: Case, versions: TwoVersions, folder: str, spark: Process | None, rounds: int) -> None:
     task = Task(folder=folder, versions=versions, is_keyed=case.is_keyed)
     with _processes(spark, case) as processes:
         tasks = dict.fromkeys(processes, task)
