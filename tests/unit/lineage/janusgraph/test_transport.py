@@ -37,7 +37,7 @@ def test_a_connection_that_did_not_come_leaves_nothing_open(silent: str, timeout
             closing.join()
             assert transport.closed
             del transport
-            gc.collect()
+        gc.collect()
 
     # Then no socket, session or task is found open
     assert [str(warning.message) for warning in told] == []
