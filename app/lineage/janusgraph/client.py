@@ -104,6 +104,7 @@ class GremlinClient:
         self._free = asyncio.Semaphore(connections)
         self._lock = threading.Lock()
         self._current: _Generation | None = None
+        self._is_closed = False
 
     async def run(self, script: str, request: Mapping[str, Any], *, timeout_s: float) -> Any:
         """The answer of a script that may be repeated, which it is where its connection turns out to be gone.
@@ -153,6 +154,7 @@ class GremlinClient:
     async def close(self) -> None:
         """Close all connections, after what runs on them has ended."""
         with self._lock:
+            self._is_closed = True
             generation, self._current = self._current, None
         if generation is not None:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._retire, generation)
@@ -197,6 +199,9 @@ class GremlinClient:
 
     def _enter(self) -> _Generation:
         with self._lock:
+            if self._is_closed:
+                # A thread whose caller has gone may come so late. What it connected nobody would close.
+                raise ConnectionAbortedError("this client is closed")
             if self._current is None:
                 self._current = _Generation(self._url, self._connections, self._connect_timeout_s)
             self._current.users += 1
