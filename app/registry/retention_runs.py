@@ -204,22 +204,6 @@ class RetentionRunStore:
             )
         return [_to_run(row) for row in rows]
 
-    async def list_open_tables(self, *, limit: int = 1000) -> list[tuple[UUID, DatasetName]]:
-        """Tables that have runs which have not ended, each by the name that it had."""
-        async with translated():
-            rows = await self._pool.fetch(
-                "SELECT DISTINCT ON (table_uuid) table_uuid, namespace, table_name FROM retention_runs "
-                "WHERE state IN ('PLANNED', 'COMMITTED') ORDER BY table_uuid, planned_at DESC LIMIT $1",
-                limit,
-            )
-        return [(row["table_uuid"], DatasetName(namespace=row["namespace"], name=row["table_name"])) for row in rows]
-
-    async def find(self, run_id: UUID) -> RetentionRun | None:
-        """A run by its id."""
-        async with translated():
-            row = await self._pool.fetchrow(f"SELECT {_COLUMNS} FROM retention_runs WHERE run_id = $1", run_id)
-        return None if row is None else _to_run(row)
-
     async def list_of_table(self, table_uuid: UUID, *, limit: int) -> list[RetentionRun]:
         """The runs of a table that were committed, the newest first."""
         async with translated():

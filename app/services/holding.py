@@ -104,10 +104,6 @@ class Holding:
             raise HoldNotFoundError(hold_id)
         return hold
 
-    async def of_table(self, table_uuid: UUID) -> list[Hold]:
-        """The holds that keep versions of a table, oldest first."""
-        return await self._holds.list_of_table(table_uuid)
-
     async def page(
         self, request: PageRequest, *, table_uuid: UUID | None = None, keeping_only: bool = False
     ) -> Page[Hold]:

@@ -162,11 +162,6 @@ class Retention:
                 report(1.0, f"{name}: done")
                 return TableRun(planned=planned, run_id=run_id, base=base, done=done, earlier=earlier)
 
-    async def finish(self, table_uuid: UUID, name: DatasetName, report: Report) -> Leftovers:
-        """Finish what earlier runs of a table have left, and expire nothing."""
-        async with self._locked_run(table_uuid):
-            return await self._finish_open(table_uuid, name, report)
-
     def _locked_run(self, table_uuid: UUID) -> AbstractAsyncContextManager[None]:
         return self._changes.lock_retention(table_uuid, self._lock_timeout_s)
 

@@ -94,7 +94,7 @@ class RetentionSweeps:
                 yield await self._one(name, policy, command, neighbours, tell, is_dry_run, operation_id)
             except AppError as error:
                 logger.warning("retention of %s failed: %s", name, error.message)
-                yield await self._failed(name, policy, error, is_dry_run=is_dry_run)
+                yield await self._failed(name, error, is_dry_run=is_dry_run)
 
     async def _one(
         self,
@@ -113,9 +113,7 @@ class RetentionSweeps:
             name, await self._retention.run(name, policy, command, neighbours, report, operation_id=operation_id)
         )
 
-    async def _failed(
-        self, name: DatasetName, policy: RetentionPolicy, error: AppError, *, is_dry_run: bool
-    ) -> TableEntry:
+    async def _failed(self, name: DatasetName, error: AppError, *, is_dry_run: bool) -> TableEntry:
         """How many snapshots it has, where even that can be told."""
         failure: dict[str, JsonValue] = {"code": error.code, "message": error.message, **error.fields}
         kept: list[SnapshotEntry] = []
