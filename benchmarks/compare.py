@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -27,6 +26,7 @@ from pathlib import Path
 from benchmarks.compare_contestants import Answer, Task
 from benchmarks.compare_schemas import measure_schemas
 from benchmarks.compare_tables import Size, TableMaker, TwoVersions
+from benchmarks.processes import Process
 
 OURS, DUCKDB, SPARK = "ours", "duckdb", "spark"
 COUNTS = "counts"
@@ -42,34 +42,6 @@ class Case:
     make: Make
     is_keyed: bool = True
     counts_alone: bool = False
-
-
-class Process:
-    """A contestant."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.compare_contestants", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def answer(self, task: Task) -> Answer:
-        """Have it compare."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(task.line())
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self._name} ended")
-        return Answer(**json.loads(line))
-
-    def close(self) -> None:
-        """Let it end."""
-        self._process.communicate()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -93,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         maker = stack.enter_context(contextlib.closing(TableMaker(Path(folder), size)))
         # All before Spark is started: it goes on seeing the catalog as it was when it first looked.
         made = {name: cases[name].make(maker) for name in names if name != SCHEMAS}
-        spark = None if chosen.no_spark else stack.enter_context(contextlib.closing(Process(SPARK)))
+        spark = None if chosen.no_spark else stack.enter_context(contextlib.closing(_contestant(SPARK)))
         for name in names:
             if name == SCHEMAS:
                 measure_schemas(Path(folder), 10 * chosen.rounds)
@@ -135,12 +107,17 @@ def _measure(name: str, case: Case, versions: TwoVersions, folder: str, spark: P
     _report(name, versions, answers)
 
 
+def _contestant(name: str) -> Process:
+    return Process("benchmarks.compare_contestants", name)
+
+
 @contextlib.contextmanager
 def _processes(spark: Process | None, case: Case) -> Iterator[dict[str, Process]]:
     with contextlib.ExitStack() as stack:
         names = [OURS, *([COUNTS] if case.counts_alone else []), DUCKDB]
         processes = {
-            name: stack.enter_context(contextlib.closing(Process(OURS if name == COUNTS else name))) for name in names
+            name: stack.enter_context(contextlib.closing(_contestant(OURS if name == COUNTS else name)))
+            for name in names
         }
         yield {**processes, **({} if spark is None else {SPARK: spark})}
 
@@ -151,7 +128,7 @@ def _take_turns(processes: Mapping[str, Process], tasks: Mapping[str, Task], rou
     for turn in range(rounds + 1):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
-            answer = processes[name].answer(tasks[name])
+            answer = Answer(**processes[name].ask(tasks[name].line()))
             if turn:
                 answers[name].append(answer)
     return answers

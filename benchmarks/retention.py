@@ -21,7 +21,6 @@ import logging
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -41,6 +40,7 @@ from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable, to_state
 from benchmarks.lakes import NAMESPACE, BenchLake, open_bench_lake
+from benchmarks.processes import Process
 from benchmarks.retention_contestants import Answer, Task
 from benchmarks.retention_tables import FILES_PER_SNAPSHOT, Shape, create_table, files_of, write_metadata
 
@@ -51,33 +51,8 @@ KEEP_LAST = 10
 WARM_UP_SNAPSHOTS = 200
 
 
-class Process:
-    """A contestant."""
-
-    def __init__(self, name: str, lake: BenchLake) -> None:
-        self._name = name
-        url = lake.settings.database_url or ""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.retention_contestants", name, str(lake.home), url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def answer(self, task: Task) -> Answer:
-        """Have it expire."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(task.line())
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self._name} ended")
-        return Answer(**json.loads(line))
-
-    def close(self) -> None:
-        """Let it end."""
-        self._process.communicate()
+def _contestant(name: str, lake: BenchLake) -> Process:
+    return Process("benchmarks.retention_contestants", name, str(lake.home), lake.settings.database_url or "")
 
 
 class Restored:
@@ -153,13 +128,13 @@ def _measure_expiry(lake: BenchLake, shape: Shape, rounds: int, *, has_spark: bo
     answers: dict[str, list[Answer]] = {name: [] for name in names}
     ends = []
     with contextlib.ExitStack() as stack:
-        processes = {name: stack.enter_context(contextlib.closing(Process(name, lake))) for name in names}
+        processes = {name: stack.enter_context(contextlib.closing(_contestant(name, lake))) for name in names}
         warm_up, table = Restored(lake, "warm_up", small), Restored(lake, "long", shape)
         for turn in range(rounds + 1):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 restored = table if turn else warm_up
                 registered = restored.register(f"{name}_{turn}")
-                answer = processes[name].answer(_task([registered], shape, restored.now_ms))
+                answer = Answer(**processes[name].ask(_task([registered], shape, restored.now_ms).line()))
                 metadata, left = restored.remove(registered)
                 if turn:
                     answers[name].append(answer)
@@ -192,8 +167,8 @@ def _measure_sweep(lake: BenchLake, tables: int, shape: Shape) -> None:
     for name in names:
         create_table(lake.stock, name, shape, now_ms)
     gc.collect()
-    with contextlib.closing(Process(OURS, lake)) as process:
-        answer = process.answer(_task(names, shape, now_ms))
+    with contextlib.closing(_contestant(OURS, lake)) as process:
+        answer = Answer(**process.ask(_task(names, shape, now_ms).line()))
     # The first one waits for where all the others have their files.
     times = answer.table_ms[1:]
     some = max(1, len(times) // 10)
