@@ -12,7 +12,7 @@ The public reader gathers whole files in memory before it gives the first row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -37,6 +37,7 @@ from pyiceberg.types import DoubleType, FloatType, ListType, MapType, NestedFiel
 
 from app.lake.deleted_positions import DeletedPositions, naming_file, positions_within
 from app.lake.file_scans import READ_BUFFER_BYTES, scan_file
+from app.lake.plain_columns import plain_columns, take_plain
 
 
 def stream_data_file(
@@ -104,11 +105,17 @@ def _stream(
             projected_missing_fields=constants,
             allow_timestamp_tz_mismatch=True,
         )
-        for first, batch in scan_file(stream, fragment, columns, pushed, only):
+        plain: Sequence[int] | None = None
+        for number, (first, batch) in enumerate(scan_file(stream, fragment, columns, pushed, only)):
+            if number == 0:
+                plain = plain_columns(read, read_schema, file_schema, batch.schema)
             rows = _chosen(batch, first, only=only, deleted=deleted)
             if rows.num_rows == 0:
                 continue
-            rows = _conform(_projected(rows, read, projection, ArrowAccessor(file_schema)), read_schema)
+            if plain is not None:
+                rows = take_plain(rows, plain, read_schema)
+            else:
+                rows = _conform(_projected(rows, read, projection, ArrowAccessor(file_schema)), read_schema)
             if row_filter is not None:
                 rows = rows.filter(row_filter)
                 if rows.num_rows == 0:
