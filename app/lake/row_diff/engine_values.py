@@ -51,10 +51,8 @@ def from_engine(array: pa.Array, kind: pa.DataType, negative_zeros: pa.Array | N
 def _engine_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_nested(kind):
         return pa.string()
-    if isinstance(kind, pa.UuidType) or pa.types.is_fixed_size_binary(kind) or pa.types.is_large_binary(kind):
+    if isinstance(kind, pa.UuidType) or pa.types.is_fixed_size_binary(kind):
         return pa.binary()
-    if pa.types.is_large_string(kind):
-        return pa.string()
     if pa.types.is_temporal(kind):
         return pa.int32() if kind.bit_width == 32 else pa.int64()
     return kind

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _LONGEST_BYTES = 128
 # So much that a digest of 64 digits makes it longer than the longest, wherever a character ends.
 _BEGINNING_BYTES = 72
+
+_OFFSETS: Mapping[pa.DataType, type[np.signedinteger[Any]]] = {
+    pa.string(): np.int32,
+    pa.binary(): np.int32,
+    pa.large_string(): np.int64,
+    pa.large_binary(): np.int64,
+}
 
 # Stand-ins, by the column that they are in.
 StandIns = dict[int, set[bytes]]
@@ -65,13 +74,16 @@ def restored(table: pa.Table, prefix: str, originals: Originals) -> pa.Table:
 
 
 def _is_long(array: pa.Array) -> pa.Array | None:
-    if not (pa.types.is_string(array.type) or pa.types.is_binary(array.type)):
+    """Which of these are long; None where none is, or they are no texts or bytes."""
+    offsets = _OFFSETS.get(array.type)
+    if offsets is None or len(array) == 0:
         return None
-    lengths = pc.binary_length(array)
-    longest = pc.max(lengths).as_py()
-    if longest is None or longest <= _LONGEST_BYTES:
+    ends = np.frombuffer(array.buffers()[1], offsets)[array.offset : array.offset + len(array) + 1]
+    # Read off the offsets, as nearly always none is. Of nulls they may say anything.
+    if int(np.max(ends[1:] - ends[:-1])) <= _LONGEST_BYTES:
         return None
-    return pc.fill_null(pc.greater(lengths, _LONGEST_BYTES), False)
+    is_long = pc.fill_null(pc.greater(pc.binary_length(array), _LONGEST_BYTES), False)
+    return is_long if pc.any(is_long).as_py() else None
 
 
 def _long_values(array: pa.Array, is_long: pa.Array) -> list[bytes]:
@@ -81,6 +93,6 @@ def _long_values(array: pa.Array, is_long: pa.Array) -> list[bytes]:
 
 def _stand_in(value: bytes, kind: pa.DataType) -> bytes:
     beginning = value[:_BEGINNING_BYTES]
-    if pa.types.is_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         beginning = beginning.decode(errors="ignore").encode()
     return beginning + hashlib.sha256(value).hexdigest().encode()
