@@ -172,7 +172,8 @@ async def test_a_caller_that_goes_away_stops_the_comparison(
     settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_large(catalog)
-    monkeypatch.setattr(batching, "BATCH_ROWS", 1000)  # so that it streams
+    monkeypatch.setattr(batching, "BATCH_ROWS", 1000)
+    monkeypatch.setattr(batching, "HELD_ROWS", 1000)  # so that it streams
     async with open_services(settings) as services:
         compared = await services.comparing.versions(DatasetName.parse(LARGE), FIRST, "latest")
         begun = asyncio.Event()

@@ -6,6 +6,7 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
 import pyarrow as pa
@@ -73,8 +74,12 @@ def test_what_is_left_out_on_one_side_is_left_out_on_the_other(
     before, after = both
     cuts = [data.draw(st.integers(0, len(rows))) for rows in both]
     spans = [((0, cuts[0]), (0, cuts[1])), ((cuts[0], len(before)), (cuts[1], len(after)))]
-    with patch.object(aligning, "_CHUNK_ROWS", chunk_rows), patch.object(aligning, "_MOST_LEFT", 1):
-        left = aligning.left_over(table(before, chunk), table(after, chunk), spans, keys)
+    with (
+        ThreadPoolExecutor(2) as threads,
+        patch.object(aligning, "_CHUNK_ROWS", chunk_rows),
+        patch.object(aligning, "_MOST_LEFT", 1),
+    ):
+        left = aligning.left_over(table(before, chunk), table(after, chunk), spans, keys, threads)
     assert left is not None
     ours, theirs = counted(table(before, chunk)), counted(table(after, chunk))
     assert counted(left[0]) <= ours

@@ -56,6 +56,7 @@ def otherwise(draw: st.DrawFn) -> Iterator[None]:
     """As rows that are many, long or wide are compared: streamed, by stand-ins, by digests."""
     with (
         patch.object(batching, "BATCH_ROWS", draw(st.sampled_from([1, 3, 8]))),
+        patch.object(batching, "HELD_ROWS", draw(st.sampled_from([1, 8]))),
         patch.object(long_values, "_LONGEST_BYTES", draw(st.sampled_from([0, 8, 128]))),
         patch.object(wide_joining, "MANY_COLUMNS", draw(st.sampled_from([0, 100]))),
     ):

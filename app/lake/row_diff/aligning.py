@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from itertools import accumulate
 
 import numpy as np
@@ -42,16 +43,18 @@ Span = tuple[int, int]
 
 
 def left_over(
-    from_rows: pa.Table, to_rows: pa.Table, spans: Sequence[tuple[Span, Span]], keys: Sequence[int]
+    from_rows: pa.Table, to_rows: pa.Table, spans: Sequence[tuple[Span, Span]], keys: Sequence[int], threads: Executor
 ) -> tuple[pa.Table, pa.Table] | None:
     """Both tables, in the engine's form, without pairs of equal rows; None where too few are found to be worth it.
 
-    Each of the `spans` is rows of the one and of the other that are looked at together. Costs time linear in the rows,
-    and memory for those that are left.
+    Each of the `spans` is rows of the one and of the other that are looked at together, in one of the `threads`. Costs
+    time linear in the rows, and memory for those that are left and for those of a span in each thread.
     """
     masks = [np.ones(rows.num_rows, dtype=bool) for rows in (from_rows, to_rows)]
     runs = [_Runs(_by_bits(rows)) for rows in (from_rows, to_rows)]
-    for (from_first, from_end), (to_first, to_end) in spans:
+
+    def align(spans: tuple[Span, Span]) -> None:
+        (from_first, from_end), (to_first, to_end) = spans
         _Alignment(
             runs[0].cut(from_first, from_end),
             runs[1].cut(to_first, to_end),
@@ -59,6 +62,9 @@ def left_over(
             masks[1][to_first:to_end],
             keys,
         ).run()
+
+    for _ in threads.map(align, spans):
+        pass
     if sum(int(np.count_nonzero(mask)) for mask in masks) > _MOST_LEFT * sum(map(len, masks)):
         return None
     left = [rows.filter(pa.array(mask)) for rows, mask in zip((from_rows, to_rows), masks, strict=True)]
@@ -100,7 +106,10 @@ class _Runs:
 
 
 class _Alignment:
-    """Two runs of rows in step; masks are of those that are left, all of them at first."""
+    """Two runs of rows that are brought in step by their keys, or else by all columns; then the others are compared.
+
+    Masks are of those that are left, all of them at first.
+    """
 
     def __init__(
         self, from_rows: pa.Table, to_rows: pa.Table, from_mask: Mask, to_mask: Mask, keys: Sequence[int]
@@ -109,16 +118,26 @@ class _Alignment:
         self._masks = (from_mask, to_mask)
         self._ends = (from_rows.num_rows, to_rows.num_rows)
         # Of a column without a type there are only nulls, which are all equal.
-        self._have_nulls = {
-            place: any(rows.column(place).null_count for rows in self._sides)
-            for place, field in enumerate(from_rows.schema)
-            if not pa.types.is_null(field.type)
-        }
+        compared = [place for place, field in enumerate(from_rows.schema) if not pa.types.is_null(field.type)]
+        in_step = [place for place in compared if place in keys] or compared
+        self._steps = [_Pair(*(rows.column(place).combine_chunks() for rows in self._sides)) for place in in_step]
+        self._others = [place for place in compared if place not in in_step]
+        self._known_by = in_step[:_KNOWN_BY]
         self._spent_rows = 0
-        self._known_by = [*keys, *(place for place in range(from_rows.num_columns) if place not in keys)][:_KNOWN_BY]
 
     def run(self) -> None:
-        """Mark what is equal, until one of the two ends, or they are out of step for good or too often."""
+        """Mark what is equal."""
+        in_step = [np.zeros(end, dtype=bool) for end in self._ends]
+        self._bring_in_step(in_step)
+        if self._others:
+            equal = self._compare_others(in_step)
+            for pairs in in_step:
+                pairs[pairs] = equal
+        for mask, pairs in zip(self._masks, in_step, strict=True):
+            mask[pairs] = False
+
+    def _bring_in_step(self, in_step: Sequence[Mask]) -> None:
+        """Mark pairs, each the next of both sides, until one ends, or they are out of step for good or too often."""
         i = j = looked_at = left = 0
         size = _CHUNK_ROWS
         worth_rows = max(_CHUNK_ROWS, _WORTH_TRYING * min(self._ends))
@@ -126,11 +145,11 @@ class _Alignment:
             equal = self._compare(i, j, size)
             lost = _find_lost(equal)
             size = min(_CHUNK_ROWS, _FIRST_ROWS if lost is not None else 4 * size)
-            in_step = equal if lost is None else equal[:lost]
-            count = len(in_step)
-            self._masks[0][i : i + count] = ~in_step
-            self._masks[1][j : j + count] = ~in_step
-            i, j, looked_at, left = i + count, j + count, looked_at + count, left + int(np.count_nonzero(~in_step))
+            found = equal if lost is None else equal[:lost]
+            count = len(found)
+            in_step[0][i : i + count] = found
+            in_step[1][j : j + count] = found
+            i, j, looked_at, left = i + count, j + count, looked_at + count, left + count - int(np.count_nonzero(found))
             if lost is not None:
                 step = self._find_step(i, j)
                 if step is None:
@@ -143,16 +162,24 @@ class _Alignment:
                 return
 
     def _compare(self, i: int, j: int, most: int) -> Mask:
-        """Which rows are equal, from these two on."""
+        """Which rows are equal in what brings them in step, from these two on."""
         size = min(most, self._ends[0] - i, self._ends[1] - j)
-        equal = None
-        for place, has_nulls in self._have_nulls.items():
-            ours, theirs = (rows.column(place).slice(at, size) for rows, at in zip(self._sides, (i, j), strict=True))
-            same = pc.equal(ours, theirs)
-            if has_nulls:
-                same = pc.or_(pc.fill_null(same, False), pc.and_(pc.is_null(ours), pc.is_null(theirs)))
-            equal = same if equal is None else pc.and_(equal, same)
-        return np.ones(size, dtype=bool) if equal is None else np.array(equal)
+        equal = np.ones(size, dtype=bool)
+        for pair in self._steps:
+            equal &= pair.equal(i, j, size)
+        return equal
+
+    def _compare_others(self, in_step: Sequence[Mask]) -> Mask:
+        """Which of the pairs are equal in the other columns: all at once, as calls cost more than what they compare."""
+        sides = [
+            # Copied where some are out of step, one side of a group at a time.
+            rows if pairs.all() else rows.filter(pa.array(pairs))
+            for rows, pairs in zip((side.select(self._others) for side in self._sides), in_step, strict=True)
+        ]
+        equal = np.ones(sides[0].num_rows, dtype=bool)
+        for ours, theirs in zip(sides[0].columns, sides[1].columns, strict=True):
+            equal &= _equal(ours, theirs)
+        return equal
 
     def _find_step(self, i: int, j: int) -> tuple[int, int] | None:
         """How many rows to pass over on each side, the fewest, for both to be in step again."""
@@ -175,6 +202,31 @@ class _Alignment:
     def _rows(self, side: int, first: int, count: int) -> list[tuple[object, ...]]:
         columns = [self._sides[side].column(place).slice(first, count).to_pylist() for place in self._known_by]
         return list(zip(*columns, strict=True))
+
+
+class _Pair:
+    """A column of both sides, compared piece by piece."""
+
+    def __init__(self, ours: pa.Array, theirs: pa.Array) -> None:
+        self._arrays = (ours, theirs)
+        self._values: tuple[npt.NDArray[np.generic], ...] | None = None
+        if pa.types.is_integer(ours.type) and not ours.null_count and not theirs.null_count:
+            # Of the pieces it is the calls that cost, of which numpy's are the cheaper ones.
+            self._values = (ours.to_numpy(), theirs.to_numpy())
+
+    def equal(self, i: int, j: int, size: int) -> Mask:
+        """Which values are equal, from these two on."""
+        if self._values is not None:
+            return np.asarray(self._values[0][i : i + size] == self._values[1][j : j + size], dtype=bool)
+        return _equal(self._arrays[0].slice(i, size), self._arrays[1].slice(j, size))
+
+
+def _equal(ours: pa.Array | pa.ChunkedArray, theirs: pa.Array | pa.ChunkedArray) -> Mask:
+    same = pc.equal(ours, theirs)
+    if ours.null_count or theirs.null_count:
+        same = pc.or_(pc.fill_null(same, False), pc.and_(pc.is_null(ours), pc.is_null(theirs)))
+    mask: Mask = np.asarray(same)
+    return mask
 
 
 def _find_lost(equal: Mask) -> int | None:

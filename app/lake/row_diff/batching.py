@@ -14,9 +14,11 @@ from app.lake.row_diff.aligning import Span, left_over
 from app.lake.row_diff.feeding import Feed, OnRead
 from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
 
-# Of both sides together: more makes the engine's tables fall out of the processor's caches, and less costs the time of
-# its queries. A group of more is streamed.
-BATCH_ROWS = 1_000_000
+# Of both sides together, up to which groups are put into one batch: more is more memory, and a later start of comparing
+# what was read; less costs the time of the engine's queries.
+BATCH_ROWS = 500_000
+# What is held of one batch. A group of more is streamed: its tables fall out of the processor's caches in any case.
+HELD_ROWS = 1_000_000
 BATCH_BYTES = 48 * 1024 * 1024
 _READERS = 2
 
@@ -29,13 +31,14 @@ class Batch:
     to_feed: Feed
     size_bytes: int
     spans: tuple[tuple[Span, Span], ...]
+    readers: ThreadPoolExecutor
 
     def left_over(self, keys: Sequence[int]) -> tuple[pa.Table, pa.Table] | None:
         """The rows that are not seen to be on both sides; None where they are streamed, or too many to be worth it."""
         sides = self.from_feed.held(), self.to_feed.held()
         if sides[0] is None or sides[1] is None:
             return None
-        return left_over(sides[0], sides[1], self.spans, keys)
+        return left_over(sides[0], sides[1], self.spans, keys, self.readers)
 
 
 def batches_of(
@@ -61,13 +64,17 @@ def batches_of(
         ahead: Batch | None = None
         for batch in _batches(plan):
             size_bytes = sum(_bytes_of(plan, group) for group in batch)
-            is_held = size_bytes <= BATCH_BYTES and sum(map(plan.rows_of, batch)) <= BATCH_ROWS
+            is_held = size_bytes <= BATCH_BYTES and sum(map(plan.rows_of, batch)) <= HELD_ROWS
             from_feed = feed(plan.from_side, [place for g in batch for place in g.from_places], is_held=is_held)
             to_feed = feed(plan.to_side, [place for g in batch for place in g.to_places], is_held=is_held)
             if ahead is not None:
                 yield ahead
             ahead = Batch(
-                from_feed=from_feed, to_feed=to_feed, size_bytes=size_bytes, spans=tuple(_spans_of(plan, batch))
+                from_feed=from_feed,
+                to_feed=to_feed,
+                size_bytes=size_bytes,
+                spans=tuple(_spans_of(plan, batch)),
+                readers=readers,
             )
         if ahead is not None:
             yield ahead

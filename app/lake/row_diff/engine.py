@@ -40,29 +40,30 @@ class Engine:
         self.places = range(len(schema))
         self._is_stopped = is_stopped
         self._floats = {place for place, field in enumerate(schema) if is_float(field.type)}
-        self._connection = duckdb.connect(
-            config={
-                "memory_limit": f"{memory_bytes}B",
-                "temp_directory": str(scratch),
-                "threads": threads,
-                "preserve_insertion_order": False,
-                # What is read comes through Arrow; nothing is to be fetched or loaded.
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            }
-        )
+        self._config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{memory_bytes}B",
+            "temp_directory": str(scratch),
+            "threads": threads,
+            "preserve_insertion_order": False,
+            # What is read comes through Arrow; nothing is to be fetched or loaded.
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        self._opened: duckdb.DuckDBPyConnection | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._connection.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def stop(self) -> None:
         """End what is running with RowDiffStoppedError; what would run next ends as `is_stopped` says so."""
-        # It may have been closed meanwhile.
-        with contextlib.suppress(duckdb.ConnectionException):
-            self._connection.interrupt()
+        if self._opened is not None:
+            # It may have been closed meanwhile.
+            with contextlib.suppress(duckdb.ConnectionException):
+                self._opened.interrupt()
 
     def select(self, name: str, places: Sequence[int] | None = None) -> str:
         """A query for these columns of rows, all without places."""
@@ -91,18 +92,27 @@ class Engine:
         with self._registered(rows):
             self._connection.execute(query).fetchall()
 
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """Made when it is first asked, by which time the first rows are being read: it takes as long as 100,000."""
+        if self._opened is None:
+            self._opened = duckdb.connect(config=self._config)
+        return self._opened
+
     @contextlib.contextmanager
     def _registered(self, rows: Mapping[str, Rows]) -> Iterator[None]:
+        connection = self._connection
+        # After it was made, so that one who stops it between the two is heard by the one or the other.
         if self._is_stopped():
             raise RowDiffStoppedError
         with _translated():
             for name, source in rows.items():
-                self._connection.register(name, source)
+                connection.register(name, source)
             try:
                 yield
             finally:
                 for name in rows:
-                    self._connection.unregister(name)
+                    connection.unregister(name)
 
 
 @contextlib.contextmanager

@@ -154,7 +154,8 @@ def read_part(
     """The rows of a part in the schema that the side is compared in, or with these columns of it.
 
     Raises:
-        UnreadableTableError: the file is missing or broken, or has not the rows that its manifest says.
+        MissingFileError: the file is not there.
+        UnreadableTableError: it is broken, or has not the rows that its manifest says.
         UnsupportedTableError: it does not fit the schema.
     """
     fields = side.schema.fields

@@ -85,7 +85,8 @@ def parts_of_one(
     Raises:
         SnapshotExpiredError: a snapshot is not in the table any more.
         UnsupportedTableError: equality deletes.
-        UnreadableTableError: a manifest or a delete file is missing or broken, or manifests contradict each other.
+        MissingFileError: a manifest or a delete file is not there.
+        UnreadableTableError: one is broken, or manifests contradict each other.
     """
     with reading_files(table.state.name):
         before, after = find_snapshot(table, from_id), find_snapshot(table, to_id)

@@ -108,7 +108,7 @@ def plan_row_diff(
         UnsupportedTableError: equality deletes, files that cannot be read, or nothing to compare.
         UnknownColumnError, InvalidArgumentError: a key that is none.
         SnapshotExpiredError: a snapshot is not in the table any more.
-        UnreadableTableError: a manifest or a delete file is missing or broken.
+        MissingFileError, UnreadableTableError: a manifest or a delete file is missing or broken.
     """
     for side in (before, after):
         find_snapshot(side.table, side.snapshot_id)

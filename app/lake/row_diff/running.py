@@ -86,7 +86,7 @@ class RowDiffRun:
         """The difference.
 
         Raises:
-            UnreadableTableError: a file is missing or broken; nothing is answered then.
+            MissingFileError, UnreadableTableError: a file is missing or broken; nothing is answered then.
             RowDiffMemoryError: it does not fit into the memory allowed, and cannot be spilled.
             BackendUnavailableError: an object store, or the folder for what does not fit, does not answer.
             RowDiffStoppedError: it was stopped.

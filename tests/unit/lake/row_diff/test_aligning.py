@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from app.lake.row_diff import aligning
@@ -16,9 +15,16 @@ def numbered(numbers: Sequence[int], *, name: str = "name") -> pa.Table:
     return pa.table({"c0": pa.array(numbers, pa.int64()), "c1": [f"{name} {number}" for number in numbers]})
 
 
-def left(before: pa.Table, after: pa.Table) -> tuple[list[int], list[int]] | None:
+def left_over(
+    before: pa.Table, after: pa.Table, spans: Sequence[tuple[aligning.Span, aligning.Span]], keys: Sequence[int]
+) -> tuple[pa.Table, pa.Table] | None:
+    with ThreadPoolExecutor(2) as threads:
+        return aligning.left_over(before, after, spans, keys, threads)
+
+
+def left(before: pa.Table, after: pa.Table, keys: Sequence[int] = (0,)) -> tuple[list[int], list[int]] | None:
     spans = [((0, before.num_rows), (0, after.num_rows))]
-    found = aligning.left_over(before, after, spans, [0])
+    found = left_over(before, after, spans, keys)
     return None if found is None else (found[0]["c0"].to_pylist(), found[1]["c0"].to_pylist())
 
 
@@ -55,33 +61,53 @@ def test_rows_in_another_order_are_left_to_be_joined(step: int) -> None:
     assert left(before, before.take([(step * place) % 20_000 for place in range(20_000)])) is None
 
 
+@pytest.mark.parametrize("keys", [(0,), (1,), ()], ids=["numbers", "texts", "no keys"])
 @pytest.mark.parametrize("every", [10, 100, 1_000])
 def test_what_looking_costs_does_not_grow_with_the_places_where_rows_were_taken_out(
-    every: int, monkeypatch: pytest.MonkeyPatch
+    every: int, keys: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given rows of which one in so many was taken out
     numbers = range(100_000)
     before = numbered(numbers)
     after = numbered([number for number in numbers if number % every])
     looked_at = {"compared": 0, "searched": 0}
-    rows_of = aligning._Alignment._rows
+    rows_of, equal_of, equal = aligning._Alignment._rows, aligning._Pair.equal, aligning._equal
 
-    def equal(ours: pa.ChunkedArray, theirs: pa.ChunkedArray) -> pa.ChunkedArray:
+    def pieces(self: aligning._Pair, i: int, j: int, size: int) -> aligning.Mask:
+        looked_at["compared"] += size
+        return equal_of(self, i, j, size)
+
+    def columns(ours: pa.ChunkedArray, theirs: pa.ChunkedArray) -> aligning.Mask:
         looked_at["compared"] += len(ours)
-        return pc.equal(ours, theirs)
+        return equal(ours, theirs)
 
     def rows(self: aligning._Alignment, side: int, first: int, count: int) -> list[tuple[object, ...]]:
         looked_at["searched"] += count
         return rows_of(self, side, first, count)
 
-    monkeypatch.setattr(aligning, "pc", SimpleNamespace(equal=equal, and_=pc.and_))
+    monkeypatch.setattr(aligning._Pair, "equal", pieces)
+    monkeypatch.setattr(aligning, "_equal", columns)
     monkeypatch.setattr(aligning._Alignment, "_rows", rows)
     # When the others are left out, or it is given up where a join costs less
-    found = left(before, after)
+    found = left(before, after, keys)
     # Then each cell was compared a few times at most, and few rows were looked at one by one
-    assert looked_at["compared"] <= 4 * before.num_rows * before.num_columns
+    assert 0 < looked_at["compared"] <= 8 * before.num_rows * before.num_columns
     assert looked_at["searched"] <= before.num_rows / 10
     assert found == (None if every <= 100 else ([*range(0, 100_000, every)], []))
+
+
+def test_rows_whose_keys_are_in_step_are_left_where_another_column_differs() -> None:
+    # Given rows of which some were taken out, and of others one of the columns was changed
+    before = numbered(range(20_000)).append_column("c2", pa.array([None, 1.5, -0.0, 2.0] * 5_000))
+    after = before.take([place for place in range(20_000) if place % 1_000])
+    changed = pa.array([None if number % 700 == 0 else value for number, value in zip(*pairs(after), strict=True)])
+    found = left(before, after.set_column(2, "c2", changed))
+    differing = [number for number, value in zip(*pairs(after), strict=True) if number % 700 == 0 and value is not None]
+    assert found == (sorted([*range(0, 20_000, 1_000), *differing]), differing)
+
+
+def pairs(rows: pa.Table) -> tuple[list[int], list[float | None]]:
+    return rows["c0"].to_pylist(), rows["c2"].to_pylist()
 
 
 def test_many_small_groups_are_cut_out_of_their_tables_right() -> None:
@@ -92,12 +118,12 @@ def test_many_small_groups_are_cut_out_of_their_tables_right() -> None:
     spans.insert(3, ((30, 30), (30, 30)))
 
     # Then each is compared with its own
-    found = aligning.left_over(before, after, spans, [0])
+    found = left_over(before, after, spans, [0])
     assert found is not None
     assert [table.num_rows for table in found] == [0, 0]
     # And what is in another group is not found
     shifted = [(spans[place][0], spans[place - 1][1]) for place in range(len(spans))]
-    assert aligning.left_over(before, after, shifted, [0]) is None
+    assert left_over(before, after, shifted, [0]) is None
 
 
 def test_tables_without_columns_or_rows_have_nothing_left() -> None:
@@ -118,6 +144,6 @@ def test_tables_without_columns_or_rows_have_nothing_left() -> None:
 def test_columns_of_every_type_of_the_engine_are_compared(column: pa.Array) -> None:
     before = pa.table({"c0": column})
     after = pa.table({"c0": pa.concat_arrays([column, column.slice(0, 1)])})
-    found = aligning.left_over(before, after, [((0, 3), (0, 4))], [])
+    found = left_over(before, after, [((0, 3), (0, 4))], [])
     assert found is not None
     assert (found[0].num_rows, found[1]["c0"].to_pylist()) == (0, [None])

@@ -62,6 +62,7 @@ def on_disk(path: str) -> Path:
 @pytest.fixture(params=[1_000_000, 1], ids=["held", "streamed"])
 def _batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "BATCH_ROWS", request.param)
+    monkeypatch.setattr(batching, "HELD_ROWS", request.param)
 
 
 @pytest.mark.usefixtures("_batches")

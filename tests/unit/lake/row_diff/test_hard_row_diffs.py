@@ -72,6 +72,7 @@ def both_ways(table: Table, before: int, keys: tuple[str, ...] | None = None) ->
 @pytest.fixture(params=[1_000_000, 1], ids=["held", "streamed"])
 def _batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "BATCH_ROWS", request.param)
+    monkeypatch.setattr(batching, "HELD_ROWS", request.param)
 
 
 # Keys.

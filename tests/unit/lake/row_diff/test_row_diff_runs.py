@@ -81,6 +81,7 @@ def resources(tmp_path: Path) -> Resources:
 @pytest.fixture(params=[1_000_000, 150, 1], ids=["one batch", "several", "streamed"])
 def _batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "BATCH_ROWS", request.param)
+    monkeypatch.setattr(batching, "HELD_ROWS", request.param)
 
 
 def assert_nothing_is_left(resources: Resources) -> None:
@@ -173,6 +174,7 @@ def test_what_is_shown_does_not_depend_on_the_size_of_batches(
 ) -> None:
     def answered(rows: int) -> RowDiff:
         monkeypatch.setattr(batching, "BATCH_ROWS", rows)
+        monkeypatch.setattr(batching, "HELD_ROWS", rows)
         return RowDiffRun(planned, resources).run()
 
     answers = [answered(rows) for rows in (1, 150, 1_000_000)]
@@ -181,6 +183,7 @@ def test_what_is_shown_does_not_depend_on_the_size_of_batches(
 
 def test_progress_goes_up_to_all(planned: RowDiffPlan, resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "BATCH_ROWS", 1)
+    monkeypatch.setattr(batching, "HELD_ROWS", 1)
     told: list[float] = []
     RowDiffRun(planned, resources, told.append).run()
     assert told == sorted(told)
@@ -194,6 +197,7 @@ def test_progress_goes_up_where_keys_turn_out_to_be_none(
     table: Table, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "BATCH_ROWS", 1)
+    monkeypatch.setattr(batching, "HELD_ROWS", 1)
     told: list[float] = []
     before = table.metadata.snapshots[0].snapshot_id
     both = write_data_files(table, rows_of([3000, 3000]))
@@ -225,6 +229,7 @@ def test_bytes_of_a_stream_that_is_read_twice_are_counted_twice(
 ) -> None:
     held = RowDiffRun(planned, resources).run()
     monkeypatch.setattr(batching, "BATCH_ROWS", 1)
+    monkeypatch.setattr(batching, "HELD_ROWS", 1)
     streamed = RowDiffRun(planned, resources).run()
     assert held.bytes_read == planned.size_bytes
     if held.method is Method.KEYS:
