@@ -13,42 +13,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.avro.codecs import AvroCompressionCodec
-from pyiceberg.avro.file import AvroOutputFile
 from pyiceberg.conversions import to_bytes
-from pyiceberg.io import OutputFile
 from pyiceberg.io.pyarrow import write_file
 from pyiceberg.manifest import (
-    DEFAULT_READ_VERSION,
     DataFile,
     DataFileContent,
     FileFormat,
-    ManifestContent,
     ManifestEntry,
     ManifestEntryStatus,
     ManifestFile,
     ManifestWriter,
-    ManifestWriterV2,
-    data_file_with_partition,
-    manifest_entry_schema_with_data_file,
     write_manifest,
     write_manifest_list,
 )
-from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, Table, WriteTask
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import (
     Operation,
     Snapshot,
-    SnapshotSummaryCollector,
-    Summary,
-    update_snapshot_summaries,
 )
 from pyiceberg.table.update import AddSnapshotUpdate
-from pyiceberg.typedef import Record, TableVersion
+from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, StringType
 
+from app.lake.delete_manifests import DeleteManifestWriter
 from app.lake.sample.steps import Marks, Step, commit_by_hand, point_branch
 from app.lake.sample.tpch import TpchFiles
+from app.lake.snapshot_summaries import summarise
 
 # Reserved field ids of position delete files (specification, "Reserved Field IDs").
 PATH_FIELD_ID, POS_FIELD_ID = 2147483546, 2147483545
@@ -78,7 +69,7 @@ def delete_by_position(name: str, columns: Sequence[str], condition: pc.Expressi
             if len(positions := _matching_positions(table, task, columns, condition))
         ]
         output = table.io.new_output(table.location_provider().new_metadata_location(f"{write_uuid}-m0.avro"))
-        with _DeleteManifestWriter(table, output, snapshot_id) as writer:
+        with DeleteManifestWriter(table.spec(), table.schema(), output, snapshot_id, _CODEC) as writer:
             for file in written:
                 writer.add(_entry(ManifestEntryStatus.ADDED, snapshot_id, None, file))
         kept = _live_manifests(table)
@@ -119,39 +110,6 @@ def compact(name: str) -> Step:
         )
 
     return Step(name=name, commit=commit)
-
-
-class _DeleteManifestWriter(ManifestWriterV2):
-    """pyiceberg's writer of v2 manifests marks them all as data; this one marks them as deletes."""
-
-    def __init__(self, table: Table, output: OutputFile, snapshot_id: int) -> None:
-        super().__init__(table.spec(), table.schema(), output, snapshot_id, _CODEC)
-        self._table, self._output = table, output
-
-    def content(self) -> ManifestContent:
-        return ManifestContent.DELETES
-
-    def new_writer(self) -> AvroOutputFile[ManifestEntry]:
-        schema, spec = self._table.schema(), self._table.spec()
-
-        def entries(version: TableVersion) -> Schema:
-            file = data_file_with_partition(partition_type=spec.partition_type(schema), format_version=version)
-            return manifest_entry_schema_with_data_file(format_version=version, data_file=file)
-
-        return AvroOutputFile[ManifestEntry](
-            output_file=self._output,
-            file_schema=entries(2),
-            record_schema=entries(DEFAULT_READ_VERSION),
-            schema_name="manifest_entry",
-            metadata={
-                "schema": schema.model_dump_json(),
-                "partition-spec": "[]",
-                "partition-spec-id": str(spec.spec_id),
-                "format-version": "2",
-                "content": "deletes",
-                "avro.codec": _CODEC,
-            },
-        )
 
 
 def _matching_positions(
@@ -210,32 +168,11 @@ def _commit_snapshot(
         parent_snapshot_id=parent_id,
         sequence_number=sequence_number,
         manifest_list=location,
-        summary=_summary(table, head, operation, marks, added, removed),
+        summary=summarise(operation, head, added=added, removed=removed, properties=marks.summary),
         schema_id=table.metadata.current_schema_id,
     )
     updates = (AddSnapshotUpdate(snapshot=snapshot), point_branch(MAIN_BRANCH, snapshot_id))
     commit_by_hand(table, updates, (), marks)
-
-
-def _summary(
-    table: Table,
-    head: Snapshot | None,
-    operation: Operation,
-    marks: Marks,
-    added: Iterable[DataFile],
-    removed: Iterable[DataFile],
-) -> Summary:
-    collector = SnapshotSummaryCollector()
-    for file in added:
-        collector.add_file(file, table.schema(), table.spec())
-    for file in removed:
-        collector.remove_file(file, table.schema(), table.spec())
-    # pyiceberg adds up totals for the operations that it makes itself only; they are the same sums for `replace`.
-    totals = update_snapshot_summaries(
-        Summary(operation=Operation.OVERWRITE, **collector.build(), **marks.summary),
-        head.summary.additional_properties if head and head.summary else None,
-    )
-    return Summary(operation=operation, **totals.additional_properties)
 
 
 def _live_manifests(table: Table) -> list[ManifestFile]:
