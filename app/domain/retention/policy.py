@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.domain.argument_checks import check_bool, check_count
 from app.domain.datasets import is_production
 from app.domain.names import DatasetName
 from app.errors import InvalidArgumentError
@@ -35,34 +36,18 @@ class RetentionPolicy:
     allow_zero_days: bool = False
 
     def __post_init__(self) -> None:
-        _check_bool("allowZeroDays", self.allow_zero_days)
+        check_bool("allowZeroDays", self.allow_zero_days)
         least_days = 0 if self.allow_zero_days else 1
         check_count("keepLastN", self.keep_last_n, least=0, most=MAX_KEEP_LAST_N)
         check_count("keepDays", self.keep_days, least=least_days, most=MAX_KEEP_DAYS)
         check_count("productionKeepDays", self.production_keep_days, least=least_days, most=MAX_KEEP_DAYS)
-        _check_bool("keepTagged", self.keep_tagged)
+        check_bool("keepTagged", self.keep_tagged)
         # Whoever gives a list means the same, and a frozen value must not hold one.
         object.__setattr__(self, "production_namespaces", _namespaces(self.production_namespaces))
 
     def is_production(self, name: DatasetName, properties: Mapping[str, str]) -> bool:
         """Whether a dataset is kept as a production one (`app.domain.datasets.is_production`)."""
         return is_production(name, properties, self.production_namespaces)
-
-
-def check_count(argument: str, value: object, *, least: int, most: int) -> int:
-    """The value itself, once it is known to be a whole number in range. Raises InvalidArgumentError."""
-    # A bool is an int in Python, and nobody means 1 by True.
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidArgumentError(argument, f"a whole number is needed, not {str(value)[:40]!r}")
-    if not least <= value <= most:
-        shown = str(value) if abs(value) < 10**18 else "that many"
-        raise InvalidArgumentError(argument, f"{shown} is not between {least} and {most}")
-    return value
-
-
-def _check_bool(argument: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise InvalidArgumentError(argument, f"true or false is needed, not {str(value)[:40]!r}")
 
 
 def _namespaces(given: object) -> tuple[str, ...]:

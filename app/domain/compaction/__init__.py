@@ -1,0 +1,1 @@
+"""When a table is compacted and how: rules, without any reading or writing."""
