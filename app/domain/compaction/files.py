@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from app.domain.live_files import LiveFile
@@ -11,10 +11,15 @@ from app.domain.live_files import LiveFile
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A partition of one spec, in which alone files may be brought together. `partition` is as Iceberg writes paths."""
+    """A partition of one spec, in which alone files may be brought together.
+
+    `values` tells its values apart from those of any other one of the spec; `partition` is how it is shown, as Iceberg
+    writes paths, which is the same for a null and for the text "null".
+    """
 
     spec_id: int = 0
-    partition: str = ""
+    values: str = ""
+    partition: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from itertools import count
@@ -23,6 +24,8 @@ from pyiceberg.table import TableProperties
 
 from app.lake.delete_manifests import DeleteManifestWriter
 from app.lake.table import LakeTable
+
+logger = logging.getLogger(__name__)
 
 
 class SnapshotFiles:
@@ -94,14 +97,15 @@ class SnapshotFiles:
     def discard(self) -> None:
         """Remove what was written, of a snapshot that was not committed and never will be.
 
-        Raises:
-            OSError: storage refused; what is left is an orphan, named by the snapshot id that it carries.
+        What cannot be removed is logged, and left as an orphan: why the snapshot was given up matters more.
         """
-        while self._written:
-            location = self._written[-1]
-            with contextlib.suppress(FileNotFoundError):
-                self._table.io.delete(location)
-            self._written.pop()
+        for location in self._written:
+            try:
+                with contextlib.suppress(FileNotFoundError):
+                    self._table.io.delete(location)
+            except OSError as error:
+                logger.warning("%s, of a snapshot that was not committed, cannot be removed: %s", location, error)
+        self._written.clear()
 
     def _manifest(self, spec_id: int, content: ManifestContent) -> ManifestWriter:
         metadata = self._table.metadata

@@ -36,7 +36,7 @@ class Seen:
     def bin(self, chosen: Callable[[FileScanTask], bool] = lambda _: True) -> RewrittenBin:
         """All rows of these files in one file."""
         removed = {file: task for file, task in self.files.items() if chosen(task)}
-        return RewrittenBin(removed=removed, added=tuple(_merged(self.table, removed.values())))
+        return RewrittenBin(removed=removed, added=tuple(merged(self.table, removed.values())))
 
     def bins(self) -> list[RewrittenBin]:
         """Each file as a bin of its own."""
@@ -64,7 +64,8 @@ def live(catalog: Catalog) -> set[LiveFile]:
     return set(look(catalog).files)
 
 
-def _merged(table: LakeTable, tasks: Collection[FileScanTask]) -> Iterable[DataFile]:
+def merged(table: LakeTable, tasks: Collection[FileScanTask]) -> Iterable[DataFile]:
+    """All live rows of these files in new ones, of the same spec."""
     schema = table.metadata.schema()
     batches = [
         batch

@@ -1,0 +1,115 @@
+"""A plan of compaction from the manifests of a table's head."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pyiceberg.manifest import DataFile, FileFormat
+from pyiceberg.table import FileScanTask
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.snapshots import Snapshot
+
+from app.domain.compaction.files import Place, TableFile
+from app.domain.compaction.packing import Bin
+from app.domain.compaction.planning import CompactionPlan, plan_compaction
+from app.domain.compaction.policy import CompactionPolicy
+from app.errors import UnsupportedTableError
+from app.lake.catalog import reading_files
+from app.lake.commits import WRITABLE_FORMAT_VERSION
+from app.lake.compact.commit import Base, base_of
+from app.lake.reading import READABLE_FORMATS
+from app.lake.row_diff.manifests import Tasks, live_files
+from app.lake.table import LakeTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTable:
+    """A plan, and what carrying it out has to know of the snapshot that it is of; None for a table without any."""
+
+    table: LakeTable
+    plan: CompactionPlan
+    head: Snapshot | None
+    files: Tasks
+
+    @property
+    def base(self) -> Base:
+        """What commits of the bins need. Only where there are any."""
+        if self.head is None:
+            raise ValueError(f"{self.table.state.name} has no snapshot to start from")
+        return base_of(self.table, self.head, self.files)
+
+    def tasks_of(self, some: Bin) -> Tasks:
+        """How the files of a bin are read, in their order."""
+        return {found.file: self.files[found.file] for found in some.files}
+
+
+def plan_table(table: LakeTable, policy: CompactionPolicy, *, branch: str = MAIN_BRANCH) -> PlannedTable:
+    """What compaction would do to the head of a branch. Costs reading its manifests; memory grows with its files.
+
+    Raises:
+        UnsupportedTableError: format version 3, whose rows have lineage that only Spark keeps; or rows that are deleted
+            by value.
+        MissingFileError, UnreadableTableError: a manifest is missing or broken.
+    """
+    if table.state.format_version > WRITABLE_FORMAT_VERSION:
+        raise UnsupportedTableError(
+            str(table.state.name),
+            f"format version {table.state.format_version}",
+            "its rows have a lineage of their own, which only compaction by Spark keeps",
+        )
+    head = table.metadata.snapshot_by_name(branch)
+    files: Tasks = {}
+    if head is not None:
+        with reading_files(table.state.name):
+            files = live_files(table, head)
+    return PlannedTable(
+        table=table, plan=plan_compaction(list(_table_files(table.metadata, files)), policy), head=head, files=files
+    )
+
+
+def partitions_of(planned: PlannedTable) -> Sequence[str]:
+    """The partitions that the table has files in, as they are shown."""
+    return sorted({file.place.partition for file in _table_files(planned.table.metadata, planned.files)})
+
+
+def _table_files(metadata: TableMetadata, files: Tasks) -> Iterable[TableFile]:
+    times = Counter(file.path for file in files)
+    for file, task in files.items():
+        yield TableFile(
+            file=file,
+            size_bytes=task.file.file_size_in_bytes,
+            rows=task.file.record_count,
+            place=_place_of(metadata, task.file),
+            is_left_alone=_fault_of(task, times[file.path]),
+        )
+
+
+def _fault_of(task: FileScanTask, times: int) -> str | None:
+    """Why a file cannot be rewritten."""
+    if times > 1:
+        # Removing it by its path would remove all of them.
+        return "in the table more than once"
+    if task.file.file_format not in READABLE_FORMATS:
+        return f"{FileFormat(task.file.file_format).value} files"
+    if task.file.key_metadata is not None:
+        return "encrypted"
+    return None
+
+
+def _place_of(metadata: TableMetadata, file: DataFile) -> Place:
+    spec = metadata.specs()[file.spec_id]
+    values = [file.partition[place] for place in range(len(spec.fields))]
+    return Place(file.spec_id, repr(values) if values else "", _shown(metadata, file, values))
+
+
+def _shown(metadata: TableMetadata, file: DataFile, values: Sequence[object]) -> str:
+    spec, schema = metadata.specs()[file.spec_id], metadata.schema()
+    if not values:
+        return ""
+    if all(field.source_id in schema.field_ids for field in spec.fields):
+        return str(spec.partition_to_path(file.partition, schema))
+    # What a column was that the table has no more cannot be told.
+    return "/".join(f"{field.name}={value}" for field, value in zip(spec.fields, values, strict=True))

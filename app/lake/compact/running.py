@@ -1,0 +1,191 @@
+"""Carrying out a plan: bins are made several at once, and committed in groups, so that little is lost at an early end.
+
+Files that no commit took are removed: of bins that were overtaken, and of those that had not been committed when a run
+failed. Not where the catalog did not say what became of a commit: its snapshot may yet come to be.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from pyiceberg.catalog import Catalog
+
+from app.domain.compaction.packing import Bin
+from app.domain.compaction.policy import CompactionPolicy
+from app.lake.commits import CommitOutcomeUnknownError
+from app.lake.compact.commit import RewrittenBin, commit_bins
+from app.lake.compact.outcomes import CommittedBin, CompactionOutcome, MadeBin
+from app.lake.compact.planning import PlannedTable, plan_table
+from app.lake.metadata_cache import MetadataCache
+from app.lake.table import LakeTable
+
+# Snapshots that one round makes at most: a commit costs little beside a group of bins, but stays in the history.
+_MAX_COMMITS = 10
+# How often bins that others changed meanwhile, or that made too small files, are planned and made again.
+_MAX_ROUNDS = 4
+
+IsStopped = Callable[[], bool]
+# Makes the files of a bin; raises CompactionStoppedError, with nothing left, where it is to stop.
+MakeBin = Callable[[PlannedTable, Bin, IsStopped], MadeBin]
+OnProgress = Callable[[float], None]
+
+
+class CompactionStoppedError(Exception):
+    """The run was told to stop."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ledger:
+    """What has come of a run so far."""
+
+    committed: list[CommittedBin] = field(default_factory=list)
+    overtaken: list[Bin] = field(default_factory=list)
+    dropped_deletes: list[str] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
+
+
+class CompactionRun:
+    """Compaction of one table. `run` is called once, in a thread that may block; `stop` from any."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        load: Callable[[], LakeTable],
+        cache: MetadataCache,
+        make: MakeBin,
+        *,
+        properties: Mapping[str, str],
+        threads: int,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._load = load
+        self._cache = cache
+        self._make = make
+        self._properties = properties
+        self._threads = threads
+        self._on_progress = on_progress or (lambda _: None)
+        self._stopped = threading.Event()
+        self._failed = threading.Event()
+        self._ledger = _Ledger()
+
+    def stop(self) -> None:
+        """Let `run` end soon, with what is done until then."""
+        self._stopped.set()
+
+    def run(self, planned: PlannedTable) -> CompactionOutcome:
+        """Carry out the plan, and what is left of it where others wrote meanwhile.
+
+        Raises:
+            CommitRefusedError: others were always faster with their commits.
+            CommitOutcomeUnknownError: the catalog did not say; the new files are left where they are.
+            NoSuchTableError: the table is gone, or another one has its name.
+            MissingFileError, UnreadableTableError: a file is missing or broken.
+            UnsupportedTableError: the table has become one that cannot be compacted.
+            BackendUnavailableError: an object store, or the folder for what does not fit, does not answer.
+            What was committed before it failed counts all the same.
+        """
+        ledger = self._ledger
+        for number in range(_MAX_ROUNDS):
+            ledger.overtaken = []
+            self._round(planned)
+            if self._stopped.is_set() or not (ledger.overtaken or _is_capped(planned)) or number == _MAX_ROUNDS - 1:
+                break
+            planned = plan_table(self._load(), planned.plan.policy)
+            if not planned.plan.bins:
+                break
+        return CompactionOutcome(
+            committed=tuple(ledger.committed),
+            overtaken=tuple(ledger.overtaken),
+            dropped_deletes=tuple(ledger.dropped_deletes),
+            leftovers=tuple(ledger.leftovers),
+            is_stopped=self._stopped.is_set(),
+        )
+
+    def _round(self, planned: PlannedTable) -> None:
+        bins = planned.plan.bins
+        group_size = -(-len(bins) // _MAX_COMMITS)
+        total, done = max(1, planned.plan.bytes_to_rewrite), 0
+        group: list[tuple[Bin, MadeBin]] = []
+        try:
+            with closing(self._made(planned)) as bins_made:
+                for some, made in bins_made:
+                    group.append((some, made))
+                    done += some.size_bytes
+                    if len(group) >= group_size:
+                        self._commit(planned, group)
+                        group = []
+                    self._on_progress(done / total)
+            if group:
+                self._commit(planned, group)
+        except CommitOutcomeUnknownError:
+            raise
+        except BaseException:
+            self._remove(planned.table, [made for _, made in group])
+            raise
+
+    def _made(self, planned: PlannedTable) -> Generator[tuple[Bin, MadeBin], None, None]:
+        """The bins as they are made, until it is to stop. Where one fails, the others are stopped, and removed."""
+        waiting = list(reversed(planned.plan.bins))
+        making: dict[Future[MadeBin], Bin] = {}
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="compaction-") as threads:
+            try:
+                while waiting or making:
+                    while waiting and len(making) < self._threads and not self._is_stopped():
+                        some = waiting.pop()
+                        making[threads.submit(self._make, planned, some, self._is_stopped)] = some
+                    if not making:
+                        return
+                    for future in wait(making, return_when=FIRST_COMPLETED).done:
+                        some = making.pop(future)
+                        try:
+                            made = future.result()
+                        except CompactionStoppedError:
+                            continue
+                        yield some, made
+            finally:
+                # Also where whoever asks for them fails, or one of them did.
+                self._failed.set()
+                for future in list(making):
+                    error = future.exception()
+                    if error is None:
+                        self._remove(planned.table, [future.result()])
+                self._failed.clear()
+
+    def _is_stopped(self) -> bool:
+        return self._stopped.is_set() or self._failed.is_set()
+
+    def _commit(self, planned: PlannedTable, group: Sequence[tuple[Bin, MadeBin]]) -> None:
+        rewritten = [RewrittenBin(removed=planned.tasks_of(some), added=made.added) for some, made in group]
+        of = {id(bin_): pair for bin_, pair in zip(rewritten, group, strict=True)}
+        found = commit_bins(
+            self._catalog, self._load, planned.base, rewritten, self._cache, properties=self._properties
+        )
+        for each in found.committed:
+            some, made = of[id(each)]
+            if found.snapshot_id is None:
+                raise RuntimeError("bins were committed without a snapshot")
+            self._ledger.committed.append(CommittedBin(some=some, made=made, snapshot_id=found.snapshot_id))
+        self._ledger.dropped_deletes += found.dropped_deletes
+        self._ledger.overtaken += [of[id(each)][0] for each in found.overtaken]
+        self._remove(planned.table, [of[id(each)][1] for each in found.overtaken])
+
+    def _remove(self, table: LakeTable, bins: Sequence[MadeBin]) -> None:
+        for file in (file for made in bins for file in made.added):
+            try:
+                table.io.delete(file.file_path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                # Told, and found as an orphan later: what made these files useless matters more.
+                self._ledger.leftovers.append(file.file_path)
+
+
+def _is_capped(planned: PlannedTable) -> bool:
+    """Whether bins could have held more files: what was made of them may then be brought together once more."""
+    policy: CompactionPolicy = planned.plan.policy
+    return any(len(some.files) >= policy.max_concurrent_files for some in planned.plan.bins)
