@@ -84,8 +84,8 @@ def _need(counts: FileCounts, policy: CompactionPolicy) -> str | None:
         return f"the average file of {megabytes(counts.average_bytes)} MB is smaller than {policy.min_file_size_mb} MB"
     if counts.files_with_deletes:
         return (
-            f"readers have to apply {_count(counts.delete_files, 'delete file')} to "
-            f"{_count(counts.files_with_deletes, 'data file')}"
+            f"readers have to apply {counted(counts.delete_files, 'delete file')} to "
+            f"{counted(counts.files_with_deletes, 'data file')}"
         )
     return "all files are to be rewritten" if policy.rewrite_all else None
 
@@ -107,7 +107,7 @@ def _fine(counts: FileCounts, policy: CompactionPolicy) -> str:
         return "it has one file"
     if counts.small_files:
         return (
-            f"{_count(counts.small_files, 'file')} of {counts.files:,} smaller than {policy.min_file_size_mb} MB "
+            f"{counted(counts.small_files, 'file')} of {counts.files:,} smaller than {policy.min_file_size_mb} MB "
             f"{'is' if counts.small_files == 1 else 'are'} too few to matter: more than {FEW_SMALL_FILES} would be"
         )
     return f"no file is smaller than {policy.min_file_size_mb} MB, and there are no deletes to apply"
@@ -116,7 +116,7 @@ def _fine(counts: FileCounts, policy: CompactionPolicy) -> str:
 def _in_vain(files: Sequence[TableFile], policy: CompactionPolicy) -> str:
     left_alone = [file.is_left_alone for file in files if file.is_left_alone is not None]
     if left_alone:
-        return f"{_count(len(left_alone), 'file')} cannot be rewritten ({', '.join(sorted(set(left_alone)))})"
+        return f"{counted(len(left_alone), 'file')} cannot be rewritten ({', '.join(sorted(set(left_alone)))})"
     places = len({file.place for file in files})
     if places > 1:
         return (
@@ -126,7 +126,8 @@ def _in_vain(files: Sequence[TableFile], policy: CompactionPolicy) -> str:
     return f"files of {policy.target_file_size_mb} MB would not be fewer"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number of things, as it is told."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

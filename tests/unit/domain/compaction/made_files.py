@@ -20,7 +20,7 @@ def file(
         file=LiveFile(f"{number:06d}.parquet", frozenset(f"{number}-{place}.deletes" for place in range(deletes))),
         size_bytes=int(megabytes * MIB),
         rows=number + 1,
-        place=Place(spec_id, partition),
+        place=Place(spec_id, partition, partition),
         is_left_alone=left_alone,
     )
 
