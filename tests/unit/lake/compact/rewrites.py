@@ -48,9 +48,11 @@ class Seen:
 
 
 def look(catalog: Catalog) -> Seen:
-    handle = catalog.load_table(str(NAME))
-    table = as_lake_table(handle)
-    head = handle.current_snapshot()
+    return look_at(as_lake_table(catalog.load_table(str(NAME))))
+
+
+def look_at(table: LakeTable) -> Seen:
+    head = table.metadata.snapshot_by_name("main")
     assert head is not None
     return Seen(table=table, head=head, files=live_files(table, head))
 

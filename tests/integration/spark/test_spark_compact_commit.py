@@ -1,0 +1,133 @@
+"""Rewritten files are committed beside Spark: what Spark deletes stays deleted, and what it adds is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyiceberg.catalog import Catalog
+
+from app.lake.compact.commit import BinsCommit, RewrittenBin, commit_bins
+from app.lake.metadata_cache import MetadataCache
+from app.lake.table import LakeTable, to_state
+from tests.integration.spark.conftest import SharedLake
+from tests.unit.lake.compact.rewrites import Seen, look_at
+
+pytestmark = pytest.mark.spark
+
+MERGE_ON_READ = (
+    "'format-version'='2', 'write.delete.mode'='merge-on-read', 'write.update.mode'='merge-on-read', "
+    "'write.distribution-mode'='none'"
+)
+
+
+def load(lake: SharedLake) -> LakeTable:
+    handle = lake.foreign.load_table(str(lake.name))
+    return LakeTable(state=to_state(handle.metadata, handle.metadata_location, lake.name), handle=handle)
+
+
+def look(lake: SharedLake) -> Seen:
+    return look_at(load(lake))
+
+
+def by_place(seen: Seen) -> list[RewrittenBin]:
+    places = {(task.file.spec_id, repr(task.file.partition)) for task in seen.files.values()}
+    return [
+        seen.bin(lambda task, place=place: (task.file.spec_id, repr(task.file.partition)) == place)
+        for place in sorted(places)
+    ]
+
+
+def commit(lake: SharedLake, seen: Seen, bins: list[RewrittenBin]) -> BinsCommit:
+    catalog: Catalog = lake.foreign
+    return commit_bins(catalog, lambda: load(lake), seen.base, bins, MetadataCache(1), properties={})
+
+
+def rows(lake: SharedLake, at: int | None = None) -> list[tuple[Any, ...]]:
+    version = "" if at is None else f" VERSION AS OF {at}"
+    return lake.sql(f"SELECT id, name, day FROM {{t}}{version} ORDER BY id, name")
+
+
+@pytest.fixture
+def table(lake: SharedLake) -> None:
+    lake.sql(
+        "CREATE TABLE {t} (id BIGINT, name STRING, day DATE) USING iceberg PARTITIONED BY (day) "
+        f"TBLPROPERTIES ({MERGE_ON_READ})"
+    )
+    for number in range(4):
+        lake.sql(
+            "INSERT INTO {t} SELECT id, concat('name ', id), date_add(DATE'2026-01-01', cast(id % 2 AS INT)) "
+            f"FROM range({number * 10}, {number * 10 + 10})"
+        )
+
+
+@pytest.mark.usefixtures("table")
+def test_spark_reads_what_was_compacted_now_and_then(lake: SharedLake) -> None:
+    # Given rows that Spark has deleted and changed by merge-on-read
+    lake.sql("DELETE FROM {t} WHERE id % 7 = 3")
+    lake.sql("UPDATE {t} SET name = 'changed' WHERE id % 5 = 0")
+    before, seen = rows(lake), look(lake)
+    assert any(file.deletes for file in seen.files)
+    # When each partition is one file
+    found = commit(lake, seen, by_place(seen))
+    # Then Spark reads the same, from one file each and without deletes, and what was before too
+    assert rows(lake) == before
+    assert lake.sql("SELECT content, count(*) FROM {t}.files GROUP BY content") == [(0, 2)]
+    assert rows(lake, seen.head.snapshot_id) == before
+    assert lake.sql(f"SELECT operation FROM {{t}}.snapshots WHERE snapshot_id = {found.snapshot_id}") == [("replace",)]
+    # And Spark goes on with it
+    lake.sql("DELETE FROM {t} WHERE id = 20")
+    lake.sql("INSERT INTO {t} VALUES (100, 'new', DATE'2026-01-01')")
+    after = sorted([row for row in before if row[0] != 20] + [row for row in rows(lake) if row[0] == 100])
+    assert rows(lake) == after
+    again = look(lake)
+    commit(lake, again, by_place(again))
+    assert rows(lake) == after
+    assert lake.sql("SELECT sum(record_count) FROM {t}.files") == [(len(after),)]
+
+
+@pytest.mark.usefixtures("table")
+def test_a_delete_and_an_append_between_reading_and_commit_both_hold(lake: SharedLake) -> None:
+    seen = look(lake)
+    bins = by_place(seen)
+    # Only the rows of one of the partitions
+    lake.sql("DELETE FROM {t} WHERE id = 4")
+    lake.sql("INSERT INTO {t} VALUES (100, 'new', DATE'2026-01-01')")
+    before = rows(lake)
+    found = commit(lake, seen, bins)
+    assert (len(found.committed), len(found.overtaken)) == (1, 1)
+    assert rows(lake) == before
+    assert [row[0] for row in before] == [*range(4), *range(5, 40), 100]
+    again = look(lake)
+    assert commit(lake, again, by_place(again)).overtaken == ()
+    assert rows(lake) == before
+
+
+@pytest.mark.usefixtures("table")
+def test_a_file_that_spark_writes_anew_is_not_brought_back(lake: SharedLake) -> None:
+    seen = look(lake)
+    bins = by_place(seen)
+    lake.sql("ALTER TABLE {t} SET TBLPROPERTIES ('write.update.mode'='copy-on-write')")
+    lake.sql("UPDATE {t} SET name = 'changed' WHERE id = 5")
+    before = rows(lake)
+    assert len(commit(lake, seen, bins).overtaken) == 1
+    assert rows(lake) == before
+    # And where Spark compacts meanwhile, both partitions are its own
+    seen = look(lake)
+    bins = by_place(seen)
+    lake.sql("CALL {c}.system.rewrite_data_files(table => '{n}', options => map('rewrite-all', 'true'))")
+    assert commit(lake, seen, bins).committed == ()
+    assert rows(lake) == before
+
+
+@pytest.mark.usefixtures("table")
+def test_spark_reads_changes_across_a_compaction(lake: SharedLake) -> None:
+    start = lake.head()
+    seen = look(lake)
+    commit(lake, seen, by_place(seen))
+    lake.sql("INSERT INTO {t} VALUES (100, 'new', DATE'2026-01-01')")
+    lake.sql(
+        "CALL {c}.system.create_changelog_view(table => '{n}', changelog_view => 'changes_across', "
+        f"options => map('start-snapshot-id', '{start}', 'end-snapshot-id', '{lake.head()}'))"
+    )
+    assert lake.sql("SELECT id, _change_type FROM changes_across") == [(100, "INSERT")]
