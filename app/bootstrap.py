@@ -43,6 +43,7 @@ from app.registry.version_tags import VersionTags
 from app.registry.workers import Workers
 from app.services.checking import Checking
 from app.services.cold_storage import ColdStorage
+from app.services.compaction_planning import CompactionPlanning
 from app.services.comparing import Comparing
 from app.services.comparing_commits import ComparingCommits
 from app.services.comparing_models import ComparingModels
@@ -116,6 +117,7 @@ class Services:
     pinning: Pinning
     holding: Holding
     retention_planning: RetentionPlanning
+    compaction_planning: CompactionPlanning
     retention: Retention
     retention_sweeps: RetentionSweeps
     retention_explaining: RetentionExplaining
@@ -224,6 +226,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             pinning=pinning,
             holding=holding,
             retention_planning=planning,
+            compaction_planning=CompactionPlanning(lake, datasets),
             retention=retention,
             retention_sweeps=sweeps,
             retention_explaining=RetentionExplaining(datasets, planning, retention_runs),

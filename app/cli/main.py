@@ -12,6 +12,7 @@ import typer
 from app.cli import (
     changing,
     checking,
+    compaction,
     demo,
     diffing,
     doctor,
@@ -71,6 +72,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(checking.app, name="check")
+app.add_typer(compaction.app, name="compaction")
 app.add_typer(demo.app, name="demo")
 app.add_typer(diffing.app, name="diff")
 app.add_typer(holds.app, name="hold")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pyiceberg.catalog import Catalog
 
 from app.domain.column_stats import ColumnStats
+from app.domain.compaction.policy import CompactionPolicy
 from app.domain.expiry import Expiry
 from app.domain.file_diffs import FileDiff
 from app.domain.names import DatasetName
@@ -21,6 +22,7 @@ from app.domain.versions import ResolvedVersion
 from app.lake import recovery, statistics
 from app.lake.catalog import open_configured_catalog, open_embedded_catalog, reading_files, translated_errors
 from app.lake.commits import check_writable, commit_plan
+from app.lake.compact.planning import PlannedTable, plan_table
 from app.lake.expire.commit import BaseJudgement, ExpiryCommit, commit_expiry, judge_base
 from app.lake.expire.deletion import Deletion, delete_files
 from app.lake.expire.reachable import ExpiryPlan, measure_expiry, still_unreachable
@@ -208,6 +210,11 @@ class Lake:
             return await self._threads.run_to_end(
                 find_orphans, table, neighbours, modified_before_ms, take, is_stopped=is_stopped
             )
+
+    async def plan_compaction(self, table: LakeTable, policy: CompactionPolicy) -> PlannedTable:
+        """What compaction would do to the head of main; raises as `app.lake.compact.planning.plan_table`."""
+        with span("lake.plan_compaction", dataset=str(table.state.name)):
+            return await self._threads.run_to_end(plan_table, table, policy)
 
     async def stream_rows(self, table: LakeTable, version: ResolvedVersion, request: RowRequest) -> RowStream:
         """Plan a read; the rows come as the stream is read. Raises as `app.lake.reading.plan_scan`."""

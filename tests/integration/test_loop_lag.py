@@ -25,6 +25,7 @@ import app.lake.reading
 from app.asgi import create_app
 from app.bootstrap import Services
 from app.domain.changes import Actor, ChangeKind, Command
+from app.domain.compaction.policy import CompactionPolicy
 from app.domain.names import DatasetName
 from app.domain.ref_changes import plan_tag
 from app.domain.retention.policy import RetentionPolicy
@@ -207,6 +208,7 @@ async def test_no_lake_call_runs_on_the_loops_thread(
     await _change_all(client, lake)
     await _settle_an_abandoned_change(services)
     await _expire(services, lake)
+    await services.compaction_planning.explain(DatasetName.parse(ORDERS), CompactionPolicy())
 
     # Then every method of the lake was called, every border crossed, and none of them by the loop
     assert borders.called == blocking_methods()

@@ -35,6 +35,11 @@ class PlannedTable:
     files: Tasks
 
     @property
+    def table_files(self) -> list[TableFile]:
+        """All live files, as the plan was made of them."""
+        return list(_table_files(self.table.metadata, self.files))
+
+    @property
     def base(self) -> Base:
         """What commits of the bins need. Only where there are any."""
         if self.head is None:
@@ -72,7 +77,7 @@ def plan_table(table: LakeTable, policy: CompactionPolicy, *, branch: str = MAIN
 
 def partitions_of(planned: PlannedTable) -> Sequence[str]:
     """The partitions that the table has files in, as they are shown."""
-    return sorted({file.place.partition for file in _table_files(planned.table.metadata, planned.files)})
+    return sorted({file.place.partition for file in planned.table_files})
 
 
 def _table_files(metadata: TableMetadata, files: Tasks) -> Iterable[TableFile]:
