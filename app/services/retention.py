@@ -8,21 +8,24 @@ Order of events, and what a crash after each leaves:
 4. the files are deleted, and crossed off as they go           - the rest is deleted by the next run
 5. the run is DONE.
 
-Two locks are held: the run's own, for all of it, so that a table has one run at a time; and the table's for planning
-and the commit alone, so that whoever tags or rolls back waits for those, and not for the files.
+Two locks are held: the run's own, for all of it, so that a table has one run at a time; and the table's from a last
+look at it until the commit is recorded, so that whoever tags or rolls back waits for neither the reading of manifests
+nor the deletion of files. What was planned beside that lock counts only while the table's metadata, and what Postgres
+says of who needs its snapshots, are what they were; else it is planned again.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID, uuid4
 
 from app.domain.changes import Command
 from app.domain.expiry import Expiry
+from app.domain.history import to_instant
 from app.domain.names import DatasetName
 from app.domain.retention.policy import RetentionPolicy
 from app.errors import (
@@ -30,6 +33,7 @@ from app.errors import (
     CommitStateUnknownError,
     DatasetNotFoundError,
     JsonValue,
+    LockTimeoutError,
 )
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.expire.commit import BaseJudgement, ExpiryCommit
@@ -52,6 +56,8 @@ from app.telemetry.tracing import span
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 8
+# The first so many of them are planned while others may change the table.
+FREE_ATTEMPTS = 3
 # Files that are deleted between two looks at whether to stop, and crossed off together.
 BATCH_FILES = 2_000
 
@@ -151,16 +157,17 @@ class Retention:
                 await self._pinning.restore(table_uuid)
                 await self._holding.restore(table_uuid)
                 earlier = await self._finish_open(table_uuid, name, report)
-                async with self._changes.lock(table_uuid, self._lock_timeout_s):
-                    await self._repair.settle_overdue(table_uuid, is_locked=True)
-                    planned, run_id, base = await self._expire(
-                        name, policy, command, neighbours, report, operation_id=operation_id, table_uuid=table_uuid
-                    )
+                planned, run_id, base = await self._expire(
+                    name, policy, command, neighbours, report, operation_id=operation_id, table_uuid=table_uuid
+                )
                 done = Leftovers()
                 if run_id is not None and base is not None and base.may_delete:
                     done = await self._delete(run_id, planned.files.freed.file_count, name, report)
                 report(1.0, f"{name}: done")
                 return TableRun(planned=planned, run_id=run_id, base=base, done=done, earlier=earlier)
+
+    def _locked_table(self, table_uuid: UUID) -> AbstractAsyncContextManager[None]:
+        return self._changes.lock(table_uuid, self._lock_timeout_s)
 
     def _locked_run(self, table_uuid: UUID) -> AbstractAsyncContextManager[None]:
         return self._changes.lock_retention(table_uuid, self._lock_timeout_s)
@@ -176,50 +183,62 @@ class Retention:
         operation_id: UUID | None,
         table_uuid: UUID,
     ) -> tuple[MeasuredPlan, UUID | None, BaseJudgement | None]:
-        for _ in range(MAX_ATTEMPTS):
-            report(0.05, f"{name}: planning")
-            planned = await self._planning.measure(name, policy, neighbours)
-            table, expiry = planned.table, planned.files.expiry
-            if table.state.table_uuid != table_uuid:
-                # Dropped and made again while we waited: the lock that is held is of another table.
-                break
-            if expiry.is_empty:
-                return planned, None, None
-            self._lake.check_writable(table)
-            new = NewRun(
-                run_id=uuid4(),
-                operation_id=operation_id,
-                table_uuid=table_uuid,
-                dataset=name,
-                requested_by=command.actor,
-                reason=command.reason,
-                document=run_document(planned),
-                base_metadata=expiry.base_location,
-                bytes_total=planned.files.total.size_bytes,
-                bytes_planned=planned.files.freed.size_bytes,
-                files_planned=planned.files.freed.file_count,
-            )
-            report(0.3, f"{name}: expiring {len(expiry.snapshot_ids)} snapshots")
-            # Once it is begun it is ended, even if whoever asked for it has gone.
-            base = await finished(self._carry_out(new, planned))
+        for attempt in range(MAX_ATTEMPTS):
+            # A table that is tagged or rolled back more often than its manifests can be read in would never be
+            # expired. At last they are read while all of that waits, so that it goes on; engines that write past us
+            # do not wait, and with those alone it may still be given up.
+            is_locked = attempt >= FREE_ATTEMPTS
+            async with self._locked_table(table_uuid) if is_locked else nullcontext():
+                report(0.05, f"{name}: planning")
+                planned = await self._planning.measure(name, policy, neighbours)
+                table, expiry = planned.table, planned.files.expiry
+                if table.state.table_uuid != table_uuid:
+                    # Dropped and made again while we waited: the lock that is held is of another table.
+                    break
+                if expiry.is_empty:
+                    return planned, None, None
+                self._lake.check_writable(table)
+                new = _new_run(planned, command, operation_id)
+                report(0.3, f"{name}: expiring {len(expiry.snapshot_ids)} snapshots")
+                # Once it is begun it is ended, even if whoever asked for it has gone.
+                base = await finished(self._carry_out(new, planned, policy, is_locked=is_locked))
             if base is not None:
                 return planned, new.run_id, base
         raise CommitConflictError(str(name), MAX_ATTEMPTS)
 
-    async def _carry_out(self, new: NewRun, planned: MeasuredPlan) -> BaseJudgement | None:
+    async def _carry_out(
+        self, new: NewRun, planned: MeasuredPlan, policy: RetentionPolicy, *, is_locked: bool
+    ) -> BaseJudgement | None:
         """Commit, with what it is about written down before and after; None where the table was changed meanwhile."""
-        expiry = planned.files.expiry
+        # Before the lock is taken: of a table with a million files that takes seconds.
         await self._runs.plan(new, planned.files.batches())
         try:
-            done = await self._lake.commit_expiry(planned.table, expiry)
+            async with nullcontext() if is_locked else self._locked_table(new.table_uuid):
+                await self._repair.settle_overdue(new.table_uuid, is_locked=True)
+                done = await self._commit(new, planned, policy)
+                await self._record(new.run_id, done.base)
         except CommitRefusedError as refusal:
             logger.info("expiry of %s refused: %s", new.dataset, refusal)
             await self._runs.abandon(new.run_id, str(refusal))
             return None
-        except CommitOutcomeUnknownError as error:
-            done = await self._look_for(new, expiry, str(error))
-        await self._record(new.run_id, done.base)
+        except LockTimeoutError as error:
+            await self._runs.abandon(new.run_id, error.message)
+            raise
         return done.base
+
+    async def _commit(self, new: NewRun, planned: MeasuredPlan, policy: RetentionPolicy) -> ExpiryCommit:
+        """Raises CommitRefusedError where the table, or what needs its snapshots, is not as planned for."""
+        expiry = planned.files.expiry
+        # Decided once more, as of the same instant: a tag that was there already may have become a model's meanwhile,
+        # of which the table knows nothing. Where its metadata is not the planned one, that is refused below. A REST
+        # catalog cannot be made to assert that in the moment of the commit: the base that was changed says it after.
+        table, plan = await self._planning.plan(new.dataset, policy, now=to_instant(planned.plan.now_ms))
+        if plan != planned.plan:
+            raise CommitRefusedError(f"{new.dataset}, or what needs its snapshots, has changed since this was planned")
+        try:
+            return await self._lake.commit_expiry(table, expiry)
+        except CommitOutcomeUnknownError as error:
+            return await self._look_for(new, expiry, str(error))
 
     async def _look_for(self, new: NewRun, expiry: Expiry, reason: str) -> ExpiryCommit:
         """The table with the snapshots gone, after a commit whose answer got lost."""
@@ -300,6 +319,23 @@ class Retention:
         return Leftovers(
             runs=1, files_deleted=deleted, bytes_freed=freed, files_left=left, examples=tuple(examples[:3])
         )
+
+
+def _new_run(planned: MeasuredPlan, command: Command, operation_id: UUID | None) -> NewRun:
+    state, expiry = planned.table.state, planned.files.expiry
+    return NewRun(
+        run_id=uuid4(),
+        operation_id=operation_id,
+        table_uuid=state.table_uuid,
+        dataset=state.name,
+        requested_by=command.actor,
+        reason=command.reason,
+        document=run_document(planned),
+        base_metadata=expiry.base_location,
+        bytes_total=planned.files.total.size_bytes,
+        bytes_planned=planned.files.freed.size_bytes,
+        files_planned=planned.files.freed.file_count,
+    )
 
 
 def _kept_for(base: BaseJudgement) -> str:

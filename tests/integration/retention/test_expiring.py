@@ -10,19 +10,16 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
-from app.bootstrap import Services, open_services
-from app.domain.changes import ChangeKind
-from app.domain.pages import PageRequest
+from app.bootstrap import open_services
 from app.errors import CommitConflictError
 from app.settings import Settings
-from tests.integration.retention.killed import COMMAND, NAME, POINTS, POLICY, expire, kill_in_the_middle
+from tests.integration.retention.ends import STEPS, changes_of, check_finished_by_the_next, gone_bytes, sizes_of
+from tests.integration.retention.killed import COMMAND, NAME, POLICY, SQL_POINTS, expire
 from tests.lake_tables import open_catalog
-from tests.unit.lake.expire.histories import Step, append, create, make_history
-from tests.unit.lake.expire.naive import du, on_disk, reached, rows_of
+from tests.unit.lake.expire.histories import append, create, make_history
+from tests.unit.lake.expire.naive import on_disk, reached, rows_of
 
 pytestmark = pytest.mark.anyio
-
-STEPS = [Step.APPEND, Step.APPEND, Step.TAG, Step.DELETE_ROWS, Step.APPEND, Step.REWRITE_FILES, Step.STATISTICS]
 
 
 @pytest.fixture
@@ -39,19 +36,14 @@ def catalog(settings: Settings) -> Iterator[Catalog]:
 @pytest.fixture
 def table(catalog: Catalog) -> Table:
     made = create(catalog, str(NAME))
-    make_history(made, [*STEPS, *STEPS, Step.APPEND, Step.APPEND])
+    make_history(made, STEPS)
     return made
-
-
-async def changes_of(services: Services, table: Table) -> list[Any]:
-    page = await services.datasets.changes_page(PageRequest(), table_uuid=table.metadata.table_uuid)
-    return [change for change in page.items if change.kind is ChangeKind.SNAPSHOTS_EXPIRED]
 
 
 async def test_what_is_freed_is_what_was_told_and_what_stays_reads(settings: Settings, table: Table) -> None:
     # Given a table with history, and what a plan says of it
     rows = {snapshot.snapshot_id: rows_of(table, snapshot.snapshot_id) for snapshot in table.metadata.snapshots}
-    before = on_disk(table)
+    sizes = sizes_of(table)
     async with open_services(settings) as services:
         told = await services.retention_planning.measure(NAME, POLICY, await services.retention_planning.neighbours())
 
@@ -63,7 +55,7 @@ async def test_what_is_freed_is_what_was_told_and_what_stays_reads(settings: Set
     # Then the files that are left are those that are reached, and the bytes are those that were told
     table.refresh()
     assert on_disk(table) == reached(table)
-    assert done.done.bytes_freed == told.files.freed.size_bytes == du_before(before, table)
+    assert done.done.bytes_freed == told.files.freed.size_bytes == gone_bytes(sizes, table)
     assert done.done.files_deleted == told.files.freed.file_count > 0
     # And each snapshot that was to stay is there with its rows
     kept = {verdict.snapshot.snapshot_id for verdict in told.plan.kept}
@@ -74,50 +66,9 @@ async def test_what_is_freed_is_what_was_told_and_what_stays_reads(settings: Set
     assert (again.run_id, again.done.files_deleted, again.planned.plan.is_empty) == (None, 0, True)
 
 
-def du_before(before: set[Path], table: Table) -> int:
-    """What the files took that are gone by now, from the sizes that were kept of them."""
-    return sum(SIZES[path] for path in before - on_disk(table))
-
-
-SIZES: dict[Path, int] = {}
-
-
-@pytest.fixture(autouse=True)
-def sizes(table: Table) -> None:
-    SIZES.clear()
-    SIZES.update({path: path.stat().st_size for path in on_disk(table)})
-    assert du(on_disk(table)) == sum(SIZES.values())
-
-
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SQL_POINTS)
 async def test_an_expiry_that_is_killed_is_finished_by_the_next(settings: Settings, table: Table, point: str) -> None:
-    # Given an expiry killed in the middle
-    rows = {snapshot.snapshot_id: rows_of(table, snapshot.snapshot_id) for snapshot in table.metadata.snapshots}
-    before = on_disk(table)
-    kill_in_the_middle(settings, point)
-
-    # Then the table reads, with the snapshots that it has
-    table.refresh()
-    has_gone = len(table.metadata.snapshots) < len(rows)
-    assert has_gone is POINTS[point][1]
-    for snapshot in table.metadata.snapshots:
-        assert rows_of(table, snapshot.snapshot_id) == rows[snapshot.snapshot_id]
-
-    # When the next one runs, then it ends as it would have
-    async with open_services(settings) as services:
-        done = await expire(services)
-        assert await services.retention._runs.list_open(table.metadata.table_uuid) == []
-        changes = await changes_of(services, table)
-        runs = await services.retention._runs.list_of_table(table.metadata.table_uuid, limit=10)
-    table.refresh()
-    assert on_disk(table) == reached(table)
-    assert len(table.metadata.snapshots) < len(rows)
-    assert len(changes) == 1
-    # And every byte is counted once, whoever deleted it
-    (run,) = runs
-    assert run.bytes_freed == run.bytes_planned == du_before(before, table)
-    assert run.files_deleted == run.files_planned
-    assert (done.run_id is None) is has_gone
+    await check_finished_by_the_next(settings, table, SQL_POINTS, point)
 
 
 async def test_a_tag_made_between_plan_and_commit_is_planned_for(
