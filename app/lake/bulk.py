@@ -1,8 +1,9 @@
-"""Requests to S3 that are about many objects at once: deleting them, listing them."""
+"""Requests to S3 that are about many objects at once, or a whole one: deleting them, listing them, reading it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -18,6 +19,8 @@ _ROLE_PROPERTIES = ("s3.role-arn", "client.role-arn")
 class _S3(Protocol):
     def call_s3(self, method: str, **arguments: Any) -> Mapping[str, Any]: ...
 
+    def cat_file(self, path: str, **arguments: Any) -> bytes: ...
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
@@ -29,13 +32,18 @@ class StoredObject:
 
 
 class BulkStore:
-    """S3 as pyiceberg's properties describe it. pyarrow's file system deletes object by object, so this is s3fs's."""
+    """S3 as pyiceberg's properties describe it; may be used by several threads at once.
+
+    pyarrow's file system deletes object by object, and asks for the length of each that it reads, so this is s3fs's.
+    """
 
     def __init__(self, io: FileIO) -> None:
         # Imported where it is needed: it brings a client of S3, which takes a while.
         from pyiceberg.io.fsspec import FsspecFileIO
 
-        self._io = FsspecFileIO(io.properties)
+        # One for all threads, since each has a client and connections of its own; its requests all run in one loop.
+        # s3fs keeps it for the next store that this thread makes.
+        self._s3 = cast("_S3", FsspecFileIO(io.properties).get_fs("s3"))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
         """Delete up to `MAX_KEYS` objects; answers those that are still there, with S3's reason. One request.
@@ -70,15 +78,30 @@ class BulkStore:
                 return
             more = {"ContinuationToken": str(answer["NextContinuationToken"])}
 
-    def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
-        from botocore.exceptions import BotoCoreError
+    def read(self, bucket: str, key: str) -> bytes:
+        """A whole object. One request.
 
-        # Of each thread its own: pyiceberg keeps them so.
-        store = cast("_S3", self._io.get_fs("s3"))
-        try:
-            return store.call_s3(method, **arguments)
-        except BotoCoreError as error:
-            raise OSError(str(error)) from error
+        Raises:
+            FileNotFoundError: there is none.
+            OSError: the request failed.
+        """
+        with _told_as_os_errors():
+            # In several parts at once it would first be asked how many.
+            return self._s3.cat_file(f"{bucket}/{key}", max_concurrency=1)
+
+    def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        with _told_as_os_errors():
+            return self._s3.call_s3(method, **arguments)
+
+
+@contextmanager
+def _told_as_os_errors() -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except BotoCoreError as error:
+        raise OSError(str(error)) from error
 
 
 def find_bulk_store(io: FileIO) -> BulkStore | None:

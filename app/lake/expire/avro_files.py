@@ -15,10 +15,11 @@ from cachetools import LRUCache
 from pyiceberg.avro.codecs import KNOWN_CODECS
 from pyiceberg.avro.reader import Reader
 from pyiceberg.avro.resolver import resolve_reader
-from pyiceberg.io import FileIO
 from pyiceberg.schema import Schema
 from pyiceberg.typedef import StructProtocol
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
+
+from app.lake.whole_files import WholeFiles
 
 _MAGIC = b"Obj\x01"
 _SYNC_BYTES = 16
@@ -59,14 +60,13 @@ class AvroFile:
             at = after + _SYNC_BYTES
 
 
-def read_avro(io: FileIO, path: str) -> AvroFile:
-    """The file, whole; one request to the store.
+def read_avro(files: WholeFiles, path: str) -> AvroFile:
+    """The file, whole.
 
     Raises:
         EOFError, ValueError, OSError: it is cut short, broken or missing.
     """
-    with io.new_input(path).open() as stream:
-        data = stream.read()
+    data = files.read(path)
     if data[: len(_MAGIC)] != _MAGIC:
         raise ValueError("it is no Avro file" if data else "it is empty")
     meta, at = _read_map(data, len(_MAGIC))

@@ -6,7 +6,6 @@ from array import array
 from dataclasses import dataclass, field
 
 from pyiceberg.avro.decoder import new_decoder
-from pyiceberg.io import FileIO
 from pyiceberg.manifest import (
     DEFAULT_READ_VERSION,
     MANIFEST_ENTRY_SCHEMAS,
@@ -19,6 +18,7 @@ from pyiceberg.manifest import (
 
 from app.lake.deleted_positions import naming_file
 from app.lake.expire.avro_files import Readers, read_avro
+from app.lake.whole_files import WholeFiles
 
 # Of the list before, so many entries at the beginning may be another one's.
 _MAX_NEW = 3
@@ -148,27 +148,27 @@ def _common_end(entries: bytes, known: _Known) -> tuple[int, int]:
     return -1, 0
 
 
-def read_list(io: FileIO, path: str) -> ManifestList:
+def read_list(files: WholeFiles, path: str) -> ManifestList:
     """A manifest list, for `ManifestIndex.add_list`.
 
     Raises:
         OSError: it is missing or broken; its name is in the message.
     """
     with naming_file(path):
-        found = read_avro(io, path)
+        found = read_avro(files, path)
         blocks = list(found.blocks())
         entries = b"".join(block for _, block in blocks)
         return ManifestList(found.schema, sum(count for count, _ in blocks), entries, found.size_bytes)
 
 
-def read_live_files(io: FileIO, manifest: ListedManifest) -> LiveFiles:
+def read_live_files(files: WholeFiles, manifest: ListedManifest) -> LiveFiles:
     """The live files of a manifest. Memory: the manifest, and the paths in it.
 
     Raises:
         OSError: it is missing or broken; its name is in the message.
     """
     with naming_file(manifest.path):
-        found = read_avro(io, manifest.path)
+        found = read_avro(files, manifest.path)
         if found.size_bytes < manifest.size_bytes:
             raise EOFError(f"it has {found.size_bytes} bytes of {manifest.size_bytes}")
         reader, live = _ENTRY_READERS.of(found.schema), LiveFiles()

@@ -18,6 +18,7 @@ from app.lake.deleted_positions import naming_file
 from app.lake.expire.file_set import FileSet
 from app.lake.expire.manifests import ListedManifest, LiveFiles, ManifestIndex, read_list, read_live_files
 from app.lake.table import LakeTable
+from app.lake.whole_files import WholeFiles
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -56,7 +57,8 @@ def walk_files(table: LakeTable, owners: Mapping[int, int], *, workers: int = WO
     `owners` are those of all its snapshots (`app.domain.expiry.assign_owners`). A file is live in a snapshot where a
     manifest of the snapshot has it and does not say that it was deleted.
 
-    Costs reading every manifest list and every manifest once, `workers` at a time; nothing else is asked of the store.
+    Costs reading every manifest list and every manifest once, `workers` at a time, in S3 a request each; nothing else
+    is asked of the store.
     Manifests of what stays are read first, so that of those that only snapshots have which are going no path is kept
     that is reached anyway. Memory: as `FileSet`, and the manifests that are read at the moment.
 
@@ -67,14 +69,20 @@ def walk_files(table: LakeTable, owners: Mapping[int, int], *, workers: int = WO
     """
     files, keys = FileSet(), keys_of(table)
     with reading_files(table.state.name), _pool(workers) as pool:
-        manifests = _walk_lists(table, owners, files, keys, pool)
-        _walk_manifests(table, manifests, files, keys, pool)
+        store = WholeFiles(table.io, table.state.location)
+        manifests = _walk_lists(table, owners, store, files, keys, pool)
+        _walk_manifests(store, manifests, files, keys, pool)
         _add_statistics(table.metadata, owners, files, keys)
     return files
 
 
 def _walk_lists(
-    table: LakeTable, owners: Mapping[int, int], files: FileSet, keys: FileKeys, pool: ThreadPoolExecutor
+    table: LakeTable,
+    owners: Mapping[int, int],
+    store: WholeFiles,
+    files: FileSet,
+    keys: FileKeys,
+    pool: ThreadPoolExecutor,
 ) -> list[tuple[int, ListedManifest]]:
     """The manifests with their owners, those that stay first."""
     lists: dict[str, int] = {}
@@ -85,7 +93,7 @@ def _walk_lists(
     paths = sorted(lists, key=lambda path: lists[path] == GOING)
     # Where the files are is looked at before any is asked for: a store that is not the table's may not even answer.
     digests = [keys.digest(path) for path in paths]
-    read = _each(pool, lambda path: read_list(table.io, path), paths)
+    read = _each(pool, lambda path: read_list(store, path), paths)
     for path, digest, found in zip(paths, digests, read, strict=True):
         with naming_file(path):
             by_owner.setdefault(lists[path], set()).update(index.add_list(found))
@@ -100,7 +108,7 @@ def _walk_lists(
 
 
 def _walk_manifests(
-    table: LakeTable,
+    store: WholeFiles,
     manifests: list[tuple[int, ListedManifest]],
     files: FileSet,
     keys: FileKeys,
@@ -110,7 +118,7 @@ def _walk_manifests(
         files.add(keys.digest(manifest.path), manifest.path, manifest.size_bytes, FileKind.MANIFEST, owner)
 
     def read(pair: tuple[int, ListedManifest]) -> LiveFiles:
-        return read_live_files(table.io, pair[1])
+        return read_live_files(store, pair[1])
 
     for (owner, _), live in zip(manifests, _each(pool, read, manifests), strict=True):
         for path, size_bytes, content in zip(live.paths, live.sizes, live.contents, strict=True):
