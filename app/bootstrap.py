@@ -66,6 +66,7 @@ from app.services.model_upkeep import ModelUpkeep
 from app.services.models import Models
 from app.services.operation_runner import OperationRunner
 from app.services.operations import Operations
+from app.services.orphan_operations import OrphanOperations
 from app.services.orphans import Orphans
 from app.services.past_expiries import PastExpiries
 from app.services.pinning import Pinning
@@ -122,6 +123,7 @@ class Services:
     retention_sweeps: RetentionSweeps
     retention_explaining: RetentionExplaining
     orphans: Orphans
+    orphan_operations: OrphanOperations
     retention_operations: RetentionOperations
     past_expiries: PastExpiries
     model_upkeep: ModelUpkeep
@@ -211,6 +213,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         operation_runner.register(OperationKind.ROW_DIFF, row_diff_operations)
         retention_operations = RetentionOperations(operations_service, planning, sweeps)
         operation_runner.register(OperationKind.RETENTION, retention_operations)
+        orphans = Orphans(lake, datasets, changes, settings)
+        orphan_operations = OrphanOperations(operations_service, orphans)
+        operation_runner.register(OperationKind.ORPHANS, orphan_operations)
         yield Services(
             settings=settings,
             lake=lake,
@@ -230,7 +235,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             retention=retention,
             retention_sweeps=sweeps,
             retention_explaining=RetentionExplaining(datasets, planning, retention_runs),
-            orphans=Orphans(lake, datasets, changes, settings),
+            orphans=orphans,
+            orphan_operations=orphan_operations,
             retention_operations=retention_operations,
             past_expiries=past_expiries,
             model_upkeep=model_upkeep,

@@ -54,7 +54,8 @@ def show_operation(operation_id: OperationId, json: options.Json = False) -> Non
 @app.command("list")
 def list_operations(
     kind: Annotated[
-        str | None, typer.Option("--kind", metavar="KIND", help="Only those of this kind: row_diff.")
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="Only those of this kind: row_diff, retention or orphans."),
     ] = None,
     status: Annotated[
         str | None,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli import options
 from app.cli.output import Column, print_json, print_line, print_note, print_table, utc_text
 from app.cli.registry_arguments import named_as_options
+from app.cli.retention import Progress
 from app.cli.session import make_command, with_services
+from app.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
-    from app.services.orphans import OrphanReport
+    from app.domain.changes import Command
+    from app.domain.names import DatasetName
+    from app.services.operation_entries import OperationEntry
+    from app.services.orphans import OrphanAge, OrphanReport
 
 SOME_LEFT = 1
 SHOWN = 20
@@ -32,16 +37,19 @@ def find(
 ) -> None:
     """List the orphans of a table, and change nothing."""
     from app.domain.names import DatasetName
+    from app.services.orphan_entries import orphans_entry
+    from app.services.orphans import OrphanAge
 
     name = DatasetName.parse(dataset)
-
-    async def work(services: Services) -> OrphanReport:
-        return await services.orphans.find(name, older_than, force=force)
-
     with named_as_options():
+        age = OrphanAge(days=older_than, is_forced=force)
+
+        async def work(services: Services) -> OrphanReport:
+            return await services.orphans.find(name, age)
+
         report = with_services(work)
     if json:
-        print_json(_entry(report, dry_run=True))
+        print_json(orphans_entry(report, dry_run=True))
         return
     _print(report)
 
@@ -54,24 +62,37 @@ def remove(
     execute: Annotated[
         bool, typer.Option("--execute/--dry-run", help="Do it, or only say what would be done.")
     ] = False,
+    background: Annotated[
+        bool, typer.Option("--background", help="Let a worker do it, as an operation, and do not wait for it.")
+    ] = False,
     reason: options.Reason = None,
     actor: options.ActorName = None,
+    idempotency_key: options.IdempotencyKey = None,
     json: options.Json = False,
 ) -> None:
     """Remove the orphans of a table; without --execute only say which."""
     from app.domain.names import DatasetName
+    from app.services.orphan_entries import orphans_entry
+    from app.services.orphans import OrphanAge
 
-    name, command = DatasetName.parse(dataset), make_command(actor, reason, None)
-
-    async def work(services: Services) -> OrphanReport:
-        if not execute:
-            return await services.orphans.find(name, older_than, force=force)
-        return await services.orphans.remove(name, command, older_than, force=force)
-
+    name = DatasetName.parse(dataset)
     with named_as_options():
+        age, command = OrphanAge(days=older_than, is_forced=force), make_command(actor, reason, idempotency_key)
+        if idempotency_key is not None and not background:
+            raise InvalidArgumentError("--idempotency-key", "it is for operations; give --background too")
+        if background:
+            _start(name, age, command, is_dry_run=not execute, json=json)
+            return
+
+        async def work(services: Services) -> OrphanReport:
+            with Progress(is_shown=not json) as progress:
+                if not execute:
+                    return await services.orphans.find(name, age, progress.report)
+                return await services.orphans.remove(name, command, age, progress.report)
+
         report = with_services(work)
     if json:
-        print_json(_entry(report, dry_run=not execute))
+        print_json(orphans_entry(report, dry_run=not execute))
     else:
         _print(report)
         if execute:
@@ -82,6 +103,20 @@ def remove(
             print_note(f"Left: {example}")
     if report.left:
         raise typer.Exit(SOME_LEFT)
+
+
+def _start(name: DatasetName, age: OrphanAge, command: Command, *, is_dry_run: bool, json: bool) -> None:
+    from app.services.operation_entries import operation_entry
+
+    async def work(services: Services) -> OperationEntry:
+        return operation_entry(await services.orphan_operations.start(name, age, command, is_dry_run=is_dry_run), None)
+
+    entry = with_services(work)
+    if json:
+        print_json(entry)
+        return
+    print_line(f"Operation {entry['id']} ({entry['kind']}): {entry['status']}")
+    print_note(f"`stratigraph operation wait {entry['id']}` waits for it.")
 
 
 def _print(report: OrphanReport) -> None:
@@ -108,30 +143,3 @@ def _print(report: OrphanReport) -> None:
     more = sum(tally.orphans.values()) - min(SHOWN, len(report.listed))
     if more > 0:
         print_line(f"... and {more:,} more")
-
-
-def _entry(report: OrphanReport, *, dry_run: bool) -> dict[str, Any]:
-    tally = report.tally
-    return {
-        "dataset": str(report.dataset),
-        "dry_run": dry_run,
-        "files": tally.files,
-        "reached": tally.reached,
-        "young": tally.young,
-        "orphans": {kind.value: count for kind, count in tally.orphans.items()},
-        "bytes": {kind.value: size for kind, size in tally.bytes.items()},
-        "listed": [
-            {
-                "path": orphan.path,
-                "kind": orphan.kind.value,
-                "bytes": orphan.size_bytes,
-                "modified_ms": orphan.modified_ms,
-            }
-            for orphan in report.listed
-        ],
-        "listed_truncated": report.is_cut,
-        "removed": report.removed,
-        "removed_bytes": report.removed_bytes,
-        "left": report.left,
-        "examples": report.examples,
-    }

@@ -31,6 +31,7 @@ _OPTIONS = {
     "metrics": "--metric",
     "trainingData": "--training",
     "name": "--name",
+    "olderThanDays": "--older-than",
     "targetAt": "TARGET",
     "number": "NUMBER",
 }

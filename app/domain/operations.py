@@ -20,6 +20,7 @@ class OperationKind(StrEnum):
 
     ROW_DIFF = "ROW_DIFF"
     RETENTION = "RETENTION"
+    ORPHANS = "ORPHANS"
 
 
 class OperationStatus(StrEnum):

@@ -25,6 +25,7 @@ from app.services.lineage import Lineage
 from app.services.model_registration import ModelRegistration
 from app.services.models import Models
 from app.services.operations import Operations
+from app.services.orphan_operations import OrphanOperations
 from app.services.past_expiries import PastExpiries
 from app.services.pipelines import Pipelines
 from app.services.promoting import Promoting
@@ -61,6 +62,7 @@ class GraphContext:
     version_tagging: VersionTagging
     retention_planning: RetentionPlanning
     retention_operations: RetentionOperations
+    orphan_operations: OrphanOperations
     past_expiries: PastExpiries
     holding: Holding
     actor: Actor = ANONYMOUS

@@ -136,6 +136,7 @@ def _context(request: Request, operation: Operation) -> GraphContext:
         version_tagging=services.version_tagging,
         retention_planning=services.retention_planning,
         retention_operations=services.retention_operations,
+        orphan_operations=services.orphan_operations,
         past_expiries=services.past_expiries,
         holding=services.holding,
         actor=actor_of(request.headers),

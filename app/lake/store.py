@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pyiceberg.catalog import Catalog
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from app.domain.orphans import Orphan, OrphanTally
-    from app.lake.row_diff.running import RowDiffRun
-    from app.lake.row_diff.spark.running import SparkRowDiffRun
     from app.lake.row_diff.spark.session import SparkAddress
     from app.lake.sample.lineage import MadeSnapshot
     from app.lake.sample.load import SampleReport, SampleStep
     from app.lake.sample.models import SampleModel, TrainedModel
     from app.lake.sample.tags import SampleTag
+
+Answer = TypeVar("Answer")
 
 
 class Lake:
@@ -171,19 +171,9 @@ class Lake:
         """
         stopped = threading.Event()
         with span("lake.delete_files", dataset=str(table.state.name), files=len(paths)):
-            running = asyncio.ensure_future(
-                self._threads.run_to_end(
-                    delete_files, table.io, paths, on_progress=on_progress, is_stopped=stopped.is_set
-                )
+            return await self._run_stoppable(
+                lambda: delete_files(table.io, paths, on_progress=on_progress, is_stopped=stopped.is_set), stopped.set
             )
-            try:
-                return await asyncio.shield(running)
-            except asyncio.CancelledError:
-                stopped.set()
-                await asyncio.wait([running])
-                # Looked at, or asyncio would complain that nobody did.
-                running.exception()
-                raise
 
     async def list_neighbours(self) -> Neighbours:
         """Where each table of the catalog has its files. Costs loading all of them.
@@ -203,12 +193,16 @@ class Lake:
         neighbours: Neighbours,
         modified_before_ms: int,
         take: Callable[[list[Orphan]], None],
-        is_stopped: Callable[[], bool] | None = None,
     ) -> OrphanTally:
-        """Files that the table does not reach, given to `take` in a thread; see `app.lake.orphans.find_orphans`."""
+        """Files that the table does not reach, given to `take` in a thread; see `app.lake.orphans.find_orphans`.
+
+        Where the caller is cancelled the listing is stopped, and waited for.
+        """
+        stopped = threading.Event()
         with span("lake.find_orphans", dataset=str(table.state.name)):
-            return await self._threads.run_to_end(
-                find_orphans, table, neighbours, modified_before_ms, take, is_stopped=is_stopped
+            return await self._run_stoppable(
+                lambda: find_orphans(table, neighbours, modified_before_ms, take, is_stopped=stopped.is_set),
+                stopped.set,
             )
 
     async def plan_compaction(self, table: LakeTable, policy: CompactionPolicy) -> PlannedTable:
@@ -255,7 +249,8 @@ class Lake:
         from app.lake.row_diff.running import RowDiffRun
 
         with span("lake.run_row_diff", dataset=str(plan.to_side.table.state.name), bytes=plan.size_bytes):
-            return await self._run_stoppable(RowDiffRun(plan, resources, on_progress))
+            comparison = RowDiffRun(plan, resources, on_progress)
+            return await self._run_stoppable(comparison.run, comparison.stop)
 
     async def run_row_diff_in_spark(
         self,
@@ -269,7 +264,8 @@ class Lake:
         from app.lake.row_diff.spark.running import SparkRowDiffRun
 
         with span("lake.run_row_diff_in_spark", dataset=str(after.table.state.name), bytes=plan.size_bytes):
-            return await self._run_stoppable(SparkRowDiffRun(plan, before, after, address, on_progress))
+            comparison = SparkRowDiffRun(plan, before, after, address, on_progress)
+            return await self._run_stoppable(comparison.run, comparison.stop)
 
     async def diff_files(self, table: LakeTable, from_id: int, to_id: int, kinship: Kinship) -> FileDiff:
         """What files two versions differ in; raises as `app.lake.file_diffs.diff_files`."""
@@ -313,12 +309,12 @@ class Lake:
         with translated_errors():
             return await self._threads.run_to_end(lambda: train(self._catalog, plan))
 
-    async def _run_stoppable(self, comparison: RowDiffRun | SparkRowDiffRun) -> RowDiff:
-        running = asyncio.ensure_future(self._threads.run_to_end(comparison.run))
+    async def _run_stoppable(self, call: Callable[[], Answer], stop: Callable[[], None]) -> Answer:
+        running = asyncio.ensure_future(self._threads.run_to_end(call))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            comparison.stop()
+            stop()
             await asyncio.wait([running])
             # Looked at, or asyncio would complain that nobody did.
             running.exception()

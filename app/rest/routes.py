@@ -30,6 +30,7 @@ from app.rest.models import (
     answer_models,
 )
 from app.rest.operations import answer_operation, answer_operation_cancelling, answer_operations
+from app.rest.orphans import answer_orphan_removal
 from app.rest.pipelines import (
     answer_pipeline,
     answer_pipeline_registration,
@@ -128,6 +129,7 @@ def _retention_routes(dataset: str) -> list[Route]:
         Route(f"{dataset}/retention", Resource(get=answer_retention)),
         Route(f"{dataset}/retention/runs", runs),
         Route(f"{dataset}/retention/snapshots/{{snapshot_id}}", Resource(get=answer_retained_snapshot)),
+        Route(f"{dataset}/orphans/removals", Resource(post=answer_orphan_removal)),
         Route(f"{dataset}/holds", holds),
         Route("/api/v1/retention/runs", Resource(post=answer_retention_sweep)),
         Route("/api/v1/holds", Resource(get=answer_holds)),

@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from app.domain.changes import Command
 from app.domain.names import DatasetName
 from app.domain.orphans import Orphan, OrphanKind, OrphanTally
 from app.errors import InvalidArgumentError, UnsupportedTableError
 from app.lake.store import Lake
+from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
 from app.services.datasets import Datasets
+from app.services.finishing import finished
+from app.services.retention import BATCH_FILES, Report
 from app.services.retention_records import RetentionRecords
 from app.settings import Settings
 
 DEFAULT_DAYS, LEAST_DAYS = 3.0, 1.0
 _DAY_MS = 86_400_000
 MAX_LISTED = 1_000
+_MAX_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanAge:
+    """How long ago an orphan was last modified, at least. Younger files may be about to be committed.
+
+    Raises:
+        InvalidArgumentError: no such number of days; less than a day, without `is_forced`.
+    """
+
+    days: float = DEFAULT_DAYS
+    is_forced: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.days <= 36_500:
+            raise InvalidArgumentError("olderThanDays", f"{self.days:g} is not between 0 and 36500 days")
+        if self.days < LEAST_DAYS and not self.is_forced:
+            raise InvalidArgumentError(
+                "olderThanDays",
+                f"{self.days:g} days may be younger than what a writer is about to commit; less than 1 needs force",
+            )
+
+    @property
+    def before_ms(self) -> int:
+        """The instant before which that was, as of now."""
+        return int(time.time() * 1000 - self.days * _DAY_MS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +73,10 @@ class OrphanReport:
         return sum(self.tally.orphans.values()) > len(self.listed)
 
 
+def quiet(fraction: float, message: str) -> None:
+    """A `Report` to nobody."""
+
+
 class Orphans:
     """Finds and removes orphans of tables."""
 
@@ -52,53 +87,87 @@ class Orphans:
         self._records = RetentionRecords(changes)
         self._lock_timeout_s = settings.lock_timeout_s
 
-    async def find(
-        self, name: DatasetName, older_than_days: float = DEFAULT_DAYS, *, force: bool = False
-    ) -> OrphanReport:
-        """The orphans of a table that are older than that. Costs reading its manifests and listing its files.
+    async def check(self, name: DatasetName) -> LakeTable:
+        """The table, whose orphans may be removed.
 
         Raises:
-            InvalidArgumentError: less than a day, without `force`.
-            UnsupportedTableError: another table's location is the same, inside or around this one's.
-            As `Datasets.load`, `Lake.list_neighbours` and `Lake.find_orphans`.
-        """
-        report, _ = await self._look(name, older_than_days, force=force)
-        return report
-
-    async def remove(
-        self, name: DatasetName, command: Command, older_than_days: float = DEFAULT_DAYS, *, force: bool = False
-    ) -> OrphanReport:
-        """Remove them; what could not be is told. Each is looked for once more in the table as it is by then.
-
-        Recorded with who and why.
-
-        Raises:
-            UnsupportedTableError: also a table with gc.enabled=false.
-            LockTimeoutError: an expiry of the table is under way.
-            As `find`.
+            UnsupportedTableError: a table with gc.enabled=false.
+            As `Datasets.load`.
         """
         table = await self._datasets.load(name)
         if table.state.properties.get("gc.enabled", "true").strip().lower() == "false":
             raise UnsupportedTableError(
                 str(name), "gc.enabled=false", "its files may be shared with others, and are not removed"
             )
-        async with self._changes.lock_retention(table.state.table_uuid, self._lock_timeout_s):
-            report, paths = await self._look(name, older_than_days, force=force)
-            now = await self._datasets.load(name)
-            going = await self._lake.still_unreachable(now, list(paths))
-            done = await self._lake.delete_files(now, going)
-            report.removed = len(done.gone)
-            report.removed_bytes = sum(paths[path] for path in done.gone)
-            report.left = len(done.left)
-            report.examples = [f"{file.path}: {file.reason}" for file in done.examples]
-            if going:
-                await self._records.record_orphans(now, command, report.removed, report.removed_bytes, report.left)
-        return report
+        return table
 
-    async def _look(
-        self, name: DatasetName, older_than_days: float, *, force: bool
-    ) -> tuple[OrphanReport, dict[str, int]]:
-        before_ms = _before_ms(older_than_days, force=force)
+    async def find(self, name: DatasetName, age: OrphanAge, report: Report = quiet) -> OrphanReport:
+        """The orphans of a table that are of that age. Costs reading its manifests and listing its files.
+
+        Raises:
+            UnsupportedTableError: another table's location is the same, inside or around this one's.
+            As `Datasets.load`, `Lake.list_neighbours` and `Lake.find_orphans`.
+        """
+        report(0.0, f"{name}: looking for orphans")
+        found, _ = await self._look(name, age)
+        return found
+
+    async def remove(
+        self,
+        name: DatasetName,
+        command: Command,
+        age: OrphanAge,
+        report: Report = quiet,
+        *,
+        operation_id: UUID | None = None,
+    ) -> OrphanReport:
+        """Remove them; what could not be is told. Each is looked for once more in the table as it is by then.
+
+        Recorded with who and why, also where `report` ends it after some are removed. Begun again, it removes what is
+        left.
+
+        Raises:
+            LockTimeoutError: an expiry of the table, or another removal, is under way.
+            As `check` and `find`.
+        """
+        table = await self.check(name)
+        async with self._changes.lock_retention(table.state.table_uuid, self._lock_timeout_s):
+            report(0.0, f"{name}: looking for orphans")
+            found, sizes = await self._look(name, age)
+            report(0.4, f"{name}: looking once more at {len(sizes):,} files")
+            now = await self._datasets.load(name)
+            going = await self._lake.still_unreachable(now, list(sizes))
+            try:
+                await self._delete(now, going, sizes, found, report)
+            finally:
+                if found.removed or found.left:
+                    await finished(
+                        self._records.record_orphans(
+                            now, command, found.removed, found.removed_bytes, found.left, operation_id
+                        )
+                    )
+        report(1.0, f"{name}: done")
+        return found
+
+    async def _delete(
+        self, table: LakeTable, going: Sequence[str], sizes: Mapping[str, int], found: OrphanReport, report: Report
+    ) -> None:
+        for start in range(0, len(going), BATCH_FILES):
+            report(0.5 + 0.5 * start / len(going), f"{table.state.name}: removing {len(going):,} files")
+            # What is begun is ended, and counted, also where it shall not go on after it.
+            await finished(self._delete_batch(table, going[start : start + BATCH_FILES], sizes, found))
+
+    async def _delete_batch(
+        self, table: LakeTable, paths: Sequence[str], sizes: Mapping[str, int], found: OrphanReport
+    ) -> None:
+        done = await self._lake.delete_files(table, paths)
+        found.removed += len(done.gone)
+        found.removed_bytes += sum(sizes[path] for path in done.gone)
+        found.left += len(done.left)
+        found.examples += [f"{file.path}: {file.reason}" for file in done.examples]
+        del found.examples[_MAX_EXAMPLES:]
+
+    async def _look(self, name: DatasetName, age: OrphanAge) -> tuple[OrphanReport, dict[str, int]]:
         neighbours = await self._lake.list_neighbours()
         table = await self._datasets.load(name)
         report = OrphanReport(dataset=name, tally=OrphanTally())
@@ -111,15 +180,5 @@ class Orphans:
                 if len(report.listed) < MAX_LISTED:
                     report.listed.append(orphan)
 
-        report.tally = await self._lake.find_orphans(table, neighbours, before_ms, take)
+        report.tally = await self._lake.find_orphans(table, neighbours, age.before_ms, take)
         return report, paths
-
-
-def _before_ms(days: float, *, force: bool) -> int:
-    if not 0 <= days <= 36_500:
-        raise InvalidArgumentError("olderThan", f"{days:g} is not between 0 and 36500 days")
-    if days < LEAST_DAYS and not force:
-        raise InvalidArgumentError(
-            "olderThan", f"{days:g} days may be younger than what a writer is about to commit; less than 1 needs force"
-        )
-    return int(time.time() * 1000 - days * _DAY_MS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from app.domain.changes import ChangeKind, ChangeState, Command
 from app.domain.ref_plans import RefPlan
@@ -48,9 +48,20 @@ class RetentionRecords:
             )
         )
 
-    async def record_orphans(self, table: LakeTable, command: Command, files: int, size_bytes: int, left: int) -> None:
+    async def record_orphans(
+        self,
+        table: LakeTable,
+        command: Command,
+        files: int,
+        size_bytes: int,
+        left: int,
+        operation_id: UUID | None = None,
+    ) -> None:
         """So many files were removed that the table did not reach, and so many could not be."""
         state = table.state
+        details: dict[str, JsonValue] = {"files": files, "bytes": str(size_bytes), "left": left}
+        if operation_id is not None:
+            details["operationId"] = str(operation_id)
         await self._write(
             Intent(
                 change_id=uuid4(),
@@ -62,7 +73,7 @@ class RetentionRecords:
                 plan=RefPlan(updates=()),
                 base_metadata=state.metadata_location,
                 lease_s=0.0,
-                details={"files": files, "bytes": str(size_bytes), "left": left},
+                details=details,
             )
         )
 

@@ -179,6 +179,25 @@ def test_orphans_are_found_by_age_and_removed_only_when_asked(cli: Cli, own_lake
     assert young.exists()
 
 
+def test_orphans_are_removed_by_a_worker_where_that_is_asked_for(cli: Cli, own_lake: SmallLake) -> None:
+    # When it is begun in the background
+    begun = json.loads(
+        cli("orphans", "remove", ORDERS, "--execute", "--background", "--reason", "june", "--json").stdout
+    )
+    assert (begun["kind"], begun["status"], begun["reason"]) == ("ORPHANS", "QUEUED", "june")
+    told = cli("orphans", "remove", ORDERS, "--background", "--idempotency-key", "a")
+    again = cli("orphans", "remove", ORDERS, "--background", "--idempotency-key", "a")
+
+    # Then it waits for a worker, by the id that was told
+    assert told.stdout == again.stdout
+    listed = json.loads(cli("operation", "list", "--kind", "orphans", "--json").stdout)
+    assert [each["request"]["dry_run"] for each in listed["operations"]] == [True, False]
+    assert listed["operations"][0]["id"] in told.stdout
+    # And a key is for operations alone
+    refused = cli("orphans", "remove", ORDERS, "--idempotency-key", "b")
+    assert (refused.exit_code, "--idempotency-key" in refused.stderr) == (2, True)
+
+
 def test_python_has_the_same_under_the_well_known_names(own_lake: SmallLake) -> None:
     append_elsewhere(own_lake.catalog, 10)
     policy = RetentionPolicy(keep_last_n=1, keep_days=0, production_keep_days=0, allow_zero_days=True)

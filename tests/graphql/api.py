@@ -49,6 +49,7 @@ class Api:
             version_tagging=self.services.version_tagging,
             retention_planning=self.services.retention_planning,
             retention_operations=self.services.retention_operations,
+            orphan_operations=self.services.orphan_operations,
             past_expiries=self.services.past_expiries,
             holding=self.services.holding,
             actor=Actor(subject=actor),

@@ -31,6 +31,7 @@ from app.domain.ref_changes import plan_tag
 from app.domain.retention.policy import RetentionPolicy
 from app.lake.store import Lake
 from app.registry.change_rows import Intent
+from app.services.orphans import OrphanAge
 from tests.lake_tables import ORDERS, SmallLake, append_elsewhere, small_lake
 
 pytestmark = pytest.mark.anyio
@@ -312,7 +313,7 @@ async def _expire(services: Services, lake: SmallLake) -> None:
     # As a run does that finds another one dead after its commit.
     table = await services.datasets.load(name)
     assert (await services.lake.judge_base(table, done.planned.files.expiry)).may_delete
-    await services.orphans.remove(name, command, 0, force=True)
+    await services.orphans.remove(name, command, OrphanAge(days=0, is_forced=True))
 
 
 async def _run(client: httpx.AsyncClient, query: str, **variables: Any) -> Any:

@@ -8,6 +8,7 @@ from app.graphql.mutations.archive_model import archive_model_version
 from app.graphql.mutations.branches import BranchPayload, DeleteBranchPayload, create_branch, delete_branch
 from app.graphql.mutations.holds import HoldPayload, place_hold, release_hold
 from app.graphql.mutations.operations import OperationPayload, cancel_operation
+from app.graphql.mutations.orphans import remove_orphans
 from app.graphql.mutations.promotions import RecordDatasetPromotionPayload, record_dataset_promotion
 from app.graphql.mutations.register_model import ModelVersionPayload, register_model_version
 from app.graphql.mutations.register_pipeline import PipelineVersionPayload, register_pipeline_version
@@ -79,6 +80,12 @@ class Mutation:
         description="Expire snapshots by the policy as a long job, or with `dryRun`, which is the default, tell what "
         "would expire. What fails at one dataset is told with it, and the others are done all the same. Its result has "
         "the shape of `POST /api/v1/retention/runs`.",
+    )
+    remove_orphans: OperationPayload = strawberry.mutation(
+        resolver=remove_orphans,
+        description="Remove files that lie with a dataset and that it does not reach as a long job, or with `dryRun`, "
+        "which is the default, tell which there are. Its result has the shape of "
+        "`POST /api/v1/datasets/{ns}/{table}/orphans/removals`.",
     )
     place_hold: HoldPayload = strawberry.mutation(
         resolver=place_hold,

@@ -67,7 +67,7 @@ strawberry.enum(RunStatus, description="How a run stands.")
 strawberry.enum(
     OperationKind,
     description="What a long job does. ROW_DIFF: compares the rows of two versions. RETENTION: expires snapshots, or "
-    "tells which it would expire.",
+    "tells which it would expire. ORPHANS: removes files that a dataset does not reach, or tells which there are.",
 )
 strawberry.enum(
     OperationStatus,
