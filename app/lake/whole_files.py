@@ -15,7 +15,8 @@ class WholeFiles:
     """Reads whole files of one table; may be used by several threads at once.
 
     In S3 by one request each: pyarrow's file system asks for the length of an object before it opens it, and cannot be
-    told from Python the one that a manifest list knows.
+    told from Python the one that a manifest list knows. It is two where credentials come of a role, as only pyarrow
+    knows how to get those.
     """
 
     def __init__(self, io: FileIO, location: str) -> None:
