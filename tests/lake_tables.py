@@ -133,6 +133,17 @@ def append_elsewhere(catalog: Catalog, *ids: int, name: str = ORDERS) -> int:
     return _append(catalog.load_table(name), rows(*ids).rename_columns(["id", "price", "label", "at"]))
 
 
+def set_tag(catalog: Catalog, tag: str, snapshot_id: int, max_ref_age_ms: int | None, *, name: str = ORDERS) -> None:
+    """As another tool sets a tag or changes it: whole, with the age that is given or none."""
+    with catalog.load_table(name).transaction() as transaction:
+        transaction._apply(*transaction._set_ref_snapshot(snapshot_id, tag, "tag", max_ref_age_ms=max_ref_age_ms))
+
+
+def age_of(catalog: Catalog, tag: str, *, name: str = ORDERS) -> int | None:
+    """The max-ref-age-ms that another program reads of a tag; a KeyError where there is no such tag."""
+    return catalog.load_table(name).metadata.refs[tag].max_ref_age_ms
+
+
 def _append(table: Table, data: pa.Table) -> int:
     # Two snapshots of one millisecond would have no order in time.
     time.sleep(0.002)

@@ -118,7 +118,7 @@ def apply_plan(state: TableState, plan: RefPlan) -> TableState:
     for update in plan.updates:
         if update.after is None:
             del refs[update.name]
-        elif update.after.snapshot_id != update.before:
+        elif not update.is_assertion:
             refs[update.name] = update.after
     return make_state(
         History(snapshots=state.history.snapshots, refs=refs, log=state.history.log),
@@ -209,7 +209,8 @@ def ref_plans(draw: st.DrawFn) -> RefPlan:
     updates: list[RefUpdate] = []
     for name in draw(st.lists(foreign_ref_names, unique=True, min_size=1, max_size=4)):
         after = draw(st.none() | refs_named(name, draw(st.sampled_from(RefKind)), int64s))
-        updates.append(RefUpdate(name=name, before=draw(st.none() | int64s), after=after))
+        sets_age = after is not None and draw(st.booleans())
+        updates.append(RefUpdate(name=name, before=draw(st.none() | int64s), after=after, sets_age=sets_age))
     schema_ids = st.integers(0, 2**31 - 1)
     schemas = st.builds(SchemaUpdate, before=schema_ids, after=schema_ids)
     return RefPlan(updates=tuple(updates), schema=draw(st.none() | schemas))

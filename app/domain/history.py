@@ -9,6 +9,11 @@ from enum import StrEnum
 from functools import cached_property
 
 MAIN = "main"
+# The largest age that Iceberg's metadata can hold, and what engines go by where neither ref nor table sets one. They
+# compare `now - timestamp <= age` (Iceberg's RemoveSnapshots), so nothing is ever older, and nothing overflows.
+ENDLESS_AGE_MS = 2**63 - 1
+# The end of the year 9999, the last that dates can tell. What lasts beyond it lasts for ever.
+END_OF_TIME_MS = 253_402_300_799_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
@@ -71,6 +76,11 @@ class Ref:
     min_snapshots_to_keep: int | None = None
     max_snapshot_age_ms: int | None = None
     max_ref_age_ms: int | None = None
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether the ref says itself that no age ends it. Where it says nothing, the table's properties decide."""
+        return self.max_ref_age_ms is not None and self.max_ref_age_ms >= END_OF_TIME_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,8 @@
-"""Pins: the tags by which the system keeps data that something still needs."""
+"""Pins: the tags by which the system keeps data that something still needs.
+
+A pin has an endless max-ref-age-ms of its own: without one, the table's `history.expire.max-ref-age-ms`, which anybody
+may set at any time, lets other engines remove it, and the snapshot with it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from app.domain.history import History, RefKind
+from app.domain.history import History, Ref, RefKind
 from app.domain.names import DatasetName
 from app.domain.roles import InputRole
 from app.domain.uses import VersionUse
@@ -61,12 +65,22 @@ def pin_names(model: str, number: int, role: InputRole) -> Iterator[str]:
 
 
 def choose_pin_name(use: VersionUse, model: str, number: int, history: History, taken: Collection[str]) -> str:
-    """The first name that is free in the table, or a tag of this very snapshot; never one of those taken."""
+    """The first name that is free in the table, or a tag of this very snapshot; never one of those taken.
+
+    A tag with an age that ends is somebody's wish that it ends: the next name is taken.
+    """
     for name in pin_names(model, number, use.role):
         ref = history.refs.get(name)
-        if name not in taken and (
-            ref is None
-            or (ref.kind is RefKind.TAG and ref.snapshot_id == use.snapshot_id and ref.max_ref_age_ms is None)
-        ):
+        if name not in taken and (ref is None or _can_be_adopted(ref, use.snapshot_id)):
             return name
     raise AssertionError("there is no end of names")
+
+
+def is_pinned(ref: Ref | None, snapshot_id: int) -> bool:
+    """Whether a ref is a tag that keeps this snapshot in every engine, until somebody removes it."""
+    return ref is not None and ref.kind is RefKind.TAG and ref.snapshot_id == snapshot_id and ref.is_endless
+
+
+def _can_be_adopted(ref: Ref, snapshot_id: int) -> bool:
+    is_without_end = ref.max_ref_age_ms is None or ref.is_endless
+    return ref.kind is RefKind.TAG and ref.snapshot_id == snapshot_id and is_without_end

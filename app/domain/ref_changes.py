@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from app.domain.datasets import TableState
-from app.domain.history import MAIN, History, Ref, RefKind
+from app.domain.history import ENDLESS_AGE_MS, MAIN, History, Ref, RefKind
 from app.domain.ref_plans import RefPlan, RefUpdate, SchemaUpdate
 from app.domain.schemas import describe_change
 from app.domain.tags import TagConvention, check_ref_name, find_convention, find_protection
@@ -39,8 +39,10 @@ class RollbackPlan:
     restores_schema: bool
 
 
-def plan_tag(state: TableState, name: str, snapshot_id: int) -> RefPlan | None:
+def plan_tag(state: TableState, name: str, snapshot_id: int, *, endless: bool = False) -> RefPlan | None:
     """Set a new tag; None where it is there already, at this very snapshot.
+
+    An `endless` one gets the max-ref-age-ms by which no engine ever ends it, also where it is there without.
 
     Raises:
         InvalidNameError: the name is not allowed.
@@ -53,8 +55,11 @@ def plan_tag(state: TableState, name: str, snapshot_id: int) -> RefPlan | None:
             raise BranchExistsError(str(state.name), name, existing.snapshot_id)
         if existing.snapshot_id != snapshot_id:
             raise TagExistsError(str(state.name), name, existing.snapshot_id)
-        return None
-    return RefPlan(updates=(_create(name, RefKind.TAG, snapshot_id),))
+        if existing.is_endless or not endless:
+            return None
+        mended = replace(existing, max_ref_age_ms=ENDLESS_AGE_MS)
+        return RefPlan(updates=(RefUpdate(name=name, before=snapshot_id, after=mended, sets_age=True),))
+    return RefPlan(updates=(_create(name, RefKind.TAG, snapshot_id, ENDLESS_AGE_MS if endless else None),))
 
 
 def plan_tag_move(
@@ -255,8 +260,9 @@ def _check_schema_can_return(state: TableState, schema_id: int) -> None:
         )
 
 
-def _create(name: str, kind: RefKind, snapshot_id: int) -> RefUpdate:
-    return RefUpdate(name=name, before=None, after=Ref(name=name, kind=kind, snapshot_id=snapshot_id))
+def _create(name: str, kind: RefKind, snapshot_id: int, max_ref_age_ms: int | None = None) -> RefUpdate:
+    ref = Ref(name=name, kind=kind, snapshot_id=snapshot_id, max_ref_age_ms=max_ref_age_ms)
+    return RefUpdate(name=name, before=None, after=ref)
 
 
 def _move(branch: Ref, to_id: int) -> RefUpdate:
@@ -286,7 +292,7 @@ def _undo_pin(history: History, now: datetime, snapshot_id: int, keep_days: int)
         now += timedelta(milliseconds=1)
     snapshot = history.snapshots.get(snapshot_id)
     age_ms = max(0, int(now.timestamp() * 1000) - snapshot.timestamp_ms) if snapshot else 0
-    max_ref_age_ms = age_ms + timedelta(days=keep_days) // timedelta(milliseconds=1)
+    max_ref_age_ms = min(ENDLESS_AGE_MS, age_ms + timedelta(days=keep_days) // timedelta(milliseconds=1))
     return Ref(name=name, kind=RefKind.TAG, snapshot_id=snapshot_id, max_ref_age_ms=max_ref_age_ms)
 
 

@@ -16,11 +16,34 @@ from app.errors import HeadMovedError, JsonValue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefUpdate:
-    """One ref as it is expected to be, and as it shall be; None means absent."""
+    """One ref as it is expected to be, and as it shall be; None means absent.
+
+    Where both are the same snapshot the ref is only asserted to be there, unless `sets_age`: then it stays, and gets
+    the max-ref-age-ms of `after`, which it is expected not to have.
+    """
 
     name: str
     before: int | None
     after: Ref | None
+    sets_age: bool = False
+
+    @property
+    def is_assertion(self) -> bool:
+        """Whether the ref is to stay as it is."""
+        return self.before == (None if self.after is None else self.after.snapshot_id) and not self.sets_age
+
+    def is_expected_in(self, history: History) -> bool:
+        """Whether the ref is there as it was expected to be."""
+        return _target(history, self.name) == self.before and not (self.sets_age and self._has_age(history))
+
+    def is_done_in(self, history: History) -> bool:
+        """Whether the ref is there as it was to be, through this update or another."""
+        wanted = None if self.after is None else self.after.snapshot_id
+        return _target(history, self.name) == wanted and (not self.sets_age or self._has_age(history))
+
+    def _has_age(self, history: History) -> bool:
+        ref = history.refs.get(self.name)
+        return ref is not None and self.after is not None and ref.max_ref_age_ms == self.after.max_ref_age_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +73,7 @@ class RefPlan:
         happens to end in the same refs differs in what it began with.
         """
         for update in self.updates:
-            if _target(earlier.history, update.name) != update.before:
-                return False
-            if _target(later.history, update.name) != (update.after.snapshot_id if update.after else None):
+            if not update.is_expected_in(earlier.history) or not update.is_done_in(later.history):
                 return False
         return self.schema is None or (
             earlier.current_schema_id == self.schema.before and later.current_schema_id == self.schema.after
@@ -66,6 +87,7 @@ class RefPlan:
                     "name": update.name,
                     "before": None if update.before is None else str(update.before),
                     "after": _ref_to_json(update.after),
+                    **({"setsAge": True} if update.sets_age else {}),
                 }
                 for update in self.updates
             ],
@@ -129,7 +151,8 @@ def _update_from_json(data: JsonValue) -> RefUpdate:
             max_snapshot_age_ms=_optional_int(after["maxSnapshotAgeMs"]),
             max_ref_age_ms=_optional_int(after["maxRefAgeMs"]),
         )
-    return RefUpdate(name=name, before=_optional_int(data["before"]), after=ref)
+    sets_age = data.get("setsAge") is True
+    return RefUpdate(name=name, before=_optional_int(data["before"]), after=ref, sets_age=sets_age)
 
 
 def _int(value: JsonValue) -> int:

@@ -118,7 +118,7 @@ def check_writable(catalog: Catalog, table: LakeTable) -> None:
 
 
 def _to_updates(plan: RefPlan) -> tuple[TableUpdate, ...]:
-    updates: list[TableUpdate] = [_to_update(update) for update in plan.updates if not _is_assertion(update)]
+    updates: list[TableUpdate] = [_to_update(update) for update in plan.updates if not update.is_assertion]
     if plan.schema is not None:
         updates.append(SetCurrentSchemaUpdate(schema_id=plan.schema.after))
     return tuple(updates)
@@ -135,10 +135,6 @@ def _to_update(update: RefUpdate) -> TableUpdate:
         max_snapshot_age_ms=update.after.max_snapshot_age_ms,
         max_ref_age_ms=update.after.max_ref_age_ms,
     )
-
-
-def _is_assertion(update: RefUpdate) -> bool:
-    return update.after is not None and update.before == update.after.snapshot_id
 
 
 def _to_requirements(table: LakeTable, plan: RefPlan) -> tuple[TableRequirement, ...]:

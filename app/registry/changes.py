@@ -249,7 +249,8 @@ class ChangeLog:
                     """
                     WITH found AS (
                         SELECT t.table_uuid, t.tag, t.snapshot_id, t.is_protected, c.actor, c.reason, c.intended_at,
-                               coalesce(c.settled_at, c.intended_at) AS set_at, c.details ? 'protectionOnly' AS is_later
+                               coalesce(c.settled_at, c.intended_at) AS set_at,
+                               c.details ?| ARRAY['protectionOnly', 'ageOnly'] AS is_later
                         FROM unnest($1::uuid[], $2::text[]) AS wanted (table_uuid, tag)
                         JOIN tag_records t USING (table_uuid, tag)
                         JOIN changes c USING (change_id)

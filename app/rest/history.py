@@ -14,6 +14,7 @@ from app.domain.versions import get_branch
 from app.errors import JsonValue
 from app.rest.pages import page_response
 from app.rest.parameters import dataset_name, read_page, read_query
+from app.rest.registry_bodies import MAX_SAFE_INTEGER
 from app.services.listings import SnapshotEntry, TagEntry, oldest_first, snapshot_entries, tag_entries
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _snapshot_json(entry: SnapshotEntry) -> dict[str, JsonValue]:
 
 
 def _tag_json(entry: TagEntry) -> dict[str, JsonValue]:
+    age_ms = entry["max_ref_age_ms"]
     return {
         "name": entry["name"],
         "snapshot_id": str(entry["snapshot_id"]),
@@ -83,5 +85,6 @@ def _tag_json(entry: TagEntry) -> dict[str, JsonValue]:
         "created_at": entry["created_at"],
         "created_by": entry["created_by"],
         "reason": entry["reason"],
-        "max_ref_age_ms": entry["max_ref_age_ms"],
+        "max_ref_age_ms": str(age_ms) if age_ms is not None and age_ms > MAX_SAFE_INTEGER else age_ms,
+        "endless": entry["endless"],
     }

@@ -297,12 +297,7 @@ class Executor:
 
 def _may_be_in(state: TableState, plan: RefPlan) -> bool:
     """Whether something that the plan was to change is now as it was to be."""
-    for update in plan.updates:
-        ref = state.history.refs.get(update.name)
-        wanted = update.after.snapshot_id if update.after else None
-        if wanted != update.before and wanted == (ref.snapshot_id if ref else None):
-            return True
-    return False
+    return any(not update.is_assertion and update.is_done_in(state.history) for update in plan.updates)
 
 
 @contextlib.contextmanager

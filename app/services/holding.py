@@ -1,4 +1,4 @@
-"""Holds: placing and releasing them, each kept by a protected Iceberg tag that every engine's expiry leaves alone.
+"""Holds: placing and releasing them, each kept by a protected, endless Iceberg tag that no engine's expiry removes.
 
 Order of events, and what a crash after each leaves:
 
@@ -17,7 +17,8 @@ from uuid import UUID
 from app.domain.changes import Actor, Command
 from app.domain.holds import Hold, HoldState, hold_tag, new_hold_id, reason_of
 from app.domain.names import DatasetName, is_storable
-from app.domain.pages import Page, PageRequest
+from app.domain.pages import MAX_PAGE, Page, PageRequest
+from app.domain.pins import is_pinned
 from app.domain.versions import VersionSelector
 from app.errors import (
     AppError,
@@ -110,30 +111,37 @@ class Holding:
         """Holds, those placed last first. Raises InvalidPageError."""
         return await self._holds.page(request, table_uuid=table_uuid, keeping_only=keeping_only)
 
-    async def restore(self, table_uuid: UUID) -> list[Hold]:
-        """Set the tags of a table's holds that are not there; answers those that were set.
+    async def restore(self, table_uuid: UUID | None = None) -> list[Hold]:
+        """Set the tags of holds that are not there, of one table or of all; answers those that were set.
 
+        A tag that some engine may end by its age counts as one that is not there: it gets an endless one where it is.
         What an expiry calls before it plans. A snapshot that is gone already is told in the log, and stays gone.
 
         Raises:
             BackendUnavailableError: Postgres is away, and so nothing is known to be unneeded.
         """
-        restored = []
-        for hold in await self._holds.list_of_table(table_uuid):
-            table = await self._datasets.find_table(table_uuid, hold.dataset)
-            if table is None:
-                continue
-            ref = table.state.history.refs.get(hold.tag)
-            if ref is not None and ref.snapshot_id == hold.snapshot_id:
-                continue
-            try:
-                await self._set(hold, table.state.name, Command(actor=UPKEEP_ACTOR, reason=hold.reason))
-            except AppError as error:
-                logger.warning("the tag of hold %s on %s cannot be set: %s", hold.hold_id, hold.dataset, error.message)
-            else:
-                await self._holds.placed(hold.hold_id)
-                restored.append(hold)
-        return restored
+        if table_uuid is not None:
+            return [hold for hold in await self._holds.list_of_table(table_uuid) if await self._restore_one(hold)]
+        restored: list[Hold] = []
+        after: str | None = None
+        while True:
+            page = await self._holds.page(PageRequest(first=MAX_PAGE, after=after), keeping_only=True)
+            restored += [hold for hold in page.items if await self._restore_one(hold)]
+            if not page.has_next:
+                return restored
+            after = page.cursors[-1]
+
+    async def _restore_one(self, hold: Hold) -> bool:
+        try:
+            table = await self._datasets.find_table(hold.table_uuid, hold.dataset)
+            if table is None or is_pinned(table.state.history.refs.get(hold.tag), hold.snapshot_id):
+                return False
+            await self._set(hold, table.state.name, Command(actor=UPKEEP_ACTOR, reason=hold.reason))
+        except AppError as error:
+            logger.warning("the tag of hold %s on %s cannot be set: %s", hold.hold_id, hold.dataset, error.message)
+            return False
+        await self._holds.placed(hold.hold_id)
+        return True
 
     async def settle(self) -> None:
         """Finish what dead processes have begun. For any process, any time.
@@ -161,7 +169,12 @@ class Holding:
 
     async def _set(self, hold: Hold, name: DatasetName, command: Command) -> None:
         await self._versioning.create_tag(
-            name, hold.tag, VersionSelector(snapshot_id=hold.snapshot_id), command, protected=True
+            name,
+            hold.tag,
+            VersionSelector(snapshot_id=hold.snapshot_id),
+            command,
+            protected=True,
+            endless=True,
         )
 
     async def _remove(self, hold: Hold) -> None:

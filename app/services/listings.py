@@ -28,7 +28,10 @@ class SnapshotEntry(TypedDict):
 
 
 class TagEntry(TypedDict):
-    """One tag with what is recorded about it; `created_…` and `reason` are None for a tag that someone else set."""
+    """One tag with what is recorded about it; `created_…` and `reason` are None for a tag that someone else set.
+
+    `endless` tells that `max_ref_age_ms` is so large that no engine ends the tag by its age.
+    """
 
     name: str
     snapshot_id: int
@@ -38,6 +41,7 @@ class TagEntry(TypedDict):
     created_by: str | None
     reason: str | None
     max_ref_age_ms: int | None
+    endless: bool
 
 
 def snapshot_entries(state: TableState, snapshots: Iterable[Snapshot]) -> list[SnapshotEntry]:
@@ -78,6 +82,7 @@ def tag_entries(state: TableState, records: Mapping[tuple[UUID, str], TagRecord]
                 created_by=record.set_by.subject if record and record.set_by else None,
                 reason=record.reason if record else None,
                 max_ref_age_ms=tag.max_ref_age_ms,
+                endless=tag.is_endless,
             )
         )
     return entries

@@ -11,7 +11,7 @@ from app.services.holding import Holding
 from app.services.pinning import Pinning
 
 SETTLE_EVERY_S = 30.0
-# Looks at every table that something is pinned in.
+# Looks at every table that something is pinned or held in.
 RESTORE_EVERY_S = 3600.0
 
 
@@ -29,7 +29,7 @@ class ModelUpkeep:
         await keep_at("settling models", self.settle, pause_s=SETTLE_EVERY_S, away_s=SETTLE_EVERY_S, stop=stop)
 
     async def settle(self) -> None:
-        """Settle what is left open, and now and then set again what tags of live pins are lost.
+        """Settle what is left open, and now and then set again what tags of live pins and of holds are lost.
 
         Raises:
             BackendUnavailableError: Postgres is away.
@@ -39,4 +39,5 @@ class ModelUpkeep:
         await self._cold_storage.settle()
         if time.monotonic() - self._restored_at >= RESTORE_EVERY_S:
             await self._pinning.restore()
+            await self._holding.restore()
             self._restored_at = time.monotonic()

@@ -11,11 +11,12 @@ from app.lake.table import LakeTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagOutcome:
-    """A tag as it is now; `is_unchanged` where it was so before."""
+    """A tag as it is now; `is_unchanged` where it was so before, `is_new` where it was not there at all."""
 
     table: LakeTable
     tag: Ref
     warnings: tuple[str, ...]
+    is_new: bool
     is_unchanged: bool
     change_id: UUID | None
 

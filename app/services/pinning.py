@@ -1,4 +1,4 @@
-"""Keeping what model versions were trained on: a protected Iceberg tag, which every engine's expiry leaves alone.
+"""Keeping what model versions were trained on: a protected, endless Iceberg tag, which no engine's expiry removes.
 
 Order of events, and what a crash after each leaves:
 
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from app.domain.changes import Actor, Command
-from app.domain.pins import Pin, PinState, choose_pin_name
+from app.domain.pins import Pin, PinState, choose_pin_name, is_pinned
 from app.domain.uses import VersionUse
 from app.domain.versions import VersionSelector
 from app.errors import (
@@ -31,6 +31,7 @@ from app.errors import (
 from app.registry.pins import PinStore, PinTakenError
 from app.services.datasets import Datasets
 from app.services.executing import worker_name
+from app.services.outcomes import TagOutcome
 from app.services.versioning import Versioning
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Pinning:
             )
             try:
                 await self._pins.want(change_id, pin)
-                await self._set(pin, command)
+                done = await self._set(pin, command)
             except PinTakenError:
                 continue
             except (TagExistsError, BranchExistsError) as error:
@@ -78,6 +79,8 @@ class Pinning:
                 logger.info("the tag %s of %s is taken: %s", tag, use.dataset, error.message)
                 await self._pins.abandon(pin.pin_id)
                 continue
+            if not done.is_new and not pin.is_adopted:
+                await self._pins.adopt(pin.pin_id)
             return pin
         raise TagExistsError(str(use.dataset), tag, use.snapshot_id)
 
@@ -115,6 +118,7 @@ class Pinning:
     async def restore(self, table_uuid: UUID | None = None) -> list[Pin]:
         """Set the tags of live pins that are not there, of one table or of all; answers those that were set.
 
+        A tag that some engine may end by its age counts as one that is not there: it gets an endless one where it is.
         What an expiry calls before it plans. A snapshot that is gone already is told in the log, and stays gone.
 
         Raises:
@@ -137,25 +141,24 @@ class Pinning:
             table = await self._datasets.find_table(pin.table_uuid, pin.dataset)
             if table is None:
                 return False
-            ref = table.state.history.refs.get(pin.tag)
-            if ref is not None and ref.snapshot_id == pin.snapshot_id:
+            if is_pinned(table.state.history.refs.get(pin.tag), pin.snapshot_id):
                 return False
+            # One that is there by now is ours all the same: others restore pins too.
             await self._set(pin, Command(actor=UPKEEP_ACTOR, reason=_reason(pin)))
         except AppError as error:
             logger.warning("%s of %s (%s) cannot be set: %s", pin.tag, pin.dataset, _reason(pin), error.message)
             return False
         return True
 
-    async def _set(self, pin: Pin, command: Command) -> None:
-        done = await self._versioning.create_tag(
+    async def _set(self, pin: Pin, command: Command) -> TagOutcome:
+        return await self._versioning.create_tag(
             pin.dataset,
             pin.tag,
             VersionSelector(snapshot_id=pin.snapshot_id),
             Command(actor=command.actor, reason=_reason(pin)),
             protected=True,
+            endless=True,
         )
-        if done.is_unchanged and not pin.is_adopted:
-            await self._pins.adopt(pin.pin_id)
 
     async def _remove(self, pin: Pin) -> None:
         """Remove the tag, unless it is somebody else's, or no longer what was set."""

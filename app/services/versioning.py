@@ -18,7 +18,7 @@ from app.domain.ref_changes import (
     plan_tag_removal,
     plan_undo,
 )
-from app.domain.ref_plans import RefPlan, SchemaUpdate
+from app.domain.ref_plans import RefPlan, RefUpdate, SchemaUpdate
 from app.domain.tags import warnings_for
 from app.domain.versions import VersionSelector
 from app.errors import AlreadyUndoneError, InvalidArgumentError, JsonValue
@@ -48,11 +48,19 @@ class Versioning:
         self._keep_days = settings.rollback_keep_days
 
     async def create_tag(
-        self, name: DatasetName, tag: str, at: Version, command: Command, *, protected: bool = False
+        self,
+        name: DatasetName,
+        tag: str,
+        at: Version,
+        command: Command,
+        *,
+        protected: bool = False,
+        endless: bool = False,
     ) -> TagOutcome:
         """Set a new tag. It is never moved: the same tag on the same snapshot is unchanged, elsewhere it is refused.
 
-        `protected` asked for a tag that is there is recorded, with who set the tag left as it is.
+        `protected` asked for a tag that is there is recorded, with who set the tag left as it is. So is `endless`,
+        which gives the tag a max-ref-age-ms by which no engine ends it, whatever the table's properties say.
 
         Raises:
             InvalidNameError: the name is not allowed.
@@ -62,13 +70,15 @@ class Versioning:
 
         async def decide(table: LakeTable) -> Decision:
             version = await self._datasets.resolve_with_record(table, at)
-            plan = plan_tag(table.state, tag, version.snapshot_id)
+            plan = plan_tag(table.state, tag, version.snapshot_id, endless=endless)
             details: dict[str, JsonValue] = {
                 "tag": tag,
                 "snapshotId": str(version.snapshot_id),
                 "protected": protected,
             }
             if plan is not None:
+                if tag in table.state.history.refs:
+                    details["ageOnly"] = True
                 return Decision(plan=plan, details=details, is_protection_requested=protected)
             is_news = protected and not await self._is_protection_requested(table, tag)
             return Decision(
@@ -80,6 +90,8 @@ class Versioning:
             )
 
         arguments: dict[str, JsonValue] = {"tag": tag, "at": repr(at), "protected": protected}
+        if endless:
+            arguments["endless"] = True
         request = Request(kind=ChangeKind.TAG_CREATED, dataset=name, arguments=arguments)
         done = await self._executor.execute(request, command, decide)
         return self._tag_outcome(done, tag)
@@ -299,14 +311,19 @@ class Versioning:
             table=done.table,
             tag=_ref_of(done, tag),
             warnings=tuple(warnings),
+            is_new=any(update.name == tag and update.before is None for update in _updates(done)),
             is_unchanged=done.is_unchanged,
             change_id=done.change_id,
         )
 
 
+def _updates(done: Executed) -> tuple[RefUpdate, ...]:
+    return done.plan.updates if done.plan else ()
+
+
 def _ref_of(done: Executed, name: str) -> Ref:
     """The ref that a change set: from the plan, because by now others may have changed it again."""
-    for update in done.plan.updates if done.plan else ():
+    for update in _updates(done):
         if update.name == name and update.after is not None:
             return update.after
     return done.table.state.history.refs[name]

@@ -14,6 +14,7 @@ from pyiceberg.exceptions import CommitFailedException
 from app.bootstrap import Services, open_services
 from app.domain.changes import Actor, ChangeKind, ChangeState, Command
 from app.domain.history import MAIN
+from app.domain.models import NewModelVersion
 from app.domain.names import DatasetName
 from app.domain.pages import PageRequest
 from app.domain.versions import VersionSelector
@@ -34,12 +35,13 @@ from app.errors import (
     TagNotFoundError,
     UnsupportedTableError,
 )
+from app.services.model_registration import TrainingInput
 from tests.contract.changing import command, refs, target
 from tests.contract.lakes import ContractLake
 from tests.integration.format_v3 import upgrade_to_v3
 from tests.integration.races.changing import wrap_commit
 from tests.integration.races.table import change_rows, set_retention
-from tests.lake_tables import BRANCH, TAG, append_elsewhere
+from tests.lake_tables import BRANCH, TAG, append_elsewhere, set_tag
 
 pytestmark = pytest.mark.anyio
 
@@ -135,6 +137,37 @@ async def test_rollback_and_undo_keep_every_snapshot_and_setting(
     # and when that is undone, all is as it was, beside the pin
     await services.versioning.undo_rollback(name, done.undo_tag.name, command())
     assert {key: ref for key, ref in refs(lake).items() if key != done.undo_tag.name} == before
+
+
+async def test_pins_and_holds_are_endless_in_every_catalog(
+    services: Services, lake: ContractLake, name: DatasetName
+) -> None:
+    # given a model that was trained on the table, and a hold
+    training = [TrainingInput(dataset=name, at=at(lake.orders.second))]
+    await services.registration.register(NewModelVersion(model=lake.namespace), training, command())
+    hold = await services.holding.place(name, at(lake.orders.first), command())
+    pin = f"model_training_{lake.namespace}_v1"
+
+    # then another program reads an age that no engine can exceed
+    endless = {"type": "tag", "max-ref-age-ms": 2**63 - 1}
+    wanted = {
+        pin: {"snapshot-id": lake.orders.second, **endless},
+        hold.tag: {"snapshot-id": hold.snapshot_id, **endless},
+    }
+    assert {tag: refs(lake)[tag] for tag in wanted} == wanted
+
+    # and where another program has taken that away, it is set again, and nothing else is touched
+    before = refs(lake)
+    set_tag(lake.foreign, pin, lake.orders.second, None, name=lake.orders_name)
+    set_tag(lake.foreign, hold.tag, hold.snapshot_id, 1, name=lake.orders_name)
+    assert [found.tag for found in await services.pinning.restore(hold.table_uuid)] == [pin]
+    assert [found.tag for found in await services.holding.restore(hold.table_uuid)] == [hold.tag]
+    assert refs(lake) == before
+
+    # and both go when they are no longer needed
+    await services.registration.archive(lake.namespace, 1, command())
+    await services.holding.release(hold.hold_id, command())
+    assert refs(lake).keys() == before.keys() - wanted.keys()
 
 
 async def test_a_dry_run_tells_and_changes_nothing(services: Services, lake: ContractLake, name: DatasetName) -> None:

@@ -362,6 +362,20 @@ def test_what_iceberg_keeps_by_settings_that_are_set_is_kept(question):
 
 
 @MODERATE
+@given(question=questions(), name=st.sampled_from(["new", *TAG_NAMES]), age_ms=spans_ms, data=st.data())
+def test_iceberg_alone_keeps_what_an_endless_tag_is_on(question, name, age_ms, data):
+    history, _ = question
+    target = data.draw(st.sampled_from(sorted(history.snapshots)))
+    pin = Ref(name=name, kind=RefKind.TAG, snapshot_id=target, max_ref_age_ms=INT64_MAX)
+    history = replace(history, refs=history.refs | {name: pin})
+
+    found = expire_as_iceberg(history, now_ms=NOW_MS, settings=IcebergSettings(max_ref_age_ms=age_ms), retain_last=1)
+
+    assert target in found.retained
+    assert name not in found.removed_refs
+
+
+@MODERATE
 @given(question=questions(), older_ms=days.map(lambda count: NOW_MS - count * DAY_MS), last=st.integers(1, 6))
 def test_iceberg_alone_keeps_main_and_every_ref_that_it_leaves(question, older_ms, last):
     history, _ = question

@@ -68,10 +68,28 @@ def test_tags_tell_what_is_known_of_them(api: TestClient, orders: Orders) -> Non
                 "created_by": None,
                 "reason": None,
                 "max_ref_age_ms": None,
+                "endless": False,
             }
         ],
         "total": 1,
         "next": None,
+    }
+
+
+def test_ages_of_tags_are_numbers_as_long_as_javascript_reads_them(own_api: TestClient, own_lake: SmallLake) -> None:
+    table = own_lake.catalog.load_table(ORDERS)
+    for name, age_ms in (("a", 2**53 - 1), ("b", 2**53), ("c", 86_400_000)):
+        table.manage_snapshots().create_tag(own_lake.orders.second, name, max_ref_age_ms=age_ms).commit()
+    hold = own_api.post(f"{BASE}/holds", json={"reason": "case 7/2026"}).json()
+
+    page = own_api.get(f"{BASE}/tags").json()
+
+    assert {tag["name"]: (tag["max_ref_age_ms"], tag["endless"]) for tag in page["tags"]} == {
+        "a": (9007199254740991, True),
+        "b": ("9007199254740992", True),
+        "c": (86_400_000, False),
+        hold["tag"]: ("9223372036854775807", True),
+        TAG: (None, False),
     }
 
 

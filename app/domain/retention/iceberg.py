@@ -25,14 +25,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.domain.history import MAIN, History, Ref, RefKind
+from app.domain.history import ENDLESS_AGE_MS, MAIN, History, Ref, RefKind
 from app.domain.retention.instants import DAY_MS
-from app.domain.versions import INT64_MAX
 
 # What engines go by where neither ref nor table says anything (Iceberg docs, "Table properties").
 DEFAULT_MIN_SNAPSHOTS_TO_KEEP = 1
 DEFAULT_MAX_SNAPSHOT_AGE_MS = 5 * DAY_MS
-DEFAULT_MAX_REF_AGE_MS = INT64_MAX
+DEFAULT_MAX_REF_AGE_MS = ENDLESS_AGE_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

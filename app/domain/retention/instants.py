@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from app.domain.history import to_instant
+from app.domain.history import END_OF_TIME_MS, to_instant
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-# The end of the year 9999, the last that dates can tell. What lasts beyond it lasts for ever.
-END_OF_TIME_MS = 253_402_300_799_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = ((DAY_MS, "day"), (HOUR_MS, "hour"), (60_000, "minute"), (1_000, "second"))
 
@@ -31,10 +29,12 @@ def shown_instant(timestamp_ms: int) -> str:
 
 
 def shown_span(length_ms: int) -> str:
-    """The length in the largest unit that divides it: `90 days`, `36 hours`, `1 minute`, `1500 ms`.
+    """The length in the largest unit that divides it: `90 days`, `36 hours`, `1 minute`, `1500 ms`; `no end`.
 
     Without separators, because it is part of what reasons are called.
     """
+    if length_ms >= END_OF_TIME_MS:
+        return "no end"
     for unit_ms, name in _UNITS:
         if length_ms and length_ms % unit_ms == 0:
             count = length_ms // unit_ms

@@ -12,7 +12,9 @@ How long a tag lives, by its convention, before somebody should look at it:
 | PRE_ROLLBACK   | 90 days    | as long as an undo is offered, unless its own max-ref-age-ms says otherwise            |
 | none           | 365 days   | what no convention explains should be confirmed once a year                            |
 
-A hold lives until it is released. A tag past its life is told, and nothing else: only retention removes tags.
+A max-ref-age-ms that is set on a tag counts instead, unless it has no end: that keeps engines from removing the tag,
+and does not say for how long somebody needs it. A hold lives until it is released. A tag past its life is told, and
+nothing else: only retention removes tags.
 """
 
 from __future__ import annotations
@@ -145,7 +147,7 @@ def _owner(hold: Hold | None, record: TagRecord | None) -> str | None:
 
 def _life_ms(tag: Ref, convention: TagConvention | None, set_at_ms: int, timestamp_ms: int) -> int:
     """How long after it was set the tag is past its life: what is set on it, else what its convention says."""
-    if tag.max_ref_age_ms is None:
+    if tag.max_ref_age_ms is None or tag.is_endless:
         return LIVES_DAYS[convention] * DAY_MS
     return max(0, timestamp_ms + tag.max_ref_age_ms - set_at_ms)
 
@@ -177,7 +179,7 @@ def _stale(
     found = [StaleReason(kind=Staleness.AMBIGUOUS_NAME, text=text) for text in warnings_for(tag.name)]
     if life_ms is not None and age_ms > life_ms:
         what = "tags outside the conventions" if convention is None else f"tags of convention {convention}"
-        if tag.max_ref_age_ms is not None:
+        if tag.max_ref_age_ms is not None and not tag.is_endless:
             what = "this tag, by its max-ref-age-ms,"
         text = f"It is {shown_count(age_ms // DAY_MS, 'day')} old, and {what} are for {shown_span(life_ms)}."
         found.append(StaleReason(kind=Staleness.PAST_LIFE, text=text))

@@ -18,6 +18,7 @@ from app.errors import (
     CommitConflictError,
     CommitStateUnknownError,
     HeadMovedError,
+    TagExistsError,
 )
 from app.lake.commits import CommitOutcomeUnknownError, commit_plan
 from app.lake.metadata_cache import MetadataCache
@@ -41,6 +42,7 @@ from tests.integration.races.table import (
     set_retention,
     stock_catalog,
 )
+from tests.lake_tables import set_tag
 
 pytestmark = pytest.mark.anyio
 
@@ -191,6 +193,71 @@ async def test_refusal_of_a_commit_that_took_place_is_seen_through(services: Ser
     assert now["metadata-log"][-1]["metadata-file"] == location, "one commit"
     assert done.undo_tag is not None
     assert done.undo_tag.name in now["refs"]
+
+
+def commit_twice(original: Callable[..., CommitTableResponse], *arguments: Any) -> CommitTableResponse:
+    """As a gateway does that sends a request again, although the first one has come through."""
+    original(*arguments)
+    raise CommitFailedException("the second one is refused")
+
+
+def commit_and_lose(original: Callable[..., CommitTableResponse], *arguments: Any) -> CommitTableResponse:
+    original(*arguments)
+    raise operational_error()
+
+
+@pytest.mark.parametrize("wrapper", [commit_twice, commit_and_lose])
+async def test_age_that_was_set_is_found_although_the_catalog_does_not_say_so(
+    services: Services, settings: Settings, wrapper: Callable[..., CommitTableResponse]
+) -> None:
+    await tag(services, "t")
+    wrap_commit(services, wrapper)
+
+    done = await services.versioning.create_tag(NAME, "t", MAIN, command(), endless=True)
+
+    assert (done.is_unchanged, done.is_new, done.tag.is_endless) == (False, False, True)
+    assert await states(settings) == ["DONE", "DONE"]
+    assert read_refs(settings)["t"]["max-ref-age-ms"] == 2**63 - 1
+
+
+async def test_age_is_not_set_on_a_tag_that_was_moved_meanwhile(
+    services: Services, settings: Settings, snapshots: list[int]
+) -> None:
+    await tag(services, "t")
+    wrap_commit(
+        services, with_foreign(settings, lambda catalog: set_tag(catalog, "t", snapshots[0], 5, name=str(NAME)))
+    )
+
+    with pytest.raises(TagExistsError):
+        await services.versioning.create_tag(NAME, "t", MAIN, command(), endless=True)
+
+    assert read_refs(settings)["t"] == {"snapshot-id": snapshots[0], "type": "tag", "max-ref-age-ms": 5}
+    assert await states(settings) == ["DONE", "FAILED"]
+
+
+async def test_age_that_dies_with_its_process_is_settled_by_looking(impatient: Services, settings: Settings) -> None:
+    # Given two processes that died while they made a tag endless, one before its commit and one after
+    await tag(impatient, "t")
+
+    def die(original: Callable[..., CommitTableResponse], *arguments: Any) -> CommitTableResponse:
+        raise RuntimeError("killed")
+
+    def commit_and_die(original: Callable[..., CommitTableResponse], *arguments: Any) -> CommitTableResponse:
+        original(*arguments)
+        raise RuntimeError("killed")
+
+    for wrapper, state in ((die, "FAILED"), (commit_and_die, "DONE")):
+        wrap_commit(impatient, wrapper)
+        with pytest.raises(RuntimeError, match="killed"):
+            await impatient.versioning.create_tag(NAME, "t", MAIN, command(), endless=True)
+        assert (await states(settings))[-1] == "INTENDED"
+
+        # When somebody looks
+        await impatient.repair.settle_overdue()
+
+        # Then it is known which of them did it
+        assert (await states(settings))[-1] == state
+    assert read_refs(settings)["t"]["max-ref-age-ms"] == 2**63 - 1
 
 
 async def test_lost_answer_of_a_commit_that_did_not_take_place_is_unknown_until_its_lease_ends(

@@ -11,11 +11,12 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from app.bootstrap import open_services
+from app.domain.history import ENDLESS_AGE_MS
 from app.errors import CommitConflictError
 from app.settings import Settings
 from tests.integration.retention.ends import STEPS, changes_of, check_finished_by_the_next, gone_bytes, sizes_of
 from tests.integration.retention.killed import COMMAND, NAME, POLICY, SQL_POINTS, expire
-from tests.lake_tables import open_catalog
+from tests.lake_tables import age_of, open_catalog, set_tag
 from tests.unit.lake.expire.histories import append, create, make_history
 from tests.unit.lake.expire.naive import on_disk, reached, rows_of
 
@@ -116,7 +117,9 @@ async def test_a_table_that_never_rests_is_given_up(
     assert reached(table) <= on_disk(table)
 
 
-async def test_a_hold_keeps_its_snapshot_until_it_is_released(settings: Settings, table: Table) -> None:
+async def test_a_hold_keeps_its_snapshot_until_it_is_released(
+    settings: Settings, catalog: Catalog, table: Table
+) -> None:
     # Given a hold on the oldest snapshot
     first = min(table.metadata.snapshots, key=lambda snapshot: snapshot.sequence_number or 0).snapshot_id
     async with open_services(settings) as services:
@@ -135,6 +138,11 @@ async def test_a_hold_keeps_its_snapshot_until_it_is_released(settings: Settings
         assert (await expire(services)).run_id is None
         table.refresh()
         assert hold.tag in table.metadata.refs
+
+        # When an earlier release has set it, it gets an age that never ends
+        set_tag(catalog, hold.tag, first, None, name=str(NAME))
+        assert (await expire(services)).run_id is None
+        assert age_of(catalog, hold.tag, name=str(NAME)) == ENDLESS_AGE_MS
 
         # And when it is released, the next run frees what it kept
         kept = done.planned.pinned[f"hold {hold.hold_id}"]

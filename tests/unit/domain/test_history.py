@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.domain.history import MAIN, History, LogEntry, RefKind
+import pytest
+
+from app.domain.history import END_OF_TIME_MS, ENDLESS_AGE_MS, MAIN, History, LogEntry, RefKind
 from tests.strategies import START_MS, make_history, make_ref, make_snapshot
 
 
@@ -90,3 +92,11 @@ def test_head_is_where_main_is():
 
     assert head is not None
     assert head.snapshot_id == 2
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "is_endless"),
+    [(None, False), (1, False), (END_OF_TIME_MS - 1, False), (END_OF_TIME_MS, True), (ENDLESS_AGE_MS, True)],
+)
+def test_ref_is_endless_by_an_age_beyond_all_dates(age_ms, is_endless):
+    assert make_ref("a", 1, max_ref_age_ms=age_ms).is_endless is is_endless

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.history import RefKind
+from app.domain.history import END_OF_TIME_MS, ENDLESS_AGE_MS, RefKind
 from app.domain.ref_changes import (
     plan_branch,
     plan_branch_removal,
@@ -27,6 +27,7 @@ from app.errors import (
 )
 from tests.strategies import (
     DATASET,
+    apply_plan,
     make_history,
     make_ref,
     make_state,
@@ -50,6 +51,35 @@ def test_new_ref_is_expected_absent(case, plan, kind):
 @pytest.mark.parametrize(("case", "plan", "name", "at"), [("tag", plan_tag, "a", 1), ("branch", plan_branch, "dev", 2)])
 def test_ref_that_is_there_already_needs_no_plan(case, plan, name, at):
     assert plan(STATE, name, at) is None
+
+
+def test_endless_tag_has_the_largest_age():
+    planned = plan_tag(STATE, "new", 2, endless=True)
+
+    assert planned.updates == (
+        RefUpdate(name="new", before=None, after=make_ref("new", 2, max_ref_age_ms=ENDLESS_AGE_MS)),
+    )
+
+
+@pytest.mark.parametrize("age_ms", [None, 1, DAY_MS, END_OF_TIME_MS - 1])
+def test_tag_that_may_end_is_made_endless_where_it_is(age_ms):
+    state = replace(STATE, history=replace(STATE.history, refs={"a": make_ref("a", 1, max_ref_age_ms=age_ms)}))
+
+    planned = plan_tag(state, "a", 1, endless=True)
+
+    mended = make_ref("a", 1, max_ref_age_ms=ENDLESS_AGE_MS)
+    assert planned.updates == (RefUpdate(name="a", before=1, after=mended, sets_age=True),)
+    assert apply_plan(state, planned).history.refs == {"a": mended}
+    assert plan_tag(apply_plan(state, planned), "a", 1, endless=True) is None
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "endless"), [(ENDLESS_AGE_MS, True), (END_OF_TIME_MS, True), (ENDLESS_AGE_MS, False), (DAY_MS, False)]
+)
+def test_tag_that_is_no_less_than_asked_for_needs_no_plan(age_ms, endless):
+    state = replace(STATE, history=replace(STATE.history, refs={"a": make_ref("a", 1, max_ref_age_ms=age_ms)}))
+
+    assert plan_tag(state, "a", 1, endless=endless) is None
 
 
 @pytest.mark.parametrize(

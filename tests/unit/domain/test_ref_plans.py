@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.history import MAIN, RefKind
+from app.domain.history import ENDLESS_AGE_MS, MAIN, RefKind
 from app.domain.ref_plans import RefPlan, RefUpdate, SchemaUpdate, check_plan_is_current
 from app.errors import HeadMovedError
 from tests.strategies import DATASET, apply_plan, make_field, make_history, make_ref, make_schema, make_state
@@ -26,6 +26,8 @@ PLAN = RefPlan(
     schema=SchemaUpdate(before=1, after=0),
 )
 AFTER = apply_plan(BEFORE, PLAN)
+MENDED = make_ref("a", 1, max_ref_age_ms=ENDLESS_AGE_MS)
+MENDING = RefPlan(updates=(RefUpdate(name="a", before=1, after=MENDED, sets_age=True),))
 
 
 def with_refs(state, **targets):
@@ -58,6 +60,51 @@ def test_plan_is_seen_in_the_step_that_made_it():
 )
 def test_plan_is_not_seen_in_another_step(case, earlier, later):
     assert not PLAN.is_visible_in(earlier, later)
+
+
+def with_tag(age_ms, at=1):
+    """The table with tag `a`, of that age."""
+    return replace(
+        BEFORE,
+        history=replace(
+            BEFORE.history, refs=BEFORE.history.refs | {"a": replace(MENDED, snapshot_id=at, max_ref_age_ms=age_ms)}
+        ),
+    )
+
+
+@pytest.mark.parametrize("age_ms", [None, 1])
+def test_age_is_seen_in_the_step_that_set_it(age_ms):
+    assert MENDING.is_visible_in(with_tag(age_ms), with_tag(ENDLESS_AGE_MS))
+
+
+@pytest.mark.parametrize(
+    ("case", "earlier", "later"),
+    [
+        ("nothing happened before it", with_tag(None), with_tag(None)),
+        ("nothing happened after it", with_tag(ENDLESS_AGE_MS), with_tag(ENDLESS_AGE_MS)),
+        ("another age", with_tag(None), with_tag(1)),
+        ("the way back", with_tag(ENDLESS_AGE_MS), with_tag(None)),
+        ("began elsewhere", with_tag(None, at=2), with_tag(ENDLESS_AGE_MS)),
+        ("ended elsewhere", with_tag(None), with_tag(ENDLESS_AGE_MS, at=2)),
+        ("the tag appeared", with_refs(BEFORE, a=None), with_tag(ENDLESS_AGE_MS)),
+        ("the tag vanished", with_tag(None), with_refs(BEFORE, a=None)),
+    ],
+)
+def test_age_is_not_seen_in_another_step(case, earlier, later):
+    assert not MENDING.is_visible_in(earlier, later)
+
+
+def test_update_is_an_assertion_where_nothing_of_the_ref_is_to_change():
+    assert RefUpdate(name="a", before=1, after=MENDED).is_assertion
+    assert not MENDING.updates[0].is_assertion
+    assert not any(update.is_assertion for update in PLAN.updates)
+
+
+def test_age_that_is_set_is_kept_in_the_record():
+    data = MENDING.to_json()
+
+    assert data["updates"][0]["setsAge"] is True
+    assert RefPlan.from_json(json.loads(json.dumps(data))) == MENDING
 
 
 def test_what_the_plan_does_not_speak_of_does_not_matter():

@@ -10,7 +10,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.metadata import MetadataLogEntry
 from pyiceberg.types import IntegerType, NestedField
 
-from app.domain.history import Ref, RefKind
+from app.domain.history import ENDLESS_AGE_MS, Ref, RefKind
 from app.domain.ref_plans import RefPlan, RefUpdate
 from app.lake.metadata_cache import MetadataCache
 from app.lake.recovery import Finding, find_commit
@@ -47,6 +47,23 @@ def test_a_plan_is_found_in_the_step_that_made_it(table: Table) -> None:
     assert find_commit(as_lake_table(table), plan, made, MetadataCache(0)) == (Finding.NOT_COMMITTED, None)
     claimed = find_commit(as_lake_table(table), plan, base, MetadataCache(0), claimed={made})
     assert claimed == (Finding.NOT_COMMITTED, None)
+
+
+def test_an_age_is_found_in_the_step_that_set_it(table: Table) -> None:
+    commit(table, "pin")
+    base, head = table.metadata_location, table.metadata.current_snapshot_id
+    assert head is not None
+    pin = Ref(name="pin", kind=RefKind.TAG, snapshot_id=head, max_ref_age_ms=ENDLESS_AGE_MS)
+    plan = RefPlan(updates=(RefUpdate(name="pin", before=head, after=pin, sets_age=True),))
+    commit(table, "before")
+    assert find_commit(as_lake_table(table), plan, base, MetadataCache(0)) == (Finding.NOT_COMMITTED, None)
+
+    with table.transaction() as transaction:
+        transaction._apply(*transaction._set_ref_snapshot(head, "pin", "tag", max_ref_age_ms=ENDLESS_AGE_MS))
+    made = table.metadata_location
+    commit(table, "after")
+
+    assert find_commit(as_lake_table(table), plan, base, MetadataCache(0)) == (Finding.COMMITTED, made)
 
 
 def test_a_log_that_does_not_reach_back_decides_nothing_against_a_plan(table: Table) -> None:

@@ -6,7 +6,7 @@ retains, and nothing of our own rules is in them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -131,6 +131,17 @@ CASES = {
     ),
     "a branch is as old as its head": Case(
         history=make_table(FORK, branch("dev", 5, ref_days=10), parents=FORKED, main=3), retained={3, 5}
+    ),
+    "an age without end, whatever the table's": Case(
+        history=make_table(OLD_LINE, replace(tag("pin", 2), max_ref_age_ms=INT64_MAX), tag("old", 1)),
+        asked=settings(ref_age=1),
+        retained={2, 4},
+        removed_refs={"old"},
+    ),
+    "an age without end, of a snapshot from before all dates": Case(
+        history=make_table({1: 10**11, 2: 0}, replace(tag("pin", 1), max_ref_age_ms=INT64_MAX), main=2),
+        asked=settings(ref_age=1),
+        retained={1, 2},
     ),
     "the table's age for refs that set none": Case(
         history=make_table(OLD_LINE, tag("old", 2), tag("own", 1, 99)),

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.history import MAIN, LogEntry
+from app.domain.history import ENDLESS_AGE_MS, MAIN, LogEntry
 from app.domain.retention.holders import Hold, Holders, Release
 from app.domain.retention.instants import DAY_MS
 from app.domain.retention.plans import RemovalCause, WarningKind, history_after
@@ -140,6 +140,26 @@ def test_tag_that_other_engines_would_end_is_warned_of():
     warning = next(each for each in plan.warnings if each.kind is WarningKind.ENDED_ELSEWHERE)
     assert warning.refs == ("audit_Q4_2025",)
     assert removed(plan) == {"gone": RemovalCause.MAX_REF_AGE}
+
+
+@pytest.mark.parametrize("age_ms", [None, 1, ENDLESS_AGE_MS])
+def test_pins_stay_whatever_age_the_table_gives_to_refs_and_only_endless_ones_elsewhere(age_ms):
+    # Given a pin and a hold in a table that ends refs after a day
+    holders = Holders(
+        pins=(pin("churn", 1, 1),), holds=(Hold(hold_id="7", snapshot_id=2, reason="audit", actor="ada"),)
+    )
+    tags = [
+        replace(tag(name, at), max_ref_age_ms=age_ms) for name, at in (("model_training_churn_v1", 1), ("hold_7", 2))
+    ]
+
+    plan = plan_of(
+        make_table(LINE, *tags), UNTAGGED, properties={"history.expire.max-ref-age-ms": str(DAY_MS)}, holders=holders
+    )
+
+    assert plan.removals == ()
+    assert kept_of(plan) == {1, 2, 4}
+    warned = [each.refs for each in plan.warnings if each.kind is WarningKind.ENDED_ELSEWHERE]
+    assert warned == ([] if age_ms == ENDLESS_AGE_MS else [("hold_7", "model_training_churn_v1")])
 
 
 def test_clock_that_is_behind_expires_less_and_is_warned_of():

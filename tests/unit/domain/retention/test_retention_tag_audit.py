@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.domain.changes import Actor, TagRecord
+from app.domain.history import ENDLESS_AGE_MS
 from app.domain.pins import PinState
 from app.domain.retention import tag_audit
 from app.domain.retention.holders import Hold, Holders, Release
@@ -176,6 +178,18 @@ def test_age_that_is_set_on_a_tag_counts_instead_of_its_convention():
     assert not on_the_day.is_stale
     assert stale_kinds(after) == [Staleness.PAST_LIFE]
     assert "max-ref-age-ms" in after.stale[0].text
+
+
+def test_age_without_end_leaves_a_tag_the_life_of_its_convention():
+    # Given what a pin leaves that was somebody's tag before the model had it
+    name = NAMES[TagConvention.MODEL_TRAINING]
+    ref = replace(tag(name, 1), max_ref_age_ms=ENDLESS_AGE_MS)
+
+    within, past = audit(ref, days=365), audit(ref, days=366)
+
+    assert within.life_ms == 365 * DAY_MS
+    assert not within.is_stale
+    assert past.stale[0].text == "It is 366 days old, and tags of convention MODEL_TRAINING are for 365 days."
 
 
 def test_clock_that_runs_behind_makes_no_tag_older_than_new():
