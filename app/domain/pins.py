@@ -6,8 +6,9 @@ may set at any time, lets other engines remove it, and the snapshot with it.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -69,16 +70,25 @@ def choose_pin_name(use: VersionUse, model: str, number: int, history: History, 
 
     A tag with an age that ends is somebody's wish that it ends: the next name is taken.
     """
-    for name in pin_names(model, number, use.role):
-        ref = history.refs.get(name)
-        if name not in taken and (ref is None or _can_be_adopted(ref, use.snapshot_id)):
-            return name
-    raise AssertionError("there is no end of names")
+    return _first(pin_names(model, number, use.role), use.snapshot_id, history, taken)
+
+
+def choose_other_pin_name(pin: Pin, history: History, taken: Collection[str]) -> str:
+    """A name for a pin whose own is something else's by now, as `choose_pin_name`: `<tag>_2`, `<tag>_3` and so on."""
+    return _first((f"{pin.tag}_{count}" for count in itertools.count(2)), pin.snapshot_id, history, taken)
 
 
 def is_pinned(ref: Ref | None, snapshot_id: int) -> bool:
     """Whether a ref is a tag that keeps this snapshot in every engine, until somebody removes it."""
     return ref is not None and ref.kind is RefKind.TAG and ref.snapshot_id == snapshot_id and ref.is_endless
+
+
+def _first(names: Iterable[str], snapshot_id: int, history: History, taken: Collection[str]) -> str:
+    for name in names:
+        ref = history.refs.get(name)
+        if name not in taken and (ref is None or _can_be_adopted(ref, snapshot_id)):
+            return name
+    raise AssertionError("there is no end of names")
 
 
 def _can_be_adopted(ref: Ref, snapshot_id: int) -> bool:

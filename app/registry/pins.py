@@ -151,6 +151,25 @@ class PinStore:
         async with translated():
             await self._pool.execute("UPDATE pins SET is_adopted = true WHERE pin_id = $1", pin_id)
 
+    async def rename(self, pin: Pin, renamed: Pin) -> bool:
+        """A live pin is to have another tag; answers False where it is live no more, or has another one already.
+
+        Raises:
+            PinTakenError: another pin has the tag.
+        """
+        async with translated():
+            try:
+                done = await self._pool.execute(
+                    "UPDATE pins SET tag = $3, is_adopted = $4 WHERE pin_id = $1 AND tag = $2 AND state = 'LIVE'",
+                    pin.pin_id,
+                    pin.tag,
+                    renamed.tag,
+                    renamed.is_adopted,
+                )
+            except asyncpg.UniqueViolationError as error:
+                raise PinTakenError from error
+        return done == "UPDATE 1"
+
     async def give_up_dead(self, *, model: str | None = None, by: str) -> int:
         """Fail the registrations that nobody is at any more, and let their pins go; answers how many there were.
 

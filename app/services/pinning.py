@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 from app.domain.changes import Actor, Command
-from app.domain.pins import Pin, PinState, choose_pin_name, is_pinned
+from app.domain.history import History, RefKind
+from app.domain.pins import Pin, PinState, choose_other_pin_name, choose_pin_name, is_pinned
 from app.domain.uses import VersionUse
 from app.domain.versions import VersionSelector
 from app.errors import (
@@ -119,36 +121,58 @@ class Pinning:
         """Set the tags of live pins that are not there, of one table or of all; answers those that were set.
 
         A tag that some engine may end by its age counts as one that is not there: it gets an endless one where it is.
+        Where the name is by now that of something else, which stays, the pin gets another one.
         What an expiry calls before it plans. A snapshot that is gone already is told in the log, and stays gone.
 
         Raises:
             BackendUnavailableError: Postgres is away, and so nothing is known to be unneeded.
         """
-        restored: list[Pin] = []
         if table_uuid is not None:
-            for pin in await self._pins.list_of_table(table_uuid):
-                restored += [pin] if pin.state is PinState.LIVE and await self._restore_one(pin) else []
-            return restored
+            pins = await self._pins.list_of_table(table_uuid)
+            return await self._restore([pin for pin in pins if pin.state is PinState.LIVE])
+        restored: list[Pin] = []
         after: UUID | None = None
         while page := await self._pins.list_live(after, limit=PAGE):
-            for pin in page:
-                restored += [pin] if await self._restore_one(pin) else []
+            restored += await self._restore(page)
             after = page[-1].pin_id
         return restored
 
-    async def _restore_one(self, pin: Pin) -> bool:
+    async def _restore(self, pins: Sequence[Pin]) -> list[Pin]:
+        found = [await self._restore_one(pin) for pin in pins]
+        return [pin for pin in found if pin is not None]
+
+    async def _restore_one(self, pin: Pin) -> Pin | None:
+        """The pin as its tag was set now; None where it was there, or cannot be set."""
         try:
             table = await self._datasets.find_table(pin.table_uuid, pin.dataset)
             if table is None:
-                return False
+                return None
             if is_pinned(table.state.history.refs.get(pin.tag), pin.snapshot_id):
-                return False
+                return None
+            kept = await self._with_free_name(pin, table.state.history)
+            if kept is None:
+                return None
             # One that is there by now is ours all the same: others restore pins too.
-            await self._set(pin, Command(actor=UPKEEP_ACTOR, reason=_reason(pin)))
+            await self._set(kept, Command(actor=UPKEEP_ACTOR, reason=_reason(pin)))
         except AppError as error:
             logger.warning("%s of %s (%s) cannot be set: %s", pin.tag, pin.dataset, _reason(pin), error.message)
-            return False
-        return True
+            return None
+        return kept
+
+    async def _with_free_name(self, pin: Pin, history: History) -> Pin | None:
+        """The pin with a tag that can be set; None where it needs none any more, or somebody else is at it."""
+        ref = history.refs.get(pin.tag)
+        is_ours = ref is None or (ref.kind is RefKind.TAG and ref.snapshot_id == pin.snapshot_id)
+        if is_ours or pin.snapshot_id not in history.snapshots:
+            return pin
+        tag = choose_other_pin_name(pin, history, await self._pins.taken_tags(pin.table_uuid))
+        renamed = replace(pin, tag=tag, is_adopted=tag in history.refs)
+        try:
+            # Written down first, as at registration: whose process dies now leaves a live pin without its tag.
+            return renamed if await self._pins.rename(pin, renamed) else None
+        except PinTakenError:
+            # Looked at again the next time.
+            return None
 
     async def _set(self, pin: Pin, command: Command) -> TagOutcome:
         return await self._versioning.create_tag(

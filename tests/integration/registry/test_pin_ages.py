@@ -119,6 +119,67 @@ async def test_a_tag_that_is_to_end_is_left_to_end(services: Services, catalog: 
     assert age_of(catalog, f"{PIN}_training", name=SALES) == ENDLESS_AGE_MS
 
 
+async def test_a_pin_whose_name_was_taken_for_something_else_gets_another(
+    services: Services, catalog: Catalog, sales: Orders
+) -> None:
+    # given a pin whose tag somebody has moved by force, and a further name that is taken too
+    await services.registration.register(churn(), [trained_on(SALES, sales.second)], by_ada())
+    await services.versioning.move_tag(NAME, PIN, str(sales.third), by_ada(), force=True)
+    await services.versioning.create_tag(NAME, f"{PIN}_2", str(sales.first), by_ada())
+
+    # when live pins are looked at, by several
+    restored = await asyncio.gather(*(services.pinning.restore() for _ in range(3)))
+
+    # then the data is kept by one tag more, which is the pin's, and the others stay where they are
+    assert {pin.tag for found in restored for pin in found} == {f"{PIN}_3"}
+    assert await refs_of(services, SALES) == {
+        "production_2026_02_15": sales.first,
+        PIN: sales.third,
+        f"{PIN}_2": sales.first,
+        f"{PIN}_3": sales.second,
+    }
+    assert age_of(catalog, f"{PIN}_3", name=SALES) == ENDLESS_AGE_MS
+    version = await services.models.get_version("churn", None)
+    assert [pin.tag for pin in await services.models.list_pins(version)] == [f"{PIN}_3"]
+    assert await services.pinning.restore() == []
+    # and it goes with the model, without them
+    await services.registration.archive("churn", 1, by_ada())
+    assert (await refs_of(services, SALES)).keys() == {"production_2026_02_15", PIN, f"{PIN}_2"}
+
+
+async def test_another_name_that_was_written_down_is_set_by_the_next(
+    services: Services, sales: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given somebody who dies between the pin's new name and its tag
+    await services.registration.register(churn(), [trained_on(SALES, sales.second)], by_ada())
+    await services.versioning.move_tag(NAME, PIN, str(sales.third), by_ada(), force=True)
+
+    async def die(*arguments: object, **named: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services.pinning._versioning, "create_tag", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            await services.pinning.restore()
+
+    # when somebody else looks, then it has that name and no other
+    assert [pin.tag for pin in await services.pinning.restore()] == [f"{PIN}_2"]
+    assert (await refs_of(services, SALES)).keys() == {"production_2026_02_15", PIN, f"{PIN}_2"}
+
+
+async def test_a_pin_whose_name_is_a_branch_by_now_gets_another(
+    services: Services, catalog: Catalog, sales: Orders
+) -> None:
+    await services.registration.register(churn(), [trained_on(SALES, sales.second)], by_ada())
+    await services.versioning.delete_tag(NAME, PIN, by_ada(), force=True)
+    await services.versioning.create_branch(NAME, PIN, str(sales.second), by_ada())
+
+    restored = await services.pinning.restore()
+
+    assert [pin.tag for pin in restored] == [f"{PIN}_2"]
+    assert age_of(catalog, f"{PIN}_2", name=SALES) == ENDLESS_AGE_MS
+
+
 async def test_upkeep_mends_pins_and_holds_of_all_tables(
     services: Services, catalog: Catalog, sales: Orders, customers: Orders
 ) -> None:

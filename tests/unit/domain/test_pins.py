@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from app.domain.history import END_OF_TIME_MS, ENDLESS_AGE_MS, Ref, RefKind
 from app.domain.names import DatasetName
-from app.domain.pins import choose_pin_name, is_pinned, pin_names
+from app.domain.pins import choose_other_pin_name, choose_pin_name, is_pinned, pin_names
 from app.domain.roles import InputRole
 from app.domain.uses import VersionUse
 from tests.strategies import DATASET, TABLE_UUID, make_history, make_ref
+from tests.unit.domain.retention.tables import pin
 
 DAY_MS = 24 * 60 * 60 * 1000
 USE = VersionUse(dataset=DatasetName.parse(DATASET), table_uuid=TABLE_UUID, snapshot_id=2, role=InputRole.VALIDATION)
@@ -45,6 +46,22 @@ def history_with(*refs: Ref):
 )
 def test_the_first_name_that_can_be_had_is_chosen(case: str, refs, taken, chosen: str) -> None:
     assert choose_pin_name(USE, "churn", 1, history_with(*refs), taken) == chosen
+
+
+@pytest.mark.parametrize(
+    ("case", "refs", "taken", "chosen"),
+    [
+        ("nothing is there", (), (), "t_2"),
+        ("a tag on the snapshot", (make_ref("t_2", 2),), (), "t_2"),
+        ("a tag on another snapshot", (make_ref("t_2", 1),), (), "t_3"),
+        ("a tag on the snapshot that ends", (make_ref("t_2", 2, max_ref_age_ms=DAY_MS),), (), "t_3"),
+        ("a branch, and another pin", (make_ref("t_2", 2, RefKind.BRANCH),), ("t_3",), "t_4"),
+    ],
+)
+def test_another_name_is_counted_up_from_the_pins_own(case: str, refs, taken, chosen: str) -> None:
+    history = history_with(make_ref("t", 1), *refs)
+
+    assert choose_other_pin_name(pin("churn", 1, 2, tag="t"), history, taken) == chosen
 
 
 names = st.sampled_from([FIRST, SECOND, THIRD])
