@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.bootstrap import Services, open_services
 from app.domain.changes import Actor, Command
+from app.domain.history import ENDLESS_AGE_MS
 from app.errors import AppError, CommitStateUnknownError, IdempotencyKeyInUseError, Unavailable
 from app.postgres.embedded import EmbeddedPostgres
 from app.postgres.migrate import migrate
@@ -73,6 +74,10 @@ def is_made(change: str, before: dict[str, Any], after: dict[str, Any]) -> bool:
         assert after.keys() - before.keys() == {"t"}
     elif change == "delete_tag":
         assert before.keys() - after.keys() == {"old"}
+    elif change == "set_age":
+        assert after["old"] == before["old"] | {"max-ref-age-ms": ENDLESS_AGE_MS}
+        before = before | {"old": after["old"]}
+        assert after.keys() == before.keys()
     else:
         (undo_tag,) = after.keys() - before.keys()
         assert after[undo_tag]["snapshot-id"] == before[MAIN]["snapshot-id"] != after[MAIN]["snapshot-id"]
@@ -88,7 +93,7 @@ def is_made(change: str, before: dict[str, Any], after: dict[str, Any]) -> bool:
         *(("roll_back", point) for point in POINTS),
         *(
             (change, point)
-            for change in ("create_tag", "delete_tag")
+            for change in ("create_tag", "delete_tag", "set_age")
             for point in ("before the commit", "after the commit")
         ),
     ],

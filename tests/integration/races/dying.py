@@ -35,10 +35,16 @@ async def delete_tag(services: Services) -> Any:
     return done.name, done.snapshot_id, done.change_id
 
 
+async def set_age(services: Services) -> Any:
+    done = await services.versioning.create_tag(NAME, "old", "old", _command(), endless=True)
+    return done.tag, done.change_id
+
+
 CHANGES: dict[str, Callable[[Services], Awaitable[Any]]] = {
     "create_tag": create_tag,
     "roll_back": roll_back,
     "delete_tag": delete_tag,
+    "set_age": set_age,
 }
 
 
