@@ -54,7 +54,7 @@ class BulkStore:
             OSError: the request as a whole failed.
         """
         objects = [{"Key": key} for key in keys]
-        answer = self._call("delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        answer = self.call("delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
         return {
             str(error["Key"]): f"{error.get('Code', 'Error')}: {error.get('Message', '')}"
             for error in answer.get("Errors", ())
@@ -69,7 +69,7 @@ class BulkStore:
         """
         more: dict[str, str] = {}
         while True:
-            answer = self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=page_keys, **more)
+            answer = self.call("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=page_keys, **more)
             yield [
                 StoredObject(str(item["Key"]), int(item["Size"]), int(item["LastModified"].timestamp() * 1000))
                 for item in answer.get("Contents", ())
@@ -89,7 +89,12 @@ class BulkStore:
             # In several parts at once it would first be asked how many.
             return self._s3.cat_file(f"{bucket}/{key}", max_concurrency=1)
 
-    def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+    def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        """Make one request, named as botocore names it.
+
+        Raises:
+            OSError: it failed.
+        """
         with _told_as_os_errors():
             return self._s3.call_s3(method, **arguments)
 

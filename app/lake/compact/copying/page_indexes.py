@@ -1,0 +1,57 @@
+"""Offset indexes of Parquet files, which say where in the file each page is."""
+
+from __future__ import annotations
+
+from pyiceberg.io import FileIO
+
+from app.lake.compact.copying.fields import PageLocationFields
+from app.lake.compact.copying.footers import Footer, read_exactly
+from app.lake.compact.copying.row_groups import get_int
+from app.lake.compact.copying.survey import Span
+from app.lake.compact.copying.thrift import of_int, read_list, read_struct, write_list, write_struct
+from app.lake.compact.copying.wire import I64, MalformedThriftError
+
+
+class OffsetIndexes:
+    """The offset indexes of one file, in memory; read in as few reads as can be."""
+
+    def __init__(self, io: FileIO, footer: Footer) -> None:
+        """Read them.
+
+        Raises:
+            AbsentFileError: the file is not there.
+            OSError: it is broken.
+        """
+        self._read: list[tuple[Span, bytes]] = []
+        if not footer.offset_indexes:
+            return
+        with io.new_input(footer.location).open() as stream:
+            for start, end in footer.offset_indexes:
+                self._read.append(((start, end), read_exactly(stream, footer.location, start, end - start)))
+
+    def get(self, span: Span) -> bytes:
+        """One of them. Raises LookupError where it is none of the footer's."""
+        for (start, end), content in self._read:
+            if start <= span[0] and span[1] <= end:
+                return content[span[0] - start : span[1] - start]
+        raise LookupError(f"no offset index was read from byte {span[0]} to {span[1]}")
+
+
+def shift_offset_index(raw: bytes, pages: Span, shift: int) -> bytes:
+    """An offset index of a column chunk that has come to lie `shift` bytes further on. About 5 µs a page.
+
+    Raises:
+        MalformedThriftError: it is none, or has a page that is not among the chunk's.
+    """
+    index, _ = read_struct(raw)
+    kind, locations = read_list(index.get(PageLocationFields.PAGE_LOCATIONS))
+    moved = []
+    for location in locations:
+        page, _ = read_struct(location)
+        offset = get_int(page, PageLocationFields.OFFSET)
+        if not pages[0] <= offset < pages[1]:
+            raise MalformedThriftError(f"an offset index has a page at byte {offset} of a chunk from {pages[0]} on")
+        page[PageLocationFields.OFFSET] = of_int(I64, offset + shift)
+        moved.append(write_struct(page))
+    index[PageLocationFields.PAGE_LOCATIONS] = write_list(kind, moved)
+    return write_struct(index)

@@ -1,0 +1,164 @@
+"""What there is in a Parquet file to be copied, and whether it can be copied at all, from its row groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from app.lake.compact.copying.fields import BloomFilterFields, ChunkFields, ColumnFields, RowGroupFields
+from app.lake.compact.copying.obstacles import ObstacleKind
+from app.lake.compact.copying.row_groups import Chunk, RowGroup, find_int, get_int, read_row_group
+from app.lake.compact.copying.thrift import Struct, holds_i64, read_struct
+from app.lake.compact.copying.wire import MalformedThriftError
+
+# From where (included) to where (not included) in a file, in bytes.
+Span = tuple[int, int]
+ReadAt = Callable[[int, int], bytes]
+_MAGIC_BYTES = 4
+_BLOOM_FILTER_HEADER_BYTES = 256
+
+
+class UncopyableError(Exception):
+    """A row group cannot be copied as it is."""
+
+    def __init__(self, kind: ObstacleKind, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the row groups of a file take, each span once and in order.
+
+    `data` are column chunks and Bloom filters.
+    """
+
+    rows: int = 0
+    row_groups: list[bytes] = field(default_factory=list)
+    row_group_bytes: int = 0
+    data: list[Span] = field(default_factory=list)
+    column_indexes: list[Span] = field(default_factory=list)
+    offset_indexes: list[Span] = field(default_factory=list)
+    offset_index_bytes: int = 0
+    has_ordinals: bool = True
+
+
+def survey_row_groups(raws: Sequence[bytes], end: int, read_at: ReadAt, *, leaves: int) -> Survey:
+    """What the row groups of a file take, of which `end` bytes come before the footer. Those without rows are left out.
+
+    `leaves` is how many columns the schema has, at any depth. Costs decoding each, and a small read for each Bloom
+    filter of a writer that does not tell its length.
+
+    Raises:
+        UncopyableError: one cannot be copied.
+        MalformedThriftError: one is none.
+    """
+    survey = Survey()
+    for number, raw in enumerate(raws):
+        group = read_row_group(raw)
+        if group.rows == 0:
+            continue
+        survey.rows += group.rows
+        survey.row_groups.append(raw)
+        survey.has_ordinals = survey.has_ordinals and RowGroupFields.ORDINAL in group.fields
+        if len(group.chunks) != leaves:
+            raise MalformedThriftError(f"row group {number} has {len(group.chunks)} columns, and the schema {leaves}")
+        if not group.chunks or group.rows < 0:
+            raise MalformedThriftError(f"row group {number} has {group.rows} rows in {leaves} columns")
+        _refuse_unknown(group)
+        for place, chunk in enumerate(group.chunks):
+            where = f"column chunk {place} of row group {number}"
+            _refuse_elsewhere(chunk, where)
+            survey.data += _data_spans(chunk, end, where, read_at)
+            survey.row_group_bytes += chunk.end - chunk.start
+            survey.column_indexes += _index(chunk, COLUMN_INDEX, end, where)
+            survey.offset_indexes += _index(chunk, OFFSET_INDEX, end, where)
+    survey.offset_index_bytes = sum(last - first for first, last in survey.offset_indexes)
+    survey.data = united(survey.data)
+    survey.column_indexes = united(survey.column_indexes)
+    survey.offset_indexes = united(survey.offset_indexes)
+    return survey
+
+
+def united(spans: Sequence[Span]) -> list[Span]:
+    """The same bytes in as few spans as can be, in order."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+COLUMN_INDEX = (ChunkFields.COLUMN_INDEX_OFFSET, ChunkFields.COLUMN_INDEX_LENGTH)
+OFFSET_INDEX = (ChunkFields.OFFSET_INDEX_OFFSET, ChunkFields.OFFSET_INDEX_LENGTH)
+
+
+def index_span(chunk: Chunk, fields: tuple[int, int]) -> Span | None:
+    """Where a column index or an offset index is; None where the chunk has none."""
+    offset, length = (find_int(chunk.fields, field_id) for field_id in fields)
+    return (offset, offset + length) if offset and length and length > 0 else None
+
+
+def _index(chunk: Chunk, fields: tuple[int, int], end: int, where: str) -> Iterator[Span]:
+    if (span := index_span(chunk, fields)) is not None:
+        _refuse_outside(span, end, f"the page index of {where}")
+        yield span
+
+
+def _data_spans(chunk: Chunk, end: int, where: str, read_at: ReadAt) -> Iterator[Span]:
+    span = (chunk.start, chunk.end)
+    _refuse_outside(span, end, where)
+    for page in chunk.pages():
+        if not span[0] <= page < span[1]:
+            raise UncopyableError(ObstacleKind.OUT_OF_BOUNDS, f"{where} has a page outside of its bytes, at {page}")
+    yield span
+    if not (offset := find_int(chunk.column, ColumnFields.BLOOM_FILTER_OFFSET)):
+        return
+    what = f"the Bloom filter of {where}"
+    length = find_int(chunk.column, ColumnFields.BLOOM_FILTER_LENGTH)
+    if length is None:
+        _refuse_outside((offset, offset + 1), end, what)
+        header, header_bytes = read_struct(read_at(offset, min(_BLOOM_FILTER_HEADER_BYTES, end - offset)))
+        length = header_bytes + get_int(header, BloomFilterFields.NUM_BYTES)
+    _refuse_outside((offset, offset + length), end, what)
+    yield offset, offset + length
+
+
+def _refuse_outside(span: Span, end: int, what: str) -> None:
+    if not _MAGIC_BYTES <= span[0] < span[1] <= end:
+        detail = (
+            f"{what} is said to be from byte {span[0]} to {span[1]}, and there is data from {_MAGIC_BYTES} to {end}"
+        )
+        raise UncopyableError(ObstacleKind.OUT_OF_BOUNDS, detail)
+
+
+def _refuse_elsewhere(chunk: Chunk, where: str) -> None:
+    if chunk.fields.get(ChunkFields.FILE_PATH, (0, b"\0"))[1] != b"\0":
+        raise UncopyableError(ObstacleKind.IN_OTHER_FILES, f"{where} is in another file")
+    if ChunkFields.CRYPTO_METADATA in chunk.fields or ChunkFields.ENCRYPTED_COLUMN_METADATA in chunk.fields:
+        raise UncopyableError(ObstacleKind.ENCRYPTED, f"{where} is encrypted")
+
+
+def _refuse_unknown(group: RowGroup) -> None:
+    refuse_positions(group.fields, RowGroupFields.LAST, "RowGroup")
+    for chunk in group.chunks:
+        refuse_positions(chunk.fields, ChunkFields.LAST, "ColumnChunk")
+        refuse_positions(chunk.column, ColumnFields.LAST, "ColumnMetaData")
+
+
+def refuse_positions(struct: Struct, last: int, name: str) -> None:
+    """Refuse a struct with a field of a later version of Parquet that may be a position in the file.
+
+    Others go along: a name, a codec, a statistic say the same of the same bytes elsewhere.
+
+    Raises:
+        UncopyableError: it has one.
+    """
+    if max(struct, default=0) <= last:
+        return
+    for field_id, (kind, raw) in struct.items():
+        if field_id > last and holds_i64(kind, raw):
+            detail = f"field {field_id} of {name} is not known, and may be a position in the file"
+            raise UncopyableError(ObstacleKind.UNKNOWN_FIELDS, detail)
