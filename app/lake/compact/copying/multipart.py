@@ -9,7 +9,7 @@ from typing import Any
 from pyiceberg.io import FileIO
 
 from app.lake.bulk import BulkStore, split_s3
-from app.lake.compact.copying.errors import JoinStoppedError, writing
+from app.lake.compact.copying.errors import BrokenParquetError, JoinStoppedError, refused, writing
 from app.lake.compact.copying.pieces import Extent, IsStopped, Piece
 from app.lake.compact.copying.reading import read_extent
 from app.lake.compact.copying.streams import remove
@@ -37,6 +37,7 @@ def write_multipart(
         for piece in pieces:
             upload.add(piece)
         upload.complete()
+        _check_size(io, bulk, destination, pieces)
     except BaseException:
         upload.abort()
         raise
@@ -133,6 +134,19 @@ class _Upload:
             )
         self._parts.append({"PartNumber": len(self._parts) + 1, "ETag": answer["ETag"]})
         self._buffer.clear()
+
+
+def _check_size(io: FileIO, bulk: BulkStore, destination: str, pieces: Sequence[Piece]) -> None:
+    """Not every store minds when it is to copy more of an object than there is."""
+    expected = sum(len(piece) if isinstance(piece, bytes) else piece.length for piece in pieces)
+    with writing(destination):
+        size = int(bulk.call("head_object", **_object(destination))["ContentLength"])
+    if size == expected:
+        return
+    for piece in pieces:
+        if isinstance(piece, Extent) and (end := len(io.new_input(piece.location))) < piece.start + piece.length:
+            raise BrokenParquetError(piece.location, f"it ends at byte {end}, which is too early")
+    raise refused(destination, OSError(f"the store made {size} bytes of {expected}"))
 
 
 def _object(location: str) -> dict[str, str]:
