@@ -51,7 +51,7 @@ def join_files(io: FileIO, footers: Sequence[Footer], destination: str, is_stopp
         raise ValueError("no files to join")
     if (obstacle := find_obstacle(footers)) is not None:
         raise ValueError(str(obstacle))
-    plan = plan_join(io, footers)
+    plan = plan_join(io, footers, is_stopped)
     write_pieces(io, destination, plan.pieces, is_stopped)
     return JoinedFile(
         location=destination,

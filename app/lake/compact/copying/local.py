@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from app.lake.compact.copying.errors import BrokenParquetError, JoinStoppedError, refused, writing
@@ -38,7 +39,9 @@ def write_local(
             with writing(destination):
                 os.close(target)
     except BaseException:
-        path.unlink(missing_ok=True)
+        # What went wrong before is what is told; a file that stays is one that nothing names.
+        with suppress(OSError):
+            path.unlink()
         raise
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from pyiceberg.io import FileIO
 
+from app.lake.compact.copying.errors import JoinStoppedError
 from app.lake.compact.copying.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
 from app.lake.compact.copying.footers import MAGIC, Footer
 from app.lake.compact.copying.key_values import merge_key_values
 from app.lake.compact.copying.page_indexes import OffsetIndexes, shift_offset_index
-from app.lake.compact.copying.pieces import Extent, Piece
+from app.lake.compact.copying.pieces import Extent, IsStopped, Piece
 from app.lake.compact.copying.placing import Placement
 from app.lake.compact.copying.row_groups import Chunk, RowGroup, find_int, read_row_group, write_row_group
 from app.lake.compact.copying.survey import COLUMN_INDEX, OFFSET_INDEX, Span, index_span
@@ -42,7 +43,7 @@ class JoinPlan:
     dropped_keys: tuple[str, ...]
 
 
-def plan_join(io: FileIO, footers: Sequence[Footer]) -> JoinPlan:
+def plan_join(io: FileIO, footers: Sequence[Footer], is_stopped: IsStopped) -> JoinPlan:
     """How these files are joined, of which `find_obstacle` found that they can be.
 
     Costs about 60 µs a column chunk, and reading the offset indexes. Memory: these and the footers, about twice.
@@ -50,6 +51,7 @@ def plan_join(io: FileIO, footers: Sequence[Footer]) -> JoinPlan:
     Raises:
         AbsentFileError: a file is not there.
         OSError: it is broken; its name is in the message.
+        JoinStoppedError: `is_stopped`, asked for each file, says so.
     """
     pieces: list[Piece] = [MAGIC]
     position = len(MAGIC)
@@ -64,6 +66,8 @@ def plan_join(io: FileIO, footers: Sequence[Footer]) -> JoinPlan:
         position = column_indexes[-1].end
     tail = _Tail(position, keeps_ordinals=all(footer.has_ordinals for footer in footers), keeps_order=len(footers) == 1)
     for footer, pages, indexes in zip(footers, data, column_indexes, strict=True):
+        if is_stopped():
+            raise JoinStoppedError
         with naming_file(footer.location):
             tail.add(footer, pages, indexes, OffsetIndexes(io, footer))
     key_values = merge_key_values(footers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from pyiceberg.io import FileIO
 
 from app.lake.compact.copying.fields import PageLocationFields
@@ -22,19 +24,19 @@ class OffsetIndexes:
             AbsentFileError: the file is not there.
             OSError: it is broken.
         """
-        self._read: list[tuple[Span, bytes]] = []
+        self._starts = [start for start, _ in footer.offset_indexes]
+        self._read: list[bytes] = []
         if not footer.offset_indexes:
             return
         with io.new_input(footer.location).open() as stream:
             for start, end in footer.offset_indexes:
-                self._read.append(((start, end), read_exactly(stream, footer.location, start, end - start)))
+                self._read.append(read_exactly(stream, footer.location, start, end - start))
 
     def get(self, span: Span) -> bytes:
-        """One of them. Raises LookupError where it is none of the footer's."""
-        for (start, end), content in self._read:
-            if start <= span[0] and span[1] <= end:
-                return content[span[0] - start : span[1] - start]
-        raise LookupError(f"no offset index was read from byte {span[0]} to {span[1]}")
+        """One of those that the footer tells of."""
+        place = bisect_right(self._starts, span[0]) - 1
+        start = self._starts[place]
+        return self._read[place][span[0] - start : span[1] - start]
 
 
 def shift_offset_index(raw: bytes, pages: Span, shift: int) -> bytes:

@@ -16,6 +16,7 @@ Span = tuple[int, int]
 ReadAt = Callable[[int, int], bytes]
 _MAGIC_BYTES = 4
 _BLOOM_FILTER_HEADER_BYTES = 256
+_HOLE_BYTES = 4096
 
 
 class UncopyableError(Exception):
@@ -28,7 +29,7 @@ class UncopyableError(Exception):
 
 @dataclass(slots=True)
 class Survey:
-    """What the row groups of a file take, each span once and in order.
+    """What the row groups of a file take, in few spans and in order.
 
     `data` are column chunks and Bloom filters.
     """
@@ -81,10 +82,13 @@ def survey_row_groups(raws: Sequence[bytes], end: int, read_at: ReadAt, *, leave
 
 
 def united(spans: Sequence[Span]) -> list[Span]:
-    """The same bytes in as few spans as can be, in order."""
+    """The same bytes in few spans, in order, with holes of up to 4 KiB between them: each span costs a request or two.
+
+    Writers leave such holes: Arrow's once put the metadata of each column chunk behind it.
+    """
     found: list[Span] = []
     for start, end in sorted(spans):
-        if found and start <= found[-1][1]:
+        if found and start <= found[-1][1] + _HOLE_BYTES:
             found[-1] = (found[-1][0], max(found[-1][1], end))
         else:
             found.append((start, end))

@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.lake.compact.copying.fields import FileFields, RowGroupFields
+from app.lake.compact.copying.errors import JoinStoppedError
+from app.lake.compact.copying.fields import ColumnFields, FileFields, RowGroupFields
 from app.lake.compact.copying.footers import read_footer
 from app.lake.compact.copying.joinable import find_obstacle
 from app.lake.compact.copying.joining import join_files
 from app.lake.compact.copying.row_groups import find_int, read_row_group, write_row_group
 from app.lake.compact.copying.thrift import of_int, read_list, write_list
-from app.lake.compact.copying.wire import I16, STRUCT
+from app.lake.compact.copying.wire import I16, I64, STRUCT
 from tests.unit.lake.compact.parquet_files import (
     IO,
     READERS,
@@ -224,16 +225,48 @@ def test_writers_are_named_where_there_are_several(tmp_path: Path) -> None:
         assert found.metadata == {b"original.created.by": name + b"\n" + other}
 
 
-def test_nothing_is_carried_along_that_no_row_group_points_at(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.parquet", rows(0), **PAGES)
-    again = join([path, path], tmp_path / "twice.parquet")
-    spans = sum(chunk.end - chunk.start for chunk in chunks_of(tmp_path / "twice.parquet"))
-    footer = read_footer(IO, str(tmp_path / "twice.parquet"))
+def test_what_no_row_group_points_at_is_left_behind(tmp_path: Path) -> None:
+    # Given a file with page indexes, and one of two row groups with much between them
+    first = written(tmp_path / "a.parquet", rows(0), **PAGES)
+    second = written(tmp_path / "b.parquet", rows(0), row_group_size=1000)
+    fields = footer_fields(second)
+    raws = read_list(fields[FileFields.ROW_GROUPS])[1]
+    groups = [read_row_group(raw) for raw in raws]
+    start = groups[1].chunks[0].start
+    for chunk in groups[1].chunks:
+        for field_id in (ColumnFields.DATA_PAGE_OFFSET, ColumnFields.DICTIONARY_PAGE_OFFSET):
+            if offset := find_int(chunk.column, field_id):
+                chunk.column[field_id] = of_int(I64, offset + 100_000)
+    fields[FileFields.ROW_GROUPS] = write_list(STRUCT, [write_row_group(group) for group in groups])
+    content = second.read_bytes()
+    second.write_bytes(content[:start] + b"x" * 100_000 + content[start:])
+    with_footer(second, fields)
 
-    assert sum(end - start for start, end in footer.data) == spans
-    assert len(footer.data) == len(footer.column_indexes) == len(footer.offset_indexes) == 1
-    assert footer.offset_indexes[0][0] == footer.column_indexes[0][1]
-    assert again.size_bytes == footer.size_bytes
+    # When they are joined
+    joined = join([first, second], tmp_path / "joined.parquet")
+
+    # Then the new file has its data in one piece, and its indexes, and nothing else
+    footer = read_footer(IO, str(tmp_path / "joined.parquet"))
+    (data,), (column_indexes,), (offset_indexes,) = footer.data, footer.column_indexes, footer.offset_indexes
+    assert data == (4, column_indexes[0])
+    assert sum(chunk.end - chunk.start for chunk in chunks_of(tmp_path / "joined.parquet")) == data[1] - data[0]
+    assert column_indexes[1] == offset_indexes[0]
+    assert joined.size_bytes - offset_indexes[1] == footer.metadata_bytes - (offset_indexes[1] - offset_indexes[0]) + 8
+    assert read_with_arrow(tmp_path / "joined.parquet").num_rows == 2 * ROWS
+
+
+@pytest.mark.parametrize("asked", range(4))
+def test_who_is_told_to_stop_leaves_nothing(asked: int, tmp_path: Path) -> None:
+    # Given files, for each of which it is asked twice: when it is planned, and when it is copied
+    paths = [written(tmp_path / f"{n}.parquet", rows(0)) for n in range(2)]
+    footers = [read_footer(IO, str(path)) for path in paths]
+    answers = iter([*[False] * asked, True])
+
+    with pytest.raises(JoinStoppedError):
+        join_files(IO, footers, str(tmp_path / "joined.parquet"), lambda: next(answers))
+
+    assert list(answers) == []
+    assert not (tmp_path / "joined.parquet").exists()
 
 
 def test_files_without_any_rows_make_one_without_rows(tmp_path: Path) -> None:
