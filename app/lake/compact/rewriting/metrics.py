@@ -1,0 +1,144 @@
+"""Metrics of the files that are written, in the modes of `write.metadata.metrics.*`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.io.pyarrow import MetricModeTypes, MetricsMode, match_metrics_mode
+from pyiceberg.schema import Schema
+from pyiceberg.table import TableProperties
+from pyiceberg.types import BinaryType, DoubleType, FloatType, StringType
+
+from app.lake.compact.rewriting.bounds import comparable, lower_bound, upper_bound
+from app.lake.compact.rewriting.leaves import Leaf
+from app.lake.compact.rewriting.properties import bad_property
+
+# Arrow writes no statistics of a row group with a longer value.
+_MAX_STATISTICS_BYTES = 4096
+
+Modes = Mapping[int, MetricsMode]
+
+
+def metrics_modes(properties: Mapping[str, str], schema: Schema, columns: Sequence[Leaf]) -> Modes:
+    """The mode of each column by field id; `schema` has the columns' names as the properties have them.
+
+    Raises:
+        InvalidArgumentError: a property is no mode.
+    """
+    default = _mode(properties, TableProperties.DEFAULT_WRITE_METRICS_MODE, None)
+    prefix = TableProperties.METRICS_MODE_COLUMN_CONF_PREFIX
+    modes = {}
+    for leaf in columns:
+        mode = _mode(properties, f"{prefix}.{schema.find_column_name(leaf.field_id)}", default)
+        if leaf.is_repeated and mode.type in (MetricModeTypes.TRUNCATE, MetricModeTypes.FULL):
+            # The order of rows says nothing of the values in lists and maps.
+            mode = MetricsMode(MetricModeTypes.COUNTS)
+        elif mode.type is MetricModeTypes.TRUNCATE and not isinstance(leaf.kind, (StringType, BinaryType)):
+            mode = MetricsMode(MetricModeTypes.FULL)
+        modes[leaf.field_id] = mode
+    return modes
+
+
+def _mode(properties: Mapping[str, str], name: str, default: MetricsMode | None) -> MetricsMode:
+    text = properties.get(name)
+    if text is None:
+        return default or match_metrics_mode(TableProperties.DEFAULT_WRITE_METRICS_MODE_DEFAULT)
+    try:
+        return match_metrics_mode(text)
+    except ValueError as error:
+        raise bad_property(name, text, "none, counts, truncate(n) or full is needed") from error
+
+
+class FileMetrics:
+    """The metrics of one file: rows are shown to it as they are written, and its footer at the end."""
+
+    def __init__(self, columns: Sequence[Leaf], modes: Modes) -> None:
+        self._columns = columns
+        self._modes = modes
+        self._nans: Counter[int] = Counter()
+        self._bounds: dict[int, tuple[Any, Any]] = {}
+
+    def see(self, rows: pa.Table) -> None:
+        """Count what Parquet does not: NaN, and the bounds of values that are too long for its statistics."""
+        for leaf in self._columns:
+            mode = self._modes[leaf.field_id].type
+            if mode is MetricModeTypes.NONE:
+                continue
+            if isinstance(leaf.kind, (FloatType, DoubleType)):
+                self._nans[leaf.field_id] += sum(pc.sum(pc.is_nan(part)).as_py() or 0 for part in leaf.values(rows))
+            elif mode is not MetricModeTypes.COUNTS and isinstance(leaf.kind, (StringType, BinaryType)):
+                self._see_long(leaf, list(leaf.values(rows)))
+
+    def _see_long(self, leaf: Leaf, parts: list[pa.Array]) -> None:
+        longest = max((pc.max(pc.binary_length(part)).as_py() or 0 for part in parts), default=0)
+        if longest <= _MAX_STATISTICS_BYTES:
+            return
+        for part in parts:
+            found = pc.min_max(part.cast(pa.large_binary())).as_py()
+            if found["min"] is not None:
+                self._take(leaf.field_id, found["min"], found["max"])
+
+    def of(self, footer: pq.FileMetaData) -> dict[str, Any]:
+        """The fields of a DataFile that the metrics are."""
+        sizes: Counter[int] = Counter()
+        values: Counter[int] = Counter()
+        nulls: Counter[int] = Counter()
+        for number in range(footer.num_row_groups):
+            group = footer.row_group(number)
+            for place, leaf in enumerate(self._columns):
+                chunk = group.column(place)
+                sizes[leaf.field_id] += chunk.total_compressed_size
+                mode = self._modes[leaf.field_id].type
+                if mode is MetricModeTypes.NONE:
+                    continue
+                values[leaf.field_id] += chunk.num_values
+                statistics = chunk.statistics
+                nulls[leaf.field_id] += statistics.null_count
+                if mode is not MetricModeTypes.COUNTS and statistics.has_min_max:
+                    found = (comparable(leaf.kind, raw) for raw in (statistics.min_raw, statistics.max_raw))
+                    self._take(leaf.field_id, *found)
+        lower, upper = self._serialised()
+        return {
+            "record_count": footer.num_rows,
+            "column_sizes": dict(sizes),
+            "value_counts": dict(values),
+            "null_value_counts": dict(nulls),
+            "nan_value_counts": dict(self._nans),
+            "lower_bounds": lower,
+            "upper_bounds": upper,
+            "split_offsets": _split_offsets(footer),
+        }
+
+    def _take(self, field_id: int, least: Any, greatest: Any) -> None:
+        known = self._bounds.get(field_id)
+        if known is not None:
+            least, greatest = min(known[0], least), max(known[1], greatest)
+        self._bounds[field_id] = (least, greatest)
+
+    def _serialised(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
+        lower, upper = {}, {}
+        for leaf in self._columns:
+            if leaf.field_id not in self._bounds:
+                continue
+            least, greatest = self._bounds[leaf.field_id]
+            length = self._modes[leaf.field_id].length
+            lower[leaf.field_id] = lower_bound(leaf.kind, least, length)
+            above = upper_bound(leaf.kind, greatest, length)
+            if above is not None:
+                upper[leaf.field_id] = above
+        return lower, upper
+
+
+def _split_offsets(footer: pq.FileMetaData) -> list[int]:
+    """Where each row group begins."""
+    offsets = []
+    for number in range(footer.num_row_groups):
+        first = footer.row_group(number).column(0)
+        begins = [first.data_page_offset, first.dictionary_page_offset if first.has_dictionary_page else None]
+        offsets.append(min(offset for offset in begins if offset is not None))
+    return sorted(offsets)

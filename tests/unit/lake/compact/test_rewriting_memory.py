@@ -1,0 +1,87 @@
+"""That memory is bounded, however much is rewritten, however large row groups are, and also where rows are sorted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.table import Table
+from pyiceberg.table.sorting import NullOrder
+from pyiceberg.transforms import IdentityTransform
+
+from app.lake.internals import CachingSqlCatalog
+from tests.unit.lake.compact import measure_rewriting
+from tests.unit.lake.local_tables import NAME
+
+pytestmark = pytest.mark.slow
+
+MB = 1024 * 1024
+ROOT = Path(__file__).parents[4]
+SCHEMA = pa.schema([("id", pa.int64()), ("x", pa.float64()), ("name", pa.string()), ("kind", pa.string())])
+ROWS = 1_000_000
+
+
+def grown(catalog: CachingSqlCatalog, folder: Path, files: int, *, is_sorted: bool) -> Table:
+    """So many files of a million rows, 70 MB each in memory, and each of one row group."""
+    table = catalog.create_table(str(NAME), SCHEMA)
+    if is_sorted:
+        with table.update_sort_order() as update:
+            update.asc("x", IdentityTransform(), NullOrder.NULLS_LAST)
+    paths = []
+    for number in range(files):
+        rng = np.random.default_rng(number)
+        names = [f"a name of a row {value}" for value in rng.integers(0, 10**9, ROWS)]
+        kinds = np.array(["one", "two", "three"])[rng.integers(0, 3, ROWS)]
+        paths.append(str(folder / f"{number}.parquet"))
+        rows = pa.table([np.arange(ROWS), rng.normal(size=ROWS), names, kinds], SCHEMA.names).cast(SCHEMA)
+        pq.write_table(rows, paths[-1], row_group_size=ROWS)
+    table.add_files(paths)
+    return table
+
+
+def measured(table: Table, scratch: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [
+            sys.executable,
+            measure_rewriting.__file__,
+            table.metadata_location,
+            str(scratch),
+            str(128 * MB),
+            str(64 * MB),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    print(found)
+    return found
+
+
+@pytest.mark.parametrize("is_sorted", [False, True])
+def test_memory_is_the_same_for_three_times_the_rows(
+    catalog: CachingSqlCatalog, tmp_path: Path, is_sorted: bool
+) -> None:
+    found = []
+    for files in (2, 6):
+        folder = tmp_path / str(files)
+        folder.mkdir()
+        table = grown(catalog, folder, files, is_sorted=is_sorted)
+        found.append(measured(table, tmp_path))
+        assert found[-1]["rows"] == files * ROWS
+        assert max(found[-1]["files"]) <= 1.1 * 64 * MB
+        catalog.drop_table(str(NAME))
+    small, large = (some["rise_mb"] for some in found)
+    # What is decoded comes to it, and what the allocator keeps.
+    assert large <= 128 * 3
+    assert large - small <= 64
