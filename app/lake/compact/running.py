@@ -7,15 +7,16 @@ failed. Not where the catalog did not say what became of a commit: its snapshot 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyiceberg.catalog import Catalog
 
 from app.domain.compaction.packing import Bin
-from app.domain.compaction.policy import CompactionPolicy
+from app.domain.compaction.policy import MIB
 from app.lake.commits import CommitOutcomeUnknownError
 from app.lake.compact.commit import RewrittenBin, commit_bins
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome, MadeBin
@@ -23,9 +24,11 @@ from app.lake.compact.planning import PlannedTable, plan_table
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable
 
-# Snapshots that one round makes at most: a commit costs little beside a group of bins, but stays in the history.
-_MAX_COMMITS = 10
-# How often bins that others changed meanwhile, or that made too small files, are planned and made again.
+# Bins are committed once they have come to so much, or have waited for so long, and at the end: less would be lost if
+# there were more commits, but each stays in the history.
+_GROUP_BYTES = 4 * 1024 * MIB
+_GROUP_S = 120.0
+# How often a run plans anew after what it has done.
 _MAX_ROUNDS = 4
 
 IsStopped = Callable[[], bool]
@@ -93,9 +96,12 @@ class CompactionRun:
         for number in range(_MAX_ROUNDS):
             ledger.overtaken = []
             self._round(planned)
-            if self._stopped.is_set() or not (ledger.overtaken or _is_capped(planned)) or number == _MAX_ROUNDS - 1:
+            if self._stopped.is_set() or number == _MAX_ROUNDS - 1:
                 break
-            planned = plan_table(self._load(), planned.plan.policy)
+            # What others overtook, what more files than a bin may hold came to, or files that have become so small by
+            # being rewritten that they fit together. Rewriting all of them would never end.
+            policy = replace(planned.plan.policy, rewrite_all=False)
+            planned = plan_table(self._load(), planned.plan.policy if ledger.overtaken else policy)
             if not planned.plan.bins:
                 break
         return CompactionOutcome(
@@ -107,18 +113,17 @@ class CompactionRun:
         )
 
     def _round(self, planned: PlannedTable) -> None:
-        bins = planned.plan.bins
-        group_size = -(-len(bins) // _MAX_COMMITS)
         total, done = max(1, planned.plan.bytes_to_rewrite), 0
+        group_bytes, begun = 0, time.monotonic()
         group: list[tuple[Bin, MadeBin]] = []
         try:
             with closing(self._made(planned)) as bins_made:
                 for some, made in bins_made:
                     group.append((some, made))
-                    done += some.size_bytes
-                    if len(group) >= group_size:
+                    done, group_bytes = done + some.size_bytes, group_bytes + some.size_bytes
+                    if group_bytes >= _GROUP_BYTES or time.monotonic() - begun >= _GROUP_S:
                         self._commit(planned, group)
-                        group = []
+                        group, group_bytes, begun = [], 0, time.monotonic()
                     self._on_progress(done / total)
             if group:
                 self._commit(planned, group)
@@ -183,9 +188,3 @@ class CompactionRun:
             except OSError:
                 # Told, and found as an orphan later: what made these files useless matters more.
                 self._ledger.leftovers.append(file.file_path)
-
-
-def _is_capped(planned: PlannedTable) -> bool:
-    """Whether bins could have held more files: what was made of them may then be brought together once more."""
-    policy: CompactionPolicy = planned.plan.policy
-    return any(len(some.files) >= policy.max_concurrent_files for some in planned.plan.bins)

@@ -18,7 +18,7 @@ from pyiceberg.types import LongType, NestedField
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.policy import CompactionPolicy
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
-from app.lake.compact import commit
+from app.lake.compact import commit, running
 from app.lake.compact.outcomes import MadeBin, Way
 from app.lake.compact.planning import PlannedTable, plan_table
 from app.lake.compact.running import CompactionRun, CompactionStoppedError, MakeBin
@@ -96,12 +96,14 @@ def strangers(table: Table) -> set[str]:
     return {f"file://{path}" for path in folder.rglob("*.parquet")} - known
 
 
-def test_bins_are_committed_in_a_few_groups(compaction: Compaction, table: Table) -> None:
+def test_bins_are_committed_in_groups(compaction: Compaction, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     before = rows_of(table)
+    each_bytes = compaction.planned().plan.bins[0].size_bytes
+    monkeypatch.setattr(running, "_GROUP_BYTES", 2 * each_bytes - 100)
     found = compaction.run().run(compaction.planned())
     assert rows_of(table.refresh()) == before
     assert len(found.committed) == PARTS
-    # Two bins a group, as there may be ten
+    # Two bins a group, and one that is left
     assert len(found.snapshot_ids) == 8
     assert found.snapshot_ids[-1] == table.metadata.current_snapshot_id
     assert compaction.planned().plan.bins == ()
@@ -207,8 +209,8 @@ def test_files_of_a_commit_that_may_come_to_be_are_left(
     monkeypatch.setattr(commit, "commit_changes", unknown)
     with pytest.raises(CommitOutcomeUnknownError):
         compaction.run().run(compaction.planned())
-    # Those of the commit, and no others
-    assert len(strangers(table)) == 2
+    # All of them were of that commit
+    assert len(strangers(table)) == PARTS
 
 
 def test_files_that_cannot_be_removed_are_told(

@@ -1,0 +1,144 @@
+"""Making a bin: by copying where that does, else by rewriting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.table import FileScanTask
+
+from app.domain.compaction.packing import Bin
+from app.domain.compaction.policy import MIB
+from app.lake.catalog import reading_files
+from app.lake.compact.copying.data_files import join_data_files
+from app.lake.compact.copying.errors import JoinStoppedError
+from app.lake.compact.copying.footers import Footer, read_footer
+from app.lake.compact.copying.joinable import find_obstacle
+from app.lake.compact.outcomes import MadeBin, Way
+from app.lake.compact.planning import PlannedTable
+from app.lake.compact.rewriting.bins import rewrite_bin
+from app.lake.compact.rewriting.destinations import destination_of
+from app.lake.compact.rewriting.stopping import RewriteStoppedError
+from app.lake.compact.running import CompactionStoppedError, IsStopped
+
+# Small row groups cost a request each for every column, in whatever file they are.
+COPY_MIN_ROW_GROUP_BYTES = 16 * MIB
+# Footers are read so many at once, of each bin.
+_READERS = 8
+# Iceberg spec, "Sort Orders": id 0 is for files that are in none.
+_UNSORTED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinMaker:
+    """Makes the files of bins, several of them at once, each with its share of the memory.
+
+    `name` becomes part of the names of new files, so that one that nothing names tells whose it was. With `way` all
+    bins are made so, and one that cannot be copied fails.
+    """
+
+    name: str
+    memory_bytes: int
+    scratch: Path
+    copy_min_row_group_bytes: int = COPY_MIN_ROW_GROUP_BYTES
+    way: Way | None = None
+
+    def __call__(self, planned: PlannedTable, some: Bin, is_stopped: IsStopped) -> MadeBin:
+        """The files that have the rows of a bin.
+
+        Raises:
+            CompactionStoppedError: `is_stopped` said so; nothing is left.
+            MissingFileError, UnreadableTableError: a file is missing or broken.
+            BackendUnavailableError: storage, or the folder for what is sorted, cannot be written.
+            InvalidArgumentError: a table property on how files are written has a value that it cannot have.
+            UnsupportedTableError: the table's sort order is unknown here.
+        """
+        tasks = list(planned.tasks_of(some).values())
+        table = planned.table
+        try:
+            with reading_files(table.state.name):
+                why, footers = self._why_not_copied(planned, some, tasks, is_stopped)
+                if why is None:
+                    return MadeBin(way=Way.COPY, added=(self._copy(planned, tasks, footers, is_stopped),))
+            files = rewrite_bin(
+                table,
+                tasks,
+                outputs=some.outputs,
+                target_bytes=planned.plan.policy.target_bytes,
+                memory_bytes=self.memory_bytes,
+                name=self.name,
+                scratch=self.scratch,
+                is_stopped=is_stopped,
+            )
+        except (JoinStoppedError, RewriteStoppedError) as error:
+            raise CompactionStoppedError from error
+        return MadeBin(way=Way.REWRITE, added=files, why=why)
+
+    def _why_not_copied(
+        self, planned: PlannedTable, some: Bin, tasks: Sequence[FileScanTask], is_stopped: IsStopped
+    ) -> tuple[str | None, Sequence[Footer]]:
+        """Why the files of a bin cannot stay as they are within a larger one, and their footers where they can."""
+        if self.way is Way.REWRITE:
+            return "rewriting was asked for", ()
+        if some.has_deletes:
+            return "there are deletes to apply", ()
+        if some.outputs > 1:
+            return f"{some.outputs} files are to be made of them", ()
+        if any(task.file.file_format is not FileFormat.PARQUET for task in tasks):
+            return "not all of them are Parquet files", ()
+        if not planned.table.metadata.sort_order().is_unsorted and self.way is None:
+            return "the table has a sort order", ()
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="footers-") as readers:
+            io = planned.table.io
+            footers = list(
+                readers.map(
+                    lambda task: None if is_stopped() else read_footer(io, task.file.file_path, _size(task)), tasks
+                )
+            )
+        known = [footer for footer in footers if footer is not None]
+        if len(known) < len(footers):
+            raise JoinStoppedError
+        if (obstacle := find_obstacle(known)) is not None:
+            return str(obstacle), ()
+        groups = sum(len(footer.row_groups) for footer in known)
+        average = sum(footer.row_group_bytes for footer in known) / max(1, groups)
+        if average < self.copy_min_row_group_bytes and self.way is None:
+            return (
+                f"their row groups of {average / MIB:.1f} MB on average are smaller than "
+                f"{self.copy_min_row_group_bytes / MIB:.1f} MB, and would stay so"
+            ), ()
+        return None, known
+
+    def _copy(
+        self, planned: PlannedTable, tasks: Sequence[FileScanTask], footers: Sequence[Footer], is_stopped: IsStopped
+    ) -> DataFile:
+        table = planned.table
+        destination = destination_of(table, tasks, self.name)
+        current = table.metadata.schema()
+        schemas = [schema for schema in table.metadata.schemas if schema.schema_id != current.schema_id] + [current]
+        joined = join_data_files(
+            table.io,
+            [task.file for task in tasks],
+            footers,
+            destination.location(0),
+            schemas=schemas,
+            is_stopped=is_stopped,
+        )
+        return DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=joined.file.location,
+            file_format=FileFormat.PARQUET,
+            partition=destination.partition,
+            record_count=joined.file.rows,
+            file_size_in_bytes=joined.file.size_bytes,
+            split_offsets=list(joined.file.split_offsets),
+            sort_order_id=_UNSORTED,
+            **asdict(joined.metrics),
+        )
+
+
+def _size(task: FileScanTask) -> int:
+    return int(task.file.file_size_in_bytes)
