@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pyiceberg.io import FileIO
 
+from app.domain.locations import normalise_location
 from app.lake.bulk import MAX_KEYS, BulkStore, find_bulk_store, split_s3
 
 WORKERS = 8
@@ -16,6 +18,9 @@ WORKERS = 8
 _STEP_FILES = 50
 _MAX_EXAMPLES = 3
 _MAX_REASON_CHARS = 200
+# pyiceberg's file systems read a path as a URL: a query, a fragment and white space are left out of it, and what is
+# left may be the path of another file, which the table needs.
+_URL_MARKS = frozenset("?#\t\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,10 @@ class _Step:
     def _delete_one(self, path: str, done: Deletion) -> None:
         done.calls += 1
         try:
-            self._io.delete(path)
+            if _URL_MARKS.isdisjoint(path):
+                self._io.delete(path)
+            else:
+                _delete_as_named(path)
         except FileNotFoundError:
             done.missing += 1
             done.gone.append(path)
@@ -171,6 +179,14 @@ def _take(running: set[Future[Deletion]], done: Deletion, seen: int, on_progress
     if on_progress is not None:
         on_progress(seen)
     return seen
+
+
+def _delete_as_named(path: str) -> None:
+    """Raises ValueError where no file system here takes the path for what it is, and OSError as `os.unlink`."""
+    place = normalise_location(path)
+    if not place.startswith("file:/"):
+        raise ValueError("its path would be read as a URL, and as that of another file")
+    Path(place.removeprefix("file:")).unlink()
 
 
 def _left(path: str, error: Exception) -> LeftFile:

@@ -69,6 +69,23 @@ def test_what_cannot_be_deleted_is_left_with_its_reason(tmp_path: Path, paths: l
     assert (folder / "inside").exists()
 
 
+@pytest.mark.parametrize("ending", ["#x.parquet", "?x=1.parquet", "\n", "\t"])
+def test_what_a_url_would_leave_out_is_part_of_a_path(tmp_path: Path, ending: str):
+    # Given a file, and others whose paths are the same to whoever takes them for URLs
+    needed = tmp_path / "needed.parquet"
+    for name in ("needed.parquet", "needed.parquet" + ending):
+        (tmp_path / name).write_bytes(b"x")
+    paths = [f"file://{needed}{ending}", f"s3n-like://bucket/needed.parquet{ending}"]
+
+    # When those are deleted
+    done = delete_files(IO, paths)
+
+    # Then that is not, and what no file system can be asked for is left
+    assert [path.name for path in tmp_path.iterdir()] == ["needed.parquet"]
+    assert (done.gone, done.missing) == (paths[:1], 0)
+    assert [file.path for file in done.left] == paths[1:]
+
+
 def test_want_of_permission_is_counted(tmp_path: Path, paths: list[str]):
     # Given a folder that may not be written to, by somebody who is not root
     tmp_path.chmod(0o500)
