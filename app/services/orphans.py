@@ -10,7 +10,8 @@ from uuid import UUID
 from app.domain.changes import Command
 from app.domain.names import DatasetName
 from app.domain.orphans import Orphan, OrphanKind, OrphanTally
-from app.errors import InvalidArgumentError, UnsupportedTableError
+from app.domain.retention.overrides import GC_ENABLED, is_gc_enabled
+from app.errors import DatasetNotFoundError, InvalidArgumentError, UnsupportedTableError
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
@@ -91,13 +92,15 @@ class Orphans:
         """The table, whose orphans may be removed.
 
         Raises:
-            UnsupportedTableError: a table with gc.enabled=false.
+            UnsupportedTableError: a table with `gc.enabled` not true.
             As `Datasets.load`.
         """
         table = await self._datasets.load(name)
-        if table.state.properties.get("gc.enabled", "true").strip().lower() == "false":
+        if not is_gc_enabled(table.state.properties):
             raise UnsupportedTableError(
-                str(name), "gc.enabled=false", "its files may be shared with others, and are not removed"
+                str(name),
+                f"{GC_ENABLED}={table.state.properties[GC_ENABLED][:40]}",
+                "its files may be shared with others, and are not removed",
             )
         return table
 
@@ -135,7 +138,10 @@ class Orphans:
             report(0.0, f"{name}: looking for orphans")
             found, sizes = await self._look(name, age)
             report(0.4, f"{name}: looking once more at {len(sizes):,} files")
-            now = await self._datasets.load(name)
+            now = await self.check(name)
+            if now.state.table_uuid != table.state.table_uuid:
+                # Of another table, which has the name since, nothing was looked at.
+                raise DatasetNotFoundError(str(name), [])
             going = await self._lake.still_unreachable(now, list(sizes))
             try:
                 await self._delete(now, going, sizes, found, report)

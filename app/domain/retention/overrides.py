@@ -89,7 +89,7 @@ def rules_of_table(policy: RetentionPolicy, properties: Mapping[str, str], *, is
             production_keep_days=max(policy.production_keep_days, production_keep_days or 0),
         ),
         is_production=is_production or bool(production),
-        is_gc_enabled=properties.get(GC_ENABLED, "true").strip().lower() == "true",
+        is_gc_enabled=is_gc_enabled(properties),
         iceberg=IcebergSettings(
             min_snapshots_to_keep=_read(properties, MIN_SNAPSHOTS_TO_KEEP, _count(-_INT32_MAX - 1, _INT32_MAX)),
             max_snapshot_age_ms=_read(properties, MAX_SNAPSHOT_AGE_MS, _count(-INT64_MAX - 1, INT64_MAX)),
@@ -99,6 +99,11 @@ def rules_of_table(policy: RetentionPolicy, properties: Mapping[str, str], *, is
             f"{name}={properties[name]}" for name, (own, known) in asked.items() if own is not None and own < known
         ),
     )
+
+
+def is_gc_enabled(properties: Mapping[str, str]) -> bool:
+    """Whether files of a table may go: all but `true` says no, as Iceberg's own reading of the property has it."""
+    return properties.get(GC_ENABLED, "true").strip().lower() == "true"
 
 
 def _check_names(properties: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from app.domain.changes import Actor, Change, ChangeKind, Command
 from app.domain.names import DatasetName
 from app.domain.operations import Operation, OperationKind, OperationStatus
 from app.domain.pages import PageRequest
-from app.errors import UnsupportedTableError
+from app.errors import DatasetNotFoundError, UnsupportedTableError
 from app.services.operation_runner import OperationRunner
 from app.services.orphans import OrphanAge
 from app.settings import Settings
@@ -117,14 +117,39 @@ async def test_a_dry_run_tells_and_the_other_removes_and_is_recorded(services: S
     }
 
 
-async def test_what_may_not_be_removed_is_refused_before_it_waits(services: Services, table: Table) -> None:
+@pytest.mark.parametrize("value", ["false", "FALSE ", "no", ""])
+async def test_what_may_not_be_removed_is_refused_before_it_waits(services: Services, table: Table, value: str) -> None:
     with table.transaction() as change:
-        change.set_properties({"gc.enabled": "false"})
+        change.set_properties({"gc.enabled": value})
 
     with pytest.raises(UnsupportedTableError):
         await start(services)
 
     assert (await services.operations.page(PageRequest())).total == 0
+
+
+@pytest.mark.parametrize("case", ["its files are another's now", "another table has the name"])
+async def test_what_changes_while_it_is_looked_at_ends_the_removal(
+    services: Services, table: Table, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    find_orphans = services.lake.find_orphans
+
+    async def changed(*arguments: Any) -> Any:
+        found = await find_orphans(*arguments)
+        if case == "another table has the name":
+            catalog.rename_table(str(NAME), "left.before")
+            create(catalog, str(NAME))
+        else:
+            with catalog.load_table(str(NAME)).transaction() as change:
+                change.set_properties({"gc.enabled": "false"})
+        return found
+
+    monkeypatch.setattr(services.lake, "find_orphans", changed)
+
+    with pytest.raises((UnsupportedTableError, DatasetNotFoundError)):
+        await services.orphans.remove(NAME, COMMAND, OrphanAge())
+
+    assert left_in(table) == COUNT
 
 
 async def test_one_that_is_cancelled_stops_after_a_batch_and_tells_what_it_did(
