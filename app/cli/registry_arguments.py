@@ -32,6 +32,7 @@ _OPTIONS = {
     "trainingData": "--training",
     "name": "--name",
     "olderThanDays": "--older-than",
+    "keepLastN": "--keep-last",
     "targetAt": "TARGET",
     "number": "NUMBER",
 }

@@ -66,7 +66,7 @@ def cleanup(
         chosen = _chosen(namespace, table, all_tables=all_tables)
         overrides = _overrides(keep_last, keep_days, production_keep_days, expire_tagged=expire_tagged)
         if execute and 0 in (keep_days, production_keep_days):
-            _confirm_zero(yes=yes)
+            _confirm_zero("--keep-days" if keep_days == 0 else "--production-keep-days", yes=yes)
 
         async def work(services: Services) -> SummaryEntry:
             from app.services.retention_entries import summary_entry
@@ -203,13 +203,11 @@ def _overrides(
     )
 
 
-def _confirm_zero(*, yes: bool) -> None:
+def _confirm_zero(option: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidArgumentError(
-            "--keep-days", "0 days expire all that no other rule keeps; say --yes if that is meant"
-        )
+        raise InvalidArgumentError(option, "0 days expire all that no other rule keeps; say --yes if that is meant")
     if not typer.confirm("0 days: everything goes that no other rule keeps. Is that meant?", err=True):
         raise typer.Exit(2)
 
