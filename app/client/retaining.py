@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from app.bootstrap import Services
 from app.client.arguments import dataset, names
 from app.client.opening import Opening
+from app.domain.argument_checks import check_bool
 from app.domain.names import DatasetName
 from app.domain.retention.policy import RetentionPolicy
+from app.errors import InvalidArgumentError
 from app.services.retention_entries import SummaryEntry, summary_entry
 from app.services.retention_sweeps import Chosen
 
@@ -30,9 +32,13 @@ class Retaining(Opening):
         `table` is a namespace and a name. What fails at one table is told with it, and the others are done.
 
         Raises:
+            InvalidArgumentError: an argument of another type; None is no dry run.
             NamespaceNotFoundError, DatasetNotFoundError: there is none of that name.
             BackendUnavailableError, UnreadableTableError: no table can be looked at.
         """
+        check_bool("dry_run", dry_run)
+        if policy is not None and not isinstance(policy, RetentionPolicy):
+            raise InvalidArgumentError("policy", f"a RetentionPolicy is needed, not {type(policy).__name__}")
         command = self._command(reason)
         chosen = _chosen(namespaces, table)
 

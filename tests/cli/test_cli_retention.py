@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from app.client import IcebergCatalog, IcebergRetentionManager, RetentionPolicy
-from app.errors import DatasetNotFoundError
+from app.errors import DatasetNotFoundError, InvalidArgumentError
 from tests.cli.results import ROOT, Cli
 from tests.lake_tables import ORDERS, TAG, SmallLake, append_elsewhere
 
@@ -208,6 +208,12 @@ def test_python_has_the_same_under_the_well_known_names(own_lake: SmallLake) -> 
         done = manager.cleanup_all_tables(["sales"], dry_run=False, reason="by hand")
         with pytest.raises(DatasetNotFoundError):
             manager.cleanup_table("sales", "nothing")
+        # What is merely taken for false would carry it out, and a policy from JSON is none.
+        for given in (None, 0, "", "no"):
+            with pytest.raises(InvalidArgumentError, match="dry_run"):
+                manager.cleanup_table("sales", "orders", given)  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgumentError, match="policy"):
+            IcebergRetentionManager(catalog, {"keep_days": 1}).cleanup_table("sales", "orders")  # type: ignore[arg-type]
 
     assert (planned["total_snapshots"], planned["kept"], planned["expired"], planned["dry_run"]) == (4, 3, 1, True)
     assert done["expired"] == 1
