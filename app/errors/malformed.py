@@ -69,7 +69,8 @@ class InvalidPageError(Invalid):
     code = "INVALID_PAGE"
 
     def __init__(self, argument: str, reason: str) -> None:
-        super().__init__(f"{argument}: {reason}.", argument=argument, reason=reason)
+        end = "" if reason.endswith("?") else "."
+        super().__init__(f"{argument}: {reason}{end}", argument=argument, reason=reason)
 
 
 class InvalidArgumentError(Invalid):
@@ -78,7 +79,8 @@ class InvalidArgumentError(Invalid):
     code = "INVALID_ARGUMENT"
 
     def __init__(self, argument: str, reason: str) -> None:
-        super().__init__(f"{argument}: {reason}.", argument=argument, reason=reason)
+        end = "" if reason.endswith("?") else "."
+        super().__init__(f"{argument}: {reason}{end}", argument=argument, reason=reason)
 
 
 class InvalidSettingError(Invalid):

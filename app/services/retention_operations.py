@@ -119,6 +119,8 @@ class RetentionOperations:
                 progress.report,
                 is_dry_run=bool(request["dry_run"]),
                 operation_id=progress.operation_id,
+                # Of one dataset, whose failure is that of the operation. Of many, the others are done all the same.
+                ends_with_failure=dataset is not None,
             )
         ]
         return cast("JsonValue", summary_entry(entries))

@@ -77,10 +77,12 @@ class RetentionSweeps:
         *,
         is_dry_run: bool,
         operation_id: UUID | None = None,
+        ends_with_failure: bool = False,
     ) -> AsyncIterator[TableEntry]:
         """What was done to each table, or would be, as it is done. What failed has its error, and what is known of it.
 
         Raises:
+            AppError: with `ends_with_failure`, what failed first.
             UnreadableTableError, BackendUnavailableError: where the other tables have their files cannot be told, and
                 so of none which files are its own.
         """
@@ -93,6 +95,8 @@ class RetentionSweeps:
             try:
                 yield await self._one(name, policy, command, neighbours, tell, is_dry_run, operation_id)
             except AppError as error:
+                if ends_with_failure:
+                    raise
                 logger.warning("retention of %s failed: %s", name, error.message)
                 yield await self._failed(name, error, is_dry_run=is_dry_run)
 
