@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
@@ -24,6 +24,7 @@ from app.lake.compact.copying.wire import STRUCT
 from tests.integration.spark.conftest import SharedLake
 from tests.unit.lake.compact.parquet_files import (
     READERS,
+    as_data_file,
     filter_with_arrow,
     footer_fields,
     join,
@@ -85,27 +86,6 @@ def joined(table: Table, files: Sequence[DataFile], destination: str) -> JoinedD
 
 def on_disk(location: str) -> Path:
     return Path(urlsplit(location).path)
-
-
-def as_data_file(made: JoinedDataFile, like: DataFile) -> DataFile:
-    file, metrics = made.file, made.metrics
-    found = DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_path=file.location,
-        file_format=FileFormat.PARQUET,
-        partition=like.partition,
-        record_count=file.rows,
-        file_size_in_bytes=file.size_bytes,
-        column_sizes=metrics.column_sizes,
-        value_counts=metrics.value_counts,
-        null_value_counts=metrics.null_value_counts,
-        nan_value_counts=metrics.nan_value_counts,
-        lower_bounds=metrics.lower_bounds,
-        upper_bounds=metrics.upper_bounds,
-        split_offsets=list(file.split_offsets),
-    )
-    found.spec_id = like.spec_id
-    return found
 
 
 def test_a_table_of_spark_says_the_same_with_its_files_joined(lake: SharedLake) -> None:

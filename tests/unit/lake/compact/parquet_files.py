@@ -11,7 +11,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 
+from app.lake.compact.copying.data_files import JoinedDataFile
 from app.lake.compact.copying.fields import BloomFilterFields, ColumnFields, FileFields
 from app.lake.compact.copying.footers import MAGIC, TRAILER_BYTES, read_footer
 from app.lake.compact.copying.joining import JoinedFile, join_files
@@ -30,6 +32,28 @@ def never() -> bool:
 
 def join(paths: Sequence[Path], destination: Path) -> JoinedFile:
     return join_files(IO, [read_footer(IO, str(path)) for path in paths], str(destination), never)
+
+
+def as_data_file(made: JoinedDataFile, like: DataFile) -> DataFile:
+    """What a manifest says of a joined file."""
+    file, metrics = made.file, made.metrics
+    found = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=file.location,
+        file_format=FileFormat.PARQUET,
+        partition=like.partition,
+        record_count=file.rows,
+        file_size_in_bytes=file.size_bytes,
+        column_sizes=metrics.column_sizes,
+        value_counts=metrics.value_counts,
+        null_value_counts=metrics.null_value_counts,
+        nan_value_counts=metrics.nan_value_counts,
+        lower_bounds=metrics.lower_bounds,
+        upper_bounds=metrics.upper_bounds,
+        split_offsets=list(file.split_offsets),
+    )
+    found.spec_id = like.spec_id
+    return found
 
 
 def written(path: Path, table: pa.Table, **options: Any) -> Path:
