@@ -38,7 +38,12 @@ from tests.unit.lake.compact.parquet_files import (
 from tests.unit.lake.row_diff.made_snapshots import commit_files
 
 # What a file says is the same whatever catalog names it.
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.parametrize("lake", ["sql"], indirect=True)]
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.parametrize("lake", ["sql"], indirect=True),
+]
 
 FILES = 3
 ROWS = 4_000
@@ -59,9 +64,7 @@ CONDITIONS = (
     "id = 12345",
     "id IN (10001, 21777, 99999)",
     "name = 'name 7'",
-    "day < DATE '2020-01-05'",
     "ratio > 3000.5 AND NOT isnan(ratio)",
-    "amount = 105.00",
     "at >= TIMESTAMP '2026-02-15 15:40:00' AND id % 100 = 1",
 )
 COLUMNS = "id, name, ratio, amount, day, at, tags, attributes"

@@ -16,7 +16,7 @@ from app.lake.compact.copying.streams import remove
 
 # Of all parts but the last, copied or not: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 _MIN_PART_BYTES = 5 * 2**20
-_UPLOADED_PART_BYTES = 16 * 2**20
+_UPLOADED_PART_BYTES = 8 * 2**20
 # Up to 5 GiB could be copied with one request, which then takes minutes, and longer than clients wait.
 _COPIED_PART_BYTES = 256 * 2**20
 
@@ -24,7 +24,7 @@ _COPIED_PART_BYTES = 256 * 2**20
 def write_multipart(
     io: FileIO, bulk: BulkStore, destination: str, pieces: Sequence[Piece], is_stopped: IsStopped
 ) -> None:
-    """Write an object of pieces of others. Memory: two parts of 16 MiB.
+    """Write an object of pieces of others. Memory: 40 MiB.
 
     Costs a request a file where files have 10 MiB or more, and the store copies. Where it does not, and of what is
     smaller, bytes are read and sent.
@@ -53,6 +53,7 @@ class _Upload:
         self._buffer = bytearray()
         self._parts: list[dict[str, Any]] = []
         self._is_copying = True
+        self._may_be_there = False
         with writing(destination):
             self._upload = {"UploadId": bulk.call("create_multipart_upload", **self._where)["UploadId"]}
 
@@ -67,6 +68,7 @@ class _Upload:
     def complete(self) -> None:
         if self._buffer:
             self._send()
+        self._may_be_there = True
         with writing(self._destination):
             self._bulk.call(
                 "complete_multipart_upload", **self._where, **self._upload, MultipartUpload={"Parts": self._parts}
@@ -76,8 +78,9 @@ class _Upload:
         # What went wrong before is what is told.
         with suppress(OSError):
             self._bulk.call("abort_multipart_upload", **self._where, **self._upload)
-        # It may be that the store completed it, and the answer was lost.
-        remove(self._io, self._destination)
+        if self._may_be_there:
+            # Also where the store completed it, and the answer was lost.
+            remove(self._io, self._destination)
 
     def _copy(self, extent: Extent) -> None:
         if 0 < len(self._buffer) < _MIN_PART_BYTES:

@@ -176,6 +176,15 @@ def test_what_goes_wrong_leaves_no_object_and_no_upload(io: FileIO, client: Any,
     assert unfinished(client) == []
 
 
+def test_an_object_that_was_there_outlives_what_goes_wrong(io: FileIO, client: Any, tmp_path: Path) -> None:
+    path = put(client, f"{tmp_path.name}/b", b"0123456789")
+
+    with pytest.raises(MissingFileError), reading_files(NAME):
+        write_pieces(io, path, [b"PAR1", Extent(f"{path}.gone", 0, 10)], never)
+
+    assert get(client, f"{tmp_path.name}/b") == b"0123456789"
+
+
 def test_a_store_that_goes_away_in_the_middle() -> None:
     # Given a store that is gone when it is to copy
     with ExitStack() as stack:
