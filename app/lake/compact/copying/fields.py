@@ -72,13 +72,23 @@ class ChunkFields:
 class ColumnFields:
     """Of ColumnMetaData."""
 
+    NUM_VALUES: Final = 5
     TOTAL_COMPRESSED_SIZE: Final = 7
     DATA_PAGE_OFFSET: Final = 9
     INDEX_PAGE_OFFSET: Final = 10
     DICTIONARY_PAGE_OFFSET: Final = 11
+    STATISTICS: Final = 12
     BLOOM_FILTER_OFFSET: Final = 14
     BLOOM_FILTER_LENGTH: Final = 15
     LAST: Final = 17
+
+
+class StatisticsFields:
+    """Of Statistics."""
+
+    NULL_COUNT: Final = 3
+    MAX_VALUE: Final = 5
+    MIN_VALUE: Final = 6
 
 
 class KeyValueFields:

@@ -16,10 +16,8 @@ from app.lake.compact.copying.wire import STRUCT, element_end
 from app.lake.deleted_positions import naming_file
 
 MAGIC = b"PAR1"
-ENCRYPTED_MAGIC = b"PARE"
 # Its length and the magic bytes come after a footer.
 TRAILER_BYTES = 8
-# Also what pyarrow takes, about: its limit for one text is 100 MB.
 MAX_FOOTER_BYTES = 64 * 2**20
 _FIRST_READ_BYTES = 64 * 2**10
 _PHYSICAL_TYPE = 1
@@ -58,6 +56,8 @@ class Footer:
     offset_indexes: tuple[Span, ...] = ()
     metadata_bytes: int = 0
     has_ordinals: bool = True
+    with_statistics: frozenset[int] = frozenset()
+    without_statistics: frozenset[int] = frozenset()
     obstacle: Obstacle | None = None
 
     @property
@@ -114,6 +114,8 @@ def read_footer(io: FileIO, location: str, size_bytes: int | None = None) -> Foo
         offset_indexes=tuple(survey.offset_indexes),
         metadata_bytes=len(raw) + survey.offset_index_bytes,
         has_ordinals=survey.has_ordinals,
+        with_statistics=frozenset(survey.with_statistics),
+        without_statistics=frozenset(survey.without_statistics),
     )
 
 
@@ -141,7 +143,7 @@ def _read_raw(stream: InputStream, location: str, size: int) -> bytes:
     start = max(0, size - _FIRST_READ_BYTES)
     tail = read_exactly(stream, location, start, size - start)
     magic = tail[-len(MAGIC) :]
-    if magic == ENCRYPTED_MAGIC:
+    if magic == b"PARE":
         raise BrokenParquetError(location, "its footer is encrypted, and there is no key")
     if magic != MAGIC:
         raise BrokenParquetError(location, f"it does not end as a Parquet file does, but with {magic!r}")

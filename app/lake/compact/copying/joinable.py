@@ -35,6 +35,8 @@ def find_obstacle(footers: Sequence[Footer]) -> Obstacle | None:
             found = footer.obstacle or _own_obstacle(footer) or _difference(footers[0], footer)
         if found is not None:
             return found
+    if (found := _mixed_statistics(footers)) is not None:
+        return found
     row_groups, metadata_bytes = (
         sum(counts) for counts in zip(*((len(one.row_groups), one.metadata_bytes) for one in footers), strict=True)
     )
@@ -65,6 +67,20 @@ def _difference(first: Footer, footer: Footer) -> Obstacle | None:
         if field_id > FileFields.LAST and first.fields.get(field_id) != footer.fields.get(field_id):
             detail = f"field {field_id} of FileMetaData is not known, and not as in {first.location}"
             return _obstacle(ObstacleKind.UNKNOWN_FIELDS, footer, detail)
+    return None
+
+
+def _mixed_statistics(footers: Sequence[Footer]) -> Obstacle | None:
+    """DataFusion 55 takes the statistics of those row groups that have some for the whole file's, and skips it."""
+    if len(footers) < 2:
+        return None
+    told, untold = set(footers[0].with_statistics), set(footers[0].without_statistics)
+    for footer in footers[1:]:
+        told |= footer.with_statistics
+        untold |= footer.without_statistics
+        if mixed := told & untold:
+            detail = f"column {min(mixed)} has least and greatest values in some row groups alone"
+            return _obstacle(ObstacleKind.STATISTICS, footer, detail)
     return None
 
 

@@ -15,6 +15,7 @@ class ObstacleKind(StrEnum):
     OLD_WRITER = "a writer with known errors"
     SCHEMA = "different schemas"
     COLUMN_ORDERS = "different column orders"
+    STATISTICS = "statistics of some row groups alone"
     UNKNOWN_FIELDS = "fields that are not known"
     TOO_LARGE = "too much metadata"
 

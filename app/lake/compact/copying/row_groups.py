@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.lake.compact.copying.fields import ChunkFields, ColumnFields, RowGroupFields
+from app.lake.compact.copying.fields import ChunkFields, ColumnFields, RowGroupFields, StatisticsFields
 from app.lake.compact.copying.thrift import Struct, read_struct, read_structs, to_int, write_list, write_struct
 from app.lake.compact.copying.wire import STRUCT, MalformedThriftError
 
@@ -34,6 +34,16 @@ class Chunk:
         optional = (ColumnFields.DICTIONARY_PAGE_OFFSET, ColumnFields.INDEX_PAGE_OFFSET)
         found = [find_int(self.column, field_id) for field_id in optional]
         return [get_int(self.column, ColumnFields.DATA_PAGE_OFFSET), *(one for one in found if one)]
+
+    def has_statistics(self) -> bool | None:
+        """Whether it tells its least and greatest value and its nulls; None where it has nulls alone."""
+        statistics, _ = read_struct(self.column.get(ColumnFields.STATISTICS, (STRUCT, b"\0"))[1])
+        nulls = find_int(statistics, StatisticsFields.NULL_COUNT)
+        if nulls is None:
+            return False
+        if StatisticsFields.MIN_VALUE in statistics and StatisticsFields.MAX_VALUE in statistics:
+            return True
+        return None if nulls == find_int(self.column, ColumnFields.NUM_VALUES) else False
 
 
 @dataclass(slots=True)

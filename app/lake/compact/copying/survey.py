@@ -31,7 +31,8 @@ class UncopyableError(Exception):
 class Survey:
     """What the row groups of a file take, in few spans and in order.
 
-    `data` are column chunks and Bloom filters.
+    `data` are column chunks and Bloom filters; columns with and without statistics are told by their place, and those
+    of nulls alone are neither.
     """
 
     rows: int = 0
@@ -42,6 +43,8 @@ class Survey:
     offset_indexes: list[Span] = field(default_factory=list)
     offset_index_bytes: int = 0
     has_ordinals: bool = True
+    with_statistics: set[int] = field(default_factory=set)
+    without_statistics: set[int] = field(default_factory=set)
 
 
 def survey_row_groups(raws: Sequence[bytes], end: int, read_at: ReadAt, *, leaves: int) -> Survey:
@@ -70,6 +73,8 @@ def survey_row_groups(raws: Sequence[bytes], end: int, read_at: ReadAt, *, leave
         for place, chunk in enumerate(group.chunks):
             where = f"column chunk {place} of row group {number}"
             _refuse_elsewhere(chunk, where)
+            if (has_statistics := chunk.has_statistics()) is not None:
+                (survey.with_statistics if has_statistics else survey.without_statistics).add(place)
             survey.data += _data_spans(chunk, end, where, read_at)
             survey.row_group_bytes += chunk.end - chunk.start
             survey.column_indexes += _index(chunk, COLUMN_INDEX, end, where)

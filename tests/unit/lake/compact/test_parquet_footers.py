@@ -260,6 +260,17 @@ def test_statistics_of_different_orders_are_not_mixed(tmp_path: Path) -> None:
     assert obstacle_of(*paths).kind is ObstacleKind.COLUMN_ORDERS
 
 
+def test_row_groups_with_statistics_and_without_are_kept_apart(tmp_path: Path) -> None:
+    # Given two files with them, one of them of nulls alone, and one without
+    nulls = pa.table({"id": [None] * 5, "name": ["a"] * 5}, TABLE.schema)
+    told, empty = written(tmp_path / "told.parquet", TABLE), written(tmp_path / "empty.parquet", nulls)
+    untold = written(tmp_path / "untold.parquet", TABLE, write_statistics=False)
+
+    assert obstacle_of(told, empty, untold).kind is ObstacleKind.STATISTICS
+    assert find_obstacle([footer_of(told), footer_of(empty)]) is None
+    assert find_obstacle([footer_of(untold)] * 2) is None
+
+
 def later(field_id: int, value: tuple[int, bytes]) -> Callable[[RowGroup], None]:
     """A field of a later version of Parquet, in each struct of a row group."""
 
