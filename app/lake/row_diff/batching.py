@@ -78,8 +78,11 @@ def batches_of(
             )
         if ahead is not None:
             yield ahead
-    finally:
+    except BaseException:
+        # Also where it is closed. After its end feeds are still asked for originals.
         given_up.set()
+        raise
+    finally:
         readers.shutdown(cancel_futures=True)
 
 

@@ -86,6 +86,11 @@ class Feed:
                 self._table = pa.Table.from_batches(batches, self._schema)
         return self._table
 
+    def let_go(self) -> None:
+        """Hold nothing any more: rows are read no more, but for originals."""
+        self._table = None
+        self._readers = None
+
     def raise_failure(self) -> None:
         """Raise what a stream failed by, if one did."""
         if self._failure is not None:

@@ -23,7 +23,8 @@ from app.lake.row_diff.batching import Batch, batches_of
 from app.lake.row_diff.engine import Engine, Source
 from app.lake.row_diff.engine_values import engine_schema
 from app.lake.row_diff.feeding import Feed, read_part
-from app.lake.row_diff.joining import KeyFinding, Outcome, RowCounts
+from app.lake.row_diff.joining import KeyFinding, Outcome
+from app.lake.row_diff.left_overs import HasOriginals, LeftOvers
 from app.lake.row_diff.long_values import restored, stand_ins_in
 from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
 from app.lake.row_diff.resources import Resources
@@ -99,12 +100,12 @@ class RowDiffRun:
         except OSError as error:
             raise BackendUnavailableError("scratch space", str(error)) from error
         try:
-            return self._join(scratch)
+            return self._run_in(scratch)
         finally:
             self._engine = None
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _join(self, scratch: Path) -> RowDiff:
+    def _run_in(self, scratch: Path) -> RowDiff:
         schema = engine_schema(to_arrow_schema(self._plan.columns.to_schema))
         with Engine(
             schema,
@@ -131,6 +132,7 @@ class RowDiffRun:
     ) -> KeyFinding | None:
         total, done = max(1, self._plan.size_bytes), 0
         batches = batches_of(self._plan, is_stopped=self._stopped.is_set, on_read=self._note, on_rows=self._streamed)
+        kept = LeftOvers()
         with contextlib.closing(batches):
             for batch in batches:
                 from_feed, to_feed = batch.from_feed, batch.to_feed
@@ -142,20 +144,17 @@ class RowDiffRun:
                     rows=max(1, passes * (from_feed.rows + to_feed.rows)),
                 )
                 try:
-                    outcome = self._compare(engine, batch, keys, maker.room)
+                    found = self._compare(engine, batch, kept, keys, counts, maker)
                 except Exception:
                     # Whatever the engine made of it.
                     from_feed.raise_failure()
                     to_feed.raise_failure()
                     raise
-                if isinstance(outcome, KeyFinding):
-                    feed = to_feed if outcome.side is DiffSide.TO else from_feed
-                    return replace(outcome, example=_restored(outcome.example, "", feed))
-                counts.add(outcome)
-                maker.take(_with_originals(outcome, from_feed, to_feed))
+                if found is not None:
+                    return found
                 done += batch.size_bytes
                 self._advance(done / total)
-        return None
+            return self._join_left_over(engine, kept, keys, counts, maker)
 
     def _advance(self, fraction: float) -> None:
         # Rows that have no keys are compared twice, which is no step back.
@@ -171,20 +170,83 @@ class RowDiffRun:
             self._advance(fraction)
 
     def _compare(
-        self, engine: Engine, batch: Batch, keys: tuple[int, ...] | None, room: RowCounts
-    ) -> Outcome | KeyFinding:
-        is_wide = len(engine.places) > wide_joining.MANY_COLUMNS
+        self,
+        engine: Engine,
+        batch: Batch,
+        kept: LeftOvers,
+        keys: tuple[int, ...] | None,
+        counts: _Counts,
+        maker: SampleMaker,
+    ) -> KeyFinding | None:
+        """Compare a batch, or keep what is left of it to be joined with what is left of others."""
         left = batch.left_over(keys or ())
-        from_rows, to_rows = (batch.from_feed.open, batch.to_feed.open) if left is None else map(_source_of, left)
+        if keys is not None:
+            # Keys that are on several rows of the earlier side show in a join, if that is of all of them.
+            found = _find_key_fault(engine, batch.to_feed, keys, DiffSide.TO, is_unique=True)
+            found = found or _find_key_fault(engine, batch.from_feed, keys, DiffSide.FROM, is_unique=left is not None)
+            if found is not None:
+                return found
+        if left is not None:
+            kept.add(left, batch.from_feed, batch.to_feed)
+            return self._join_left_over(engine, kept, keys, counts, maker) if kept.are_many else None
+        # In the order of batches, whose rows are shown in that of their keys.
+        found = self._join_left_over(engine, kept, keys, counts, maker)
+        return found or self._join(
+            engine,
+            (batch.from_feed.open, batch.to_feed.open),
+            (batch.from_feed.rows, batch.to_feed.rows),
+            keys,
+            (batch.from_feed, batch.to_feed),
+            counts,
+            maker,
+        )
+
+    def _join_left_over(
+        self,
+        engine: Engine,
+        kept: LeftOvers,
+        keys: tuple[int, ...] | None,
+        counts: _Counts,
+        maker: SampleMaker,
+    ) -> KeyFinding | None:
+        """Join what is left of batches, whose keys are apart, at once: queries cost more than so few rows."""
+        if kept.are_none:
+            return None
+        from_rows, to_rows = kept.tables()
+        found = self._join(
+            engine,
+            (_source_of(from_rows), _source_of(to_rows)),
+            (from_rows.num_rows, to_rows.num_rows),
+            keys,
+            kept.feeds(),
+            counts,
+            maker,
+        )
+        kept.clear()
+        return found
+
+    def _join(
+        self,
+        engine: Engine,
+        rows: tuple[Source, Source],
+        row_counts: tuple[int, int],
+        keys: tuple[int, ...] | None,
+        feeds: tuple[HasOriginals, HasOriginals],
+        counts: _Counts,
+        maker: SampleMaker,
+    ) -> KeyFinding | None:
+        is_wide = len(engine.places) > wide_joining.MANY_COLUMNS
+        joiner = wide_joining if is_wide else joining
         if keys is None:
-            compare_multisets = wide_joining.compare_multisets if is_wide else joining.compare_multisets
-            return compare_multisets(engine, from_rows, to_rows, room)
-        # Keys that are on several rows of the earlier side show in a join, if that is of all of them.
-        found = _find_key_fault(engine, batch.to_feed, keys, DiffSide.TO, is_unique=True)
-        found = found or _find_key_fault(engine, batch.from_feed, keys, DiffSide.FROM, is_unique=left is not None)
-        counts = (batch.from_feed.rows, batch.to_feed.rows) if left is None else (len(left[0]), len(left[1]))
-        compare_keys = wide_joining.compare_keys if is_wide else joining.compare_keys
-        return found or compare_keys(engine, from_rows, to_rows, keys, counts, room)
+            outcome = joiner.compare_multisets(engine, *rows, maker.room)
+        else:
+            found = joiner.compare_keys(engine, *rows, keys, row_counts, maker.room)
+            if isinstance(found, KeyFinding):
+                return replace(found, example=_restored(found.example, "", feeds[found.side is DiffSide.TO]))
+            outcome = found
+        counts.add(outcome)
+        maker.take(_with_originals(outcome, *feeds))
+        return None
 
     def _answer(self, counts: _Counts, maker: SampleMaker, method: Method, problem: KeyProblem | None) -> RowDiff:
         plan = self._plan
@@ -257,7 +319,7 @@ def _source_of(rows: pa.Table) -> Source:
     return lambda places: rows.select([f"c{place}" for place in places])
 
 
-def _with_originals(outcome: Outcome, from_feed: Feed, to_feed: Feed) -> Outcome:
+def _with_originals(outcome: Outcome, from_feed: HasOriginals, to_feed: HasOriginals) -> Outcome:
     """What is shown, with the values that were too long for the engine."""
     changed = outcome.changed_rows
     if changed is not None:
@@ -270,5 +332,5 @@ def _with_originals(outcome: Outcome, from_feed: Feed, to_feed: Feed) -> Outcome
     )
 
 
-def _restored(rows: pa.Table, prefix: str, feed: Feed) -> pa.Table:
+def _restored(rows: pa.Table, prefix: str, feed: HasOriginals) -> pa.Table:
     return restored(rows, prefix, feed.originals(stand_ins_in(rows, prefix)))
