@@ -34,7 +34,7 @@ from pyiceberg.types import (
 
 from app.domain.row_diffs import KeyFault, Method, RowDiff
 from app.domain.version_relation import DiffSide
-from app.lake.row_diff import batching, joining
+from app.lake.row_diff import batching, joining, left_overs
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.running import RowDiffRun
 from tests.unit.lake.local_tables import NAME, append, create_table
@@ -218,6 +218,40 @@ def test_long_texts_that_differ_at_their_end_differ(catalog: SqlCatalog, length:
         assert (found.rows_added, found.rows_changed) == ((1, None) if not keys else (0, 1))
         shown = found.sample.added[0] if not keys else found.sample.changed[0].after
         assert shown["name"] == "a" * (length - 1) + "c"
+
+
+@pytest.mark.parametrize("keys", [("id",), ()], ids=["keys", "no keys"])
+def test_what_is_left_of_many_batches_is_joined_at_once(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+) -> None:
+    # Given six files that are batches of their own, of each of which one row has another end
+    def rows(number: int, end: str) -> list[dict[str, object]]:
+        ids = range(50 * number, 50 * number + 50)
+        return [{"id": row, "name": f"{row}" + "a" * 200 + (end if row % 50 == 7 else "")} for row in ids]
+
+    def written(end: str) -> list[DataFile]:
+        return [write_data_files(table, arrow(table, rows(number, end)))[0][0] for number in range(6)]
+
+    monkeypatch.setattr(batching, "BATCH_ROWS", 1)
+    table = create_table(catalog, PLAIN)
+    old = written("")
+    before = commit_files(table, Operation.APPEND, add=old)
+    commit_files(table, Operation.OVERWRITE, remove=old, add=written("!"))
+    joined: list[int] = []
+
+    def noting(self: left_overs.LeftOvers) -> tuple[pa.Table, pa.Table]:
+        found = tables(self)
+        joined.append(found[0].num_rows)
+        return found
+
+    tables = left_overs.LeftOvers.tables
+    monkeypatch.setattr(left_overs.LeftOvers, "tables", noting)
+    # When they are compared, then the rows that are left are joined once
+    found = compare(version(table, before), version(table), keys)
+    assert joined == [6]
+    # And what is shown of each is whole
+    shown = [change.after for change in found.sample.changed] if keys else found.sample.added
+    assert sorted(str(row["name"]) for row in shown) == sorted(f"{50 * n + 7}" + "a" * 200 + "!" for n in range(6))
 
 
 @pytest.mark.usefixtures("_batches")
