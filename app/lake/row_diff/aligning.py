@@ -11,14 +11,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from app.lake.row_diff.engine_values import is_float
 
 # So many are compared before it is asked whether the two are still in step; fewer where they just were not.
 _CHUNK_ROWS = 8192
@@ -32,10 +30,21 @@ _FOUND_ROWS = 3
 _SEARCH_ROWS, _SEARCHED_ROW_ROWS = 512, 4
 # The share of all rows up to which such costs are borne even where they come to more than what was gained so far.
 _WORTH_TRYING = 0.25
+# Pieces up to which comparing them costs less than copying them into one.
+_MOST_PIECES = 32
 # Enough columns to know a row by.
 _KNOWN_BY = 8
 # Where more is left, the order is another one: to look further is in vain, and joining all of them costs no more.
 _MOST_LEFT = 0.5
+
+# What values are compared as, where they are not compared as they are.
+_BITS = {
+    pa.float16(): pa.int16(),
+    pa.float32(): pa.int32(),
+    pa.float64(): pa.int64(),
+    pa.string(): pa.binary(),
+    pa.large_string(): pa.large_binary(),
+}
 
 Mask = npt.NDArray[np.bool_]
 # The first row and the one after the last.
@@ -172,8 +181,7 @@ class _Alignment:
     def _compare_others(self, in_step: Sequence[Mask]) -> Mask:
         """Which of the pairs are equal in the other columns: all at once, as calls cost more than what they compare."""
         sides = [
-            # Copied where some are out of step, one side of a group at a time.
-            rows if pairs.all() else rows.filter(pa.array(pairs))
+            _picked(rows, pairs)
             for rows, pairs in zip((side.select(self._others) for side in self._sides), in_step, strict=True)
         ]
         equal = np.ones(sides[0].num_rows, dtype=bool)
@@ -221,6 +229,16 @@ class _Pair:
         return _equal(self._arrays[0].slice(i, size), self._arrays[1].slice(j, size))
 
 
+def _picked(rows: pa.Table, pairs: Mask) -> pa.Table:
+    """The rows in step: cut out where they are in a few pieces, and else copied."""
+    edges = np.flatnonzero(np.diff(pairs)) + 1
+    if len(edges) > _MOST_PIECES:
+        return rows.filter(pa.array(pairs))
+    cuts = [0, *edges.tolist(), len(pairs)]
+    pieces = [rows.slice(first, end - first) for first, end in pairwise(cuts) if end > first and pairs[first]]
+    return pa.concat_tables(pieces) if pieces else rows.slice(0, 0)
+
+
 def _equal(ours: pa.Array | pa.ChunkedArray, theirs: pa.Array | pa.ChunkedArray) -> Mask:
     same = pc.equal(ours, theirs)
     if ours.null_count or theirs.null_count:
@@ -239,10 +257,13 @@ def _find_lost(equal: Mask) -> int | None:
 
 
 def _by_bits(rows: pa.Table) -> pa.Table:
-    """Floats as the bits that they are: equal bits are equal values, also of NaN, and never zeros of two signs."""
+    """Floats as the bits that they are: equal bits are equal values, also of NaN, and never zeros of two signs.
+
+    Texts as their bytes, for they may be no UTF-8 yet.
+    """
     for place, field in enumerate(rows.schema):
-        if is_float(field.type):
-            kind = pa.int64() if field.type.bit_width == 64 else pa.int32()
+        kind = _BITS.get(field.type)
+        if kind is not None:
             chunks = [chunk.view(kind) for chunk in rows.column(place).chunks]
             rows = rows.set_column(place, field.name, pa.chunked_array(chunks, kind))
     return rows

@@ -22,6 +22,9 @@ from app.lake.row_diff.stopping import RowDiffStoppedError
 # Rows that are held, in the engine's form: how much they are is not known before they are decoded.
 _HELD_BYTES = 128 * 1024 * 1024
 
+# What is done once a batch takes longer than decoding a few thousand rows.
+_BATCH_ROWS = 16_384
+
 # Told of each reading: the side, the places of its parts, and of the columns.
 OnRead = Callable[[PlannedSide, Sequence[int], Sequence[int]], None]
 
@@ -57,6 +60,9 @@ class Feed:
         self._held_bytes = 0
         self._lock = threading.Lock()
         self._failure: Exception | None = None
+        # Held rows are checked when they are given to the engine, of which little is left by then. Nested values are
+        # made into texts at once, which takes them to be right.
+        self._is_checked = any(not field.field_type.is_primitive for field in side.schema.fields)
 
     @property
     def rows(self) -> int:
@@ -70,9 +76,29 @@ class Feed:
             self._reading = [self._readers.submit(self._read_whole, part) for part in self._parts()]
 
     def open(self, columns: Sequence[int]) -> pa.Table | pa.RecordBatchReader:
-        """The rows with these columns, by their places, in the engine's form."""
+        """The rows with these columns, by their places, in the engine's form, to be given to it."""
         table = self.held()
-        return self._stream(columns) if table is None else table.select([f"c{place}" for place in columns])
+        if table is None:
+            return self._stream(columns)
+        if not self._is_checked:
+            self.check(table)
+            self._is_checked = True
+        return table.select([f"c{place}" for place in columns])
+
+    def check(self, rows: pa.Table) -> None:
+        """That texts in these rows of what is held are UTF-8, as the engine takes them for.
+
+        Raises:
+            UnreadableTableError: some are not; of which file, is found out by reading all of them again.
+        """
+        try:
+            for column in rows.columns:
+                column.validate(full=True)
+        except pa.ArrowInvalid:
+            for part in self._parts():
+                for _ in read_part(self._side, part):
+                    pass
+            raise
 
     def held(self) -> pa.Table | None:
         """All rows in the engine's form, in the order of their parts; None where they are streamed."""
@@ -120,7 +146,7 @@ class Feed:
 
     def _read_whole(self, part: FilePart) -> list[pa.RecordBatch]:
         batches = []
-        for batch in self._batches(part, range(len(self._schema))):
+        for batch in self._batches(part, range(len(self._schema)), checks_texts=self._is_checked):
             with self._lock:
                 self._held_bytes += batch.nbytes
                 if self._held_bytes > _HELD_BYTES:
@@ -143,9 +169,11 @@ class Feed:
         schema = pa.schema([self._schema.field(place) for place in columns])
         return pa.RecordBatchReader.from_batches(schema, generate())
 
-    def _batches(self, part: FilePart, columns: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    def _batches(
+        self, part: FilePart, columns: Sequence[int], *, checks_texts: bool = True
+    ) -> Iterator[pa.RecordBatch]:
         wanted = pa.schema([self._schema.field(place) for place in columns])
-        for batch in read_part(self._side, part, columns):
+        for batch in read_part(self._side, part, columns, checks_texts=checks_texts):
             if self._is_stopped():
                 raise RowDiffStoppedError
             yield pa.RecordBatch.from_arrays(
@@ -154,9 +182,11 @@ class Feed:
 
 
 def read_part(
-    side: PlannedSide, part: FilePart, columns: Sequence[int] | None = None
+    side: PlannedSide, part: FilePart, columns: Sequence[int] | None = None, *, checks_texts: bool = True
 ) -> Generator[pa.RecordBatch, None, None]:
     """The rows of a part in the schema that the side is compared in, or with these columns of it.
+
+    Without `checks_texts`, texts may be no UTF-8.
 
     Raises:
         MissingFileError: the file is not there.
@@ -176,6 +206,7 @@ def read_part(
             metadata=side.metadata,
             only=part.only,
             deleted=part.deleted,
+            checks_texts=checks_texts,
         )
         for batch in batches:
             rows += batch.num_rows

@@ -187,6 +187,8 @@ class RowDiffRun:
             if found is not None:
                 return found
         if left is not None:
+            batch.from_feed.check(left[0])
+            batch.to_feed.check(left[1])
             kept.add(left, batch.from_feed, batch.to_feed)
             return self._join_left_over(engine, kept, keys, counts, maker) if kept.are_many else None
         # In the order of batches, whose rows are shown in that of their keys.
