@@ -111,7 +111,8 @@ def commit_bins(
         MissingFileError, UnreadableTableError: a manifest is missing or broken.
         UnsupportedTableError: the head has rows deleted by value, or a version that cannot be written.
     """
-    for attempt in range(_ATTEMPTS):
+    attempt = 0
+    while True:
         table = load()
         if str(table.state.table_uuid) != base.table_uuid:
             raise NoSuchTableError(f"{table.state.name} is another table than the one that was rewritten")
@@ -119,11 +120,12 @@ def commit_bins(
         try:
             return _attempt(catalog, load, table, base, bins, cache, properties, branch)
         except CommitRefusedError:
-            if attempt == _ATTEMPTS - 1:
+            attempt += 1
+            if attempt == _ATTEMPTS:
                 raise
             # Full jitter: several that lost to one another do not meet again.
-            time.sleep(random.uniform(0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)))  # noqa: S311 - no secret
-    raise AssertionError("unreachable")
+            longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1))
+            time.sleep(random.uniform(0, longest_s))  # noqa: S311 - no secret
 
 
 def _attempt(
@@ -154,15 +156,16 @@ def _attempt(
     files = SnapshotFiles(table, table.metadata.new_snapshot_id())
     try:
         snapshot, dropped = _write(table, files, head, base, good, applied, properties)
-        committed = _commit(catalog, table, branch, head, snapshot, cache)
-    except CommitOutcomeUnknownError:
-        found = load()
-        if found.metadata.snapshot_by_id(files.snapshot_id) is None:
-            raise
-        committed = found
     except BaseException:
         files.discard()
         raise
+    try:
+        committed = _commit(catalog, table, branch, head, snapshot, cache)
+    except CommitRefusedError:
+        files.discard()
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it was, the catalog may have said yes before
+        committed = _look_for(load, files.snapshot_id, error)
     return BinsCommit(
         table=committed,
         snapshot_id=files.snapshot_id,
@@ -170,6 +173,21 @@ def _attempt(
         overtaken=tuple(overtaken),
         dropped_deletes=tuple(sorted(dropped)),
     )
+
+
+def _look_for(load: Callable[[], LakeTable], snapshot_id: int, error: Exception) -> LakeTable:
+    """The table with the snapshot, after a commit of which only an error came back.
+
+    Raises:
+        CommitOutcomeUnknownError: it is not there yet, or it cannot be told.
+    """
+    try:
+        found = load()
+    except Exception as again:
+        raise CommitOutcomeUnknownError(f"snapshot {snapshot_id}: {error}; nor can the table be loaded") from again
+    if found.metadata.snapshot_by_id(snapshot_id) is None:
+        raise CommitOutcomeUnknownError(f"snapshot {snapshot_id}: {error}") from error
+    return found
 
 
 def _write(

@@ -36,8 +36,8 @@ _UNSORTED = 0
 class BinMaker:
     """Makes the files of bins, several of them at once, each with its share of the memory.
 
-    `name` becomes part of the names of new files, so that one that nothing names tells whose it was. With `way` all
-    bins are made so, and one that cannot be copied fails.
+    `name` becomes part of the names of new files, so that one that nothing names tells whose it was. With `way` bins
+    are made so wherever that can be, whatever their row groups and the table's sort order.
     """
 
     name: str

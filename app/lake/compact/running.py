@@ -21,6 +21,7 @@ from app.lake.commits import CommitOutcomeUnknownError
 from app.lake.compact.commit import RewrittenBin, commit_bins
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome, MadeBin
 from app.lake.compact.planning import PlannedTable, plan_table
+from app.lake.expire.deletion import delete_files
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable
 
@@ -129,7 +130,7 @@ class CompactionRun:
                 self._commit(planned, group)
         except CommitOutcomeUnknownError:
             raise
-        except BaseException:
+        except Exception:
             self._remove(planned.table, [made for _, made in group])
             raise
 
@@ -180,11 +181,6 @@ class CompactionRun:
         self._remove(planned.table, [of[id(each)][1] for each in found.overtaken])
 
     def _remove(self, table: LakeTable, bins: Sequence[MadeBin]) -> None:
-        for file in (file for made in bins for file in made.added):
-            try:
-                table.io.delete(file.file_path)
-            except FileNotFoundError:
-                continue
-            except OSError:
-                # Told, and found as an orphan later: what made these files useless matters more.
-                self._ledger.leftovers.append(file.file_path)
+        """What cannot be removed is told, and found as an orphan later: what made it useless matters more."""
+        done = delete_files(table.io, [file.file_path for made in bins for file in made.added])
+        self._ledger.leftovers += [file.path for file in done.left]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import uuid
 from collections.abc import Collection, Iterable, Sequence
@@ -23,6 +22,7 @@ from pyiceberg.manifest import (
 from pyiceberg.table import TableProperties
 
 from app.lake.delete_manifests import DeleteManifestWriter
+from app.lake.expire.deletion import delete_files
 from app.lake.table import LakeTable
 
 logger = logging.getLogger(__name__)
@@ -99,12 +99,8 @@ class SnapshotFiles:
 
         What cannot be removed is logged, and left as an orphan: why the snapshot was given up matters more.
         """
-        for location in self._written:
-            try:
-                with contextlib.suppress(FileNotFoundError):
-                    self._table.io.delete(location)
-            except OSError as error:
-                logger.warning("%s, of a snapshot that was not committed, cannot be removed: %s", location, error)
+        for file in delete_files(self._table.io, self._written).left:
+            logger.warning("%s, of a snapshot that was not committed, cannot be removed: %s", file.path, file.reason)
         self._written.clear()
 
     def _manifest(self, spec_id: int, content: ManifestContent) -> ManifestWriter:

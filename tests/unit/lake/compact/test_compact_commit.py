@@ -420,6 +420,46 @@ def test_a_commit_of_unknown_outcome_is_looked_up(
     assert all_ids(table.refresh()) == list(range(8))
 
 
+def test_an_error_after_the_commit_leaves_what_was_committed(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = look(catalog)
+    bins = [seen.bin()]
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("superseded metadata cannot be deleted")
+
+    monkeypatch.setattr(commit, "delete_superseded_metadata", broken)
+    found = commit_all(seen, bins)
+    assert found.snapshot_id == catalog.load_table(str(NAME)).metadata.current_snapshot_id
+    assert all_ids(table.refresh()) == list(range(8))
+    assert_no_strangers(catalog)
+
+
+def test_an_outcome_that_cannot_be_looked_up_is_unknown_and_nothing_is_removed(
+    catalog: CachingSqlCatalog, cache: MetadataCache, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = look(catalog)
+    bins = [seen.bin()]
+    commit_table, loads = catalog.commit_table, iter([as_lake_table(catalog.load_table(str(NAME)))])
+
+    def broken(*arguments: Any) -> Any:
+        commit_table(*arguments)
+        raise OSError("connection reset")
+
+    def load() -> Any:
+        for loaded in loads:
+            return loaded
+        raise NoSuchTableError("away")
+
+    monkeypatch.setattr(catalog, "commit_table", broken)
+    with pytest.raises(CommitOutcomeUnknownError):
+        commit_bins(catalog, load, seen.base, bins, cache, properties={})
+    assert all_ids(table.refresh()) == list(range(8))
+    assert len(live(catalog)) == 1
+    assert_no_strangers(catalog)
+
+
 def test_another_table_of_the_same_name_is_left_alone(
     catalog: CachingSqlCatalog, table: Table, commit_all: Commit
 ) -> None:
