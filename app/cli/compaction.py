@@ -10,21 +10,17 @@ from app.cli import options
 from app.cli.output import print_json, print_line, printable
 from app.cli.registry_arguments import named_as_options
 from app.cli.session import with_services
-from app.errors import InvalidArgumentError
+from app.cli.table_choice import All, Namespace, Table, choose_tables
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
     from app.domain.compaction.policy import CompactionPolicy
     from app.services.compaction_planning import TableEntry
-    from app.services.retention_sweeps import Chosen
 
 SOME_FAILED = 1
 
 app = typer.Typer(no_args_is_help=True, help="See what bringing small files together would do.")
 
-Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", help="Only tables of this namespace.")]
-Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Only this table of --namespace.")]
-All = Annotated[bool, typer.Option("--all", help="All tables of the catalog, those that gain most first.")]
 Target = Annotated[
     str | None,
     typer.Option("--target-file-size-mb", metavar="SIZE", help="Size of the files to make: 512 (MB), 512MB, 2GB."),
@@ -46,7 +42,7 @@ def analyze(
 ) -> None:
     """Say which tables need compaction, why, and how many files they would have; nothing is changed."""
     with named_as_options():
-        chosen = _chosen(namespace, table, all_tables=all_tables)
+        chosen = choose_tables(namespace, table, all_tables=all_tables)
         policy = _policy(target_file_size_mb, min_file_size_mb)
 
         async def work(services: Services) -> list[TableEntry]:
@@ -102,19 +98,6 @@ def _print_entry(entry: TableEntry) -> None:
     print_line(f"  Reason: {plan['reason']}")
     if plan["needs_compaction"]:
         print_line(f"  Files afterwards: {plan['estimated_files_after']:,}")
-
-
-def _chosen(namespace: str | None, table: str | None, *, all_tables: bool) -> Chosen:
-    from app.domain.names import DatasetName
-    from app.services.retention_sweeps import Chosen
-
-    if table is not None and all_tables:
-        raise InvalidArgumentError("--table", "--all and --table cannot go together")
-    if table is not None:
-        if namespace is None:
-            raise InvalidArgumentError("--table", "--namespace says which namespace it is in; give both")
-        return Chosen(dataset=DatasetName(namespace=namespace, name=table))
-    return Chosen(namespace=namespace, is_all=all_tables)
 
 
 def _policy(target: str | None, smallest: str | None) -> CompactionPolicy:

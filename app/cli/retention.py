@@ -12,6 +12,7 @@ from app.cli.output import Column, print_json, print_line, print_note, print_tab
 from app.cli.registry_arguments import named_as_options
 from app.cli.retention_text import print_summary, print_table_run
 from app.cli.session import make_command, with_services
+from app.cli.table_choice import All, Namespace, Table, choose_tables
 from app.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -19,15 +20,11 @@ if TYPE_CHECKING:
     from app.domain.retention.tag_audit import TagAudit
     from app.services.retention_entries import SummaryEntry, TableEntry
     from app.services.retention_operations import PolicyOverrides
-    from app.services.retention_sweeps import Chosen
 
 SOME_FAILED = 1
 
 app = typer.Typer(no_args_is_help=True, help="Expire old snapshots, and see what keeps the others.")
 
-Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", help="Only tables of this namespace.")]
-Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Only this table of --namespace.")]
-All = Annotated[bool, typer.Option("--all", help="All tables of the catalog.")]
 Execute = Annotated[bool, typer.Option("--execute/--dry-run", help="Do it, or only say what would be done.")]
 KeepLast = Annotated[
     int | None, typer.Option("--keep-last", metavar="N", help="Snapshots to keep of each branch; 30 unless set.")
@@ -63,7 +60,7 @@ def cleanup(
     """Expire the snapshots that nothing keeps, and delete the files that only they reach."""
     command = make_command(actor, reason, None)
     with named_as_options():
-        chosen = _chosen(namespace, table, all_tables=all_tables)
+        chosen = choose_tables(namespace, table, all_tables=all_tables)
         overrides = _overrides(keep_last, keep_days, production_keep_days, expire_tagged=expire_tagged)
         if execute and 0 in (keep_days, production_keep_days):
             _confirm_zero("--keep-days" if keep_days == 0 else "--production-keep-days", yes=yes)
@@ -174,19 +171,6 @@ def _print_audit(found: list[tuple[TagAudit, int]]) -> None:
         for tag, size in found
     ]
     print_table(columns, rows)
-
-
-def _chosen(namespace: str | None, table: str | None, *, all_tables: bool) -> Chosen:
-    from app.domain.names import DatasetName
-    from app.services.retention_sweeps import Chosen
-
-    if table is not None and all_tables:
-        raise InvalidArgumentError("--table", "--all and --table cannot go together")
-    if table is not None:
-        if namespace is None:
-            raise InvalidArgumentError("--table", "--namespace says which namespace it is in; give both")
-        return Chosen(dataset=DatasetName(namespace=namespace, name=table))
-    return Chosen(namespace=namespace, is_all=all_tables)
 
 
 def _overrides(
