@@ -330,12 +330,14 @@ async def test_everybody_at_once_loses_nothing(services: Services, lake: Contrac
         assert done.undo_tag is not None
         return done.undo_tag.name, done.previous_id
 
-    async with open_services(lake.settings) as other:
-        work = [tag((services, other)[number % 2], number) for number in range(12)]
-        work += [roll_back((services, other)[number % 2]) for number in range(4)]
-        answers = await asyncio.gather(*work, return_exceptions=True)
-    stop.set()
-    await appender
+    try:
+        async with open_services(lake.settings) as other:
+            work = [tag((services, other)[number % 2], number) for number in range(12)]
+            work += [roll_back((services, other)[number % 2]) for number in range(4)]
+            answers = await asyncio.gather(*work, return_exceptions=True)
+    finally:
+        stop.set()
+        await appender
 
     # then every acknowledgment is kept, and nobody was refused but for a conflict, or because it was so already
     refused = [answer for answer in answers if isinstance(answer, BaseException)]

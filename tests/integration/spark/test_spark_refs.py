@@ -180,21 +180,31 @@ async def test_spark_appends_while_we_tag_and_roll_back(
 
     appender = asyncio.create_task(asyncio.to_thread(append_on))
 
+    async def see_two_more() -> None:
+        # Of two rows told from now on the second was begun after now: `main` has grown, however slow Spark is.
+        enough = len(appended) + 2
+        while len(appended) < enough and not appender.done():
+            await asyncio.sleep(0.02)
+
     # when we tag and roll back
     acknowledged: dict[str, int] = {}
-    for number in range(10):
-        try:
-            tagged = await services.versioning.create_tag(lake.name, f"t_{number}", None, command())
-            acknowledged[tagged.tag.name] = tagged.tag.snapshot_id
-            if number % 3 == 0:
-                rolled = await services.versioning.roll_back(lake.name, "main~1", command())
-                assert rolled.undo_tag is not None
-                acknowledged[rolled.undo_tag.name] = rolled.previous_id
-        except (CommitConflictError, LockTimeoutError):
-            continue
-        await asyncio.sleep(0.1)
-    stop.set()
-    await appender
+    try:
+        for number in range(10):
+            try:
+                tagged = await services.versioning.create_tag(lake.name, f"t_{number}", None, command())
+                acknowledged[tagged.tag.name] = tagged.tag.snapshot_id
+                if number % 3 == 0:
+                    await see_two_more()
+                    rolled = await services.versioning.roll_back(lake.name, "main~1", command())
+                    assert rolled.undo_tag is not None
+                    acknowledged[rolled.undo_tag.name] = rolled.previous_id
+            except (CommitConflictError, LockTimeoutError):
+                continue
+            await asyncio.sleep(0.1)
+    finally:
+        # A thread that nobody stops would keep the event loop from closing, and with it all tests that follow.
+        stop.set()
+        await appender
 
     # then every tag is where it was set, and every row that Spark was told of is under some ref
     assert acknowledged
