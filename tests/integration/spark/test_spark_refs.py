@@ -170,6 +170,8 @@ async def test_spark_appends_while_we_tag_and_roll_back(
     # given a Spark that appends all the time
     stop = threading.Event()
     appended: list[int] = []
+    told: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
 
     def append_on() -> None:
         number = 100
@@ -177,14 +179,16 @@ async def test_spark_appends_while_we_tag_and_roll_back(
             number += 1
             lake.sql(f"INSERT INTO {{t}} VALUES ({number}, 'x')")
             appended.append(number)
+            loop.call_soon_threadsafe(told.put_nowait, number)
 
     appender = asyncio.create_task(asyncio.to_thread(append_on))
 
     async def see_two_more() -> None:
         # Of two rows told from now on the second was begun after now: `main` has grown, however slow Spark is.
-        enough = len(appended) + 2
-        while len(appended) < enough and not appender.done():
-            await asyncio.sleep(0.02)
+        seen = len(appended)
+        async with asyncio.timeout(120):
+            while await told.get() < 100 + seen + 2:
+                pass
 
     # when we tag and roll back
     acknowledged: dict[str, int] = {}
