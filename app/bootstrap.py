@@ -43,7 +43,11 @@ from app.registry.version_tags import VersionTags
 from app.registry.workers import Workers
 from app.services.checking import Checking
 from app.services.cold_storage import ColdStorage
-from app.services.compaction_planning import CompactionPlanning
+from app.services.compaction.operations import CompactionOperations
+from app.services.compaction.planning import CompactionPlanning
+from app.services.compaction.reporting import CompactionReporting
+from app.services.compaction.running import Compaction
+from app.services.compaction.sweeps import CompactionSweeps
 from app.services.comparing import Comparing
 from app.services.comparing_commits import ComparingCommits
 from app.services.comparing_models import ComparingModels
@@ -119,6 +123,8 @@ class Services:
     holding: Holding
     retention_planning: RetentionPlanning
     compaction_planning: CompactionPlanning
+    compaction_sweeps: CompactionSweeps
+    compaction_operations: CompactionOperations
     retention: Retention
     retention_sweeps: RetentionSweeps
     retention_explaining: RetentionExplaining
@@ -216,6 +222,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         orphans = Orphans(lake, datasets, changes, settings)
         orphan_operations = OrphanOperations(operations_service, orphans)
         operation_runner.register(OperationKind.ORPHANS, orphan_operations)
+        compaction_planning = CompactionPlanning(lake, datasets)
+        compaction = Compaction(lake, datasets, changes, compaction_planning, settings)
+        compaction_sweeps = CompactionSweeps(datasets, compaction_planning, compaction, CompactionReporting(planning))
+        compaction_operations = CompactionOperations(operations_service, compaction_planning, compaction_sweeps, sweeps)
+        operation_runner.register(OperationKind.COMPACTION, compaction_operations)
         yield Services(
             settings=settings,
             lake=lake,
@@ -231,7 +242,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             pinning=pinning,
             holding=holding,
             retention_planning=planning,
-            compaction_planning=CompactionPlanning(lake, datasets),
+            compaction_planning=compaction_planning,
+            compaction_sweeps=compaction_sweeps,
+            compaction_operations=compaction_operations,
             retention=retention,
             retention_sweeps=sweeps,
             retention_explaining=RetentionExplaining(datasets, planning, retention_runs),

@@ -141,6 +141,12 @@ class Settings(BaseModel):
         ge=0,
         description="Size of what is kept in Postgres of comparisons of rows, so that each is made once.",
     )
+    compaction_memory_bytes: int = Field(
+        default=512 * 1024 * 1024,
+        ge=64 * 1024 * 1024,
+        description="Memory that compaction of a table may take for the rows that it rewrites; what sorting needs more "
+        "is put on disk, in `tmp` of the home directory.",
+    )
     lineage_max_bytes: int = Field(
         default=64 * 1024 * 1024,
         ge=1024,

@@ -15,7 +15,7 @@ from app.cli.table_choice import All, Namespace, Table, choose_tables
 if TYPE_CHECKING:
     from app.bootstrap import Services
     from app.domain.compaction.policy import CompactionPolicy
-    from app.services.compaction_planning import TableEntry
+    from app.services.compaction.entries import AnalysisEntry
 
 SOME_FAILED = 1
 
@@ -45,7 +45,7 @@ def analyze(
         chosen = choose_tables(namespace, table, all_tables=all_tables)
         policy = _policy(target_file_size_mb, min_file_size_mb)
 
-        async def work(services: Services) -> list[TableEntry]:
+        async def work(services: Services) -> list[AnalysisEntry]:
             names = await services.retention_sweeps.names(chosen)
             return await services.compaction_planning.survey(names, policy)
 
@@ -83,7 +83,7 @@ def explain(
         print_line(sentence)
 
 
-def _print_entry(entry: TableEntry) -> None:
+def _print_entry(entry: AnalysisEntry) -> None:
     print_line(f"Analyzing table: {printable(entry['namespace'])}.{printable(entry['table'])}")
     plan, error = entry["plan"], entry["error"]
     if error is not None:

@@ -21,6 +21,7 @@ class OperationKind(StrEnum):
     ROW_DIFF = "ROW_DIFF"
     RETENTION = "RETENTION"
     ORPHANS = "ORPHANS"
+    COMPACTION = "COMPACTION"
 
 
 class OperationStatus(StrEnum):

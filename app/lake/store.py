@@ -22,7 +22,7 @@ from app.domain.versions import ResolvedVersion
 from app.lake import recovery, statistics
 from app.lake.catalog import open_configured_catalog, open_embedded_catalog, reading_files, translated_errors
 from app.lake.commits import check_writable, commit_plan
-from app.lake.compact.planning import PlannedTable, plan_table
+from app.lake.compact.planning import PlannedTable, plan_current
 from app.lake.expire.commit import BaseJudgement, ExpiryCommit, commit_expiry, judge_base
 from app.lake.expire.deletion import Deletion, delete_files
 from app.lake.expire.reachable import ExpiryPlan, measure_expiry, still_unreachable
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from app.domain.orphans import Orphan, OrphanTally
+    from app.lake.compact.jobs import CompactionJob
+    from app.lake.compact.outcomes import CompactionOutcome
+    from app.lake.compact.running import OnCommit, OnProgress
     from app.lake.row_diff.spark.session import SparkAddress
     from app.lake.sample.lineage import MadeSnapshot
     from app.lake.sample.load import SampleReport, SampleStep
@@ -205,10 +208,32 @@ class Lake:
                 stopped.set,
             )
 
-    async def plan_compaction(self, table: LakeTable, policy: CompactionPolicy) -> PlannedTable:
-        """What compaction would do to the head of main; raises as `app.lake.compact.planning.plan_table`."""
-        with span("lake.plan_compaction", dataset=str(table.state.name)):
-            return await self._threads.run_to_end(plan_table, table, policy)
+    async def plan_compaction(self, name: DatasetName, policy: CompactionPolicy) -> PlannedTable:
+        """What compaction would do to the head of main; raises as `load` and `app.lake.compact.planning.plan_table`."""
+        with span("lake.plan_compaction", dataset=str(name)):
+            return await self._threads.run_to_end(plan_current, lambda: self._load(name), policy)
+
+    async def compact(
+        self, planned: PlannedTable, job: CompactionJob, on_progress: OnProgress, on_commit: OnCommit
+    ) -> CompactionOutcome:
+        """Carry a plan out, told of in threads; raises as `app.lake.compact.jobs.carry_out`.
+
+        Where the caller is cancelled the run is stopped, and waited for: `on_commit` has told then what was committed.
+        """
+        # Imported where it is needed: it takes a while.
+        from app.lake.compact.jobs import carry_out, prepare_run
+
+        name = planned.table.state.name
+        with span("lake.compact", dataset=str(name), bytes=planned.plan.bytes_to_rewrite):
+            run = prepare_run(
+                self._catalog,
+                lambda: self._load(name),
+                self._cache,
+                job,
+                on_progress=on_progress,
+                on_commit=on_commit,
+            )
+            return await self._run_stoppable(lambda: carry_out(run, planned), run.stop)
 
     async def stream_rows(self, table: LakeTable, version: ResolvedVersion, request: RowRequest) -> RowStream:
         """Plan a read; the rows come as the stream is read. Raises as `app.lake.reading.plan_scan`."""

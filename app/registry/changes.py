@@ -58,6 +58,14 @@ class ChangeLog:
         """
         return self._locks.held(f"retention {table_uuid}", timeout_s=timeout_s)
 
+    def lock_compaction(self, table_uuid: UUID, timeout_s: float) -> AbstractAsyncContextManager[None]:
+        """Keep every other compaction of this table out, for as long as its files are rewritten.
+
+        Raises:
+            LockTimeoutError: another one is still under way.
+        """
+        return self._locks.held(f"compaction {table_uuid}", timeout_s=timeout_s)
+
     async def intend(self, intent: Intent) -> None:
         """Write down what is about to be done; durable when this returns.
 

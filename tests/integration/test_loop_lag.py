@@ -31,6 +31,7 @@ from app.domain.ref_changes import plan_tag
 from app.domain.retention.policy import RetentionPolicy
 from app.lake.store import Lake
 from app.registry.change_rows import Intent
+from app.services.compaction.sweeps import Limits
 from app.services.orphans import OrphanAge
 from tests.lake_tables import ORDERS, SmallLake, append_elsewhere, small_lake
 
@@ -210,6 +211,7 @@ async def test_no_lake_call_runs_on_the_loops_thread(
     await _settle_an_abandoned_change(services)
     await _expire(services, lake)
     await services.compaction_planning.explain(DatasetName.parse(ORDERS), CompactionPolicy())
+    await _compact(services)
 
     # Then every method of the lake was called, every border crossed, and none of them by the loop
     assert borders.called == blocking_methods()
@@ -219,6 +221,18 @@ async def test_no_lake_call_runs_on_the_loops_thread(
     # Manifests are read by pyiceberg's own pool, on behalf of a lake thread that waits; all else by lake threads.
     assert len(borders.threads["statement"]) <= THREADS
     assert len(borders.threads["rows"]) <= THREADS
+
+
+async def _compact(services: Services) -> None:
+    sweep = services.compaction_sweeps.sweep(
+        [DatasetName.parse(ORDERS)],
+        CompactionPolicy(rewrite_all=True),
+        Limits(),
+        Command(actor=Actor(subject="test")),
+        lambda *_: None,
+        is_dry_run=False,
+    )
+    assert [entry["error"] async for entry in sweep] == [None]
 
 
 async def _until(condition: Callable[[], bool]) -> None:

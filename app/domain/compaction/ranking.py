@@ -48,6 +48,9 @@ class Budget:
     seconds: int | None = None
 
 
+NO_LIMIT = Budget()
+
+
 def benefit_of(bins: Iterable[Bin]) -> Benefit:
     """The benefit of carrying out these bins."""
     known = list(bins)

@@ -67,7 +67,8 @@ strawberry.enum(RunStatus, description="How a run stands.")
 strawberry.enum(
     OperationKind,
     description="What a long job does. ROW_DIFF: compares the rows of two versions. RETENTION: expires snapshots, or "
-    "tells which it would expire. ORPHANS: removes files that a dataset does not reach, or tells which there are.",
+    "tells which it would expire. ORPHANS: removes files that a dataset does not reach, or tells which there are. "
+    "COMPACTION: brings small files together, or tells which it would.",
 )
 strawberry.enum(
     OperationStatus,

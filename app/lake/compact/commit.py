@@ -26,6 +26,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, AssertTableUUID, SetSnapshotRefUpdate
 
 from app.domain.live_files import LiveFile
+from app.errors import MissingFileError
 from app.lake.catalog import reading_files
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError, check_writable, commit_changes
 from app.lake.compact.snapshot_files import SnapshotFiles
@@ -119,7 +120,10 @@ def commit_bins(
         check_writable(catalog, table)
         try:
             return _attempt(catalog, load, table, base, bins, cache, properties, branch)
-        except CommitRefusedError:
+        except (CommitRefusedError, MissingFileError) as error:
+            if isinstance(error, MissingFileError) and load().state.metadata_location == table.state.metadata_location:
+                # Else an expiry may have deleted it since the table was loaded.
+                raise
             attempt += 1
             if attempt == _ATTEMPTS:
                 raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from pyiceberg.manifest import DataFile, FileFormat
 from pyiceberg.table import FileScanTask
@@ -16,13 +16,15 @@ from app.domain.compaction.files import Place, TableFile
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.planning import CompactionPlan, plan_compaction
 from app.domain.compaction.policy import CompactionPolicy
-from app.errors import UnsupportedTableError
+from app.errors import MissingFileError, UnsupportedTableError
 from app.lake.catalog import reading_files
 from app.lake.commits import WRITABLE_FORMAT_VERSION
 from app.lake.compact.commit import Base, base_of
 from app.lake.reading import READABLE_FORMATS
 from app.lake.row_diff.manifests import Tasks, live_files
 from app.lake.table import LakeTable
+
+_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,12 @@ class PlannedTable:
         if self.head is None:
             raise ValueError(f"{self.table.state.name} has no snapshot to start from")
         return base_of(self.table, self.head, self.files)
+
+    def only(self, places: Collection[Place]) -> PlannedTable:
+        """The same with the bins of these partitions alone."""
+        return replace(
+            self, plan=replace(self.plan, bins=tuple(some for some in self.plan.bins if some.place in places))
+        )
 
     def tasks_of(self, some: Bin) -> Tasks:
         """How the files of a bin are read, in their order."""
@@ -73,6 +81,31 @@ def plan_table(table: LakeTable, policy: CompactionPolicy, *, branch: str = MAIN
     return PlannedTable(
         table=table, plan=plan_compaction(list(_table_files(table.metadata, files)), policy), head=head, files=files
     )
+
+
+def plan_current(load: Callable[[], LakeTable], policy: CompactionPolicy) -> PlannedTable:
+    """The plan for the table as it is now, also where an expiry deletes manifests that are being read.
+
+    Raises: as `plan_table`, and as `load`.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        table = load()
+        try:
+            return plan_table(table, policy)
+        except MissingFileError:
+            if load().state.metadata_location == table.state.metadata_location:
+                raise
+    return plan_table(load(), policy)
+
+
+def is_still_there(table: LakeTable, files: Tasks, *, branch: str = MAIN_BRANCH) -> bool:
+    """Whether the head of a branch has all these files, with the very deletes. Costs reading its manifests."""
+    head = table.metadata.snapshot_by_name(branch)
+    if head is None:
+        return False
+    with reading_files(table.state.name):
+        live = live_files(table, head)
+    return all(file in live for file in files)
 
 
 def partitions_of(planned: PlannedTable) -> Sequence[str]:

@@ -2,6 +2,9 @@
 
 Files that no commit took are removed: of bins that were overtaken, and of those that had not been committed when a run
 failed. Not where the catalog did not say what became of a commit: its snapshot may yet come to be.
+
+A file that is missing although the plan was made of it may have been removed from the table since, and deleted by an
+expiry: then its bin is overtaken. Only a file that the table has, and storage has not, is a fault.
 """
 
 from __future__ import annotations
@@ -17,10 +20,11 @@ from pyiceberg.catalog import Catalog
 
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.policy import MIB
+from app.errors import MissingFileError
 from app.lake.commits import CommitOutcomeUnknownError
 from app.lake.compact.commit import RewrittenBin, commit_bins
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome, MadeBin
-from app.lake.compact.planning import PlannedTable, plan_table
+from app.lake.compact.planning import PlannedTable, is_still_there, plan_current
 from app.lake.expire.deletion import delete_files
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable
@@ -30,12 +34,14 @@ from app.lake.table import LakeTable
 _GROUP_BYTES = 4 * 1024 * MIB
 _GROUP_S = 120.0
 # How often a run plans anew after what it has done.
-_MAX_ROUNDS = 4
+MAX_ROUNDS = 4
 
 IsStopped = Callable[[], bool]
 # Makes the files of a bin; raises CompactionStoppedError, with nothing left, where it is to stop.
 MakeBin = Callable[[PlannedTable, Bin, IsStopped], MadeBin]
 OnProgress = Callable[[float], None]
+# Told of bins once they are in the table, in the thread of the run.
+OnCommit = Callable[[Sequence[CommittedBin]], None]
 
 
 class CompactionStoppedError(Exception):
@@ -53,7 +59,10 @@ class _Ledger:
 
 
 class CompactionRun:
-    """Compaction of one table. `run` is called once, in a thread that may block; `stop` from any."""
+    """Compaction of one table. `run` is called once, in a thread that may block; `stop` from any.
+
+    After a plan is carried out what is left is planned anew, up to `rounds` times: with one, nothing is done beyond it.
+    """
 
     def __init__(
         self,
@@ -65,6 +74,8 @@ class CompactionRun:
         properties: Mapping[str, str],
         threads: int,
         on_progress: OnProgress | None = None,
+        on_commit: OnCommit | None = None,
+        rounds: int = MAX_ROUNDS,
     ) -> None:
         self._catalog = catalog
         self._load = load
@@ -73,6 +84,8 @@ class CompactionRun:
         self._properties = properties
         self._threads = threads
         self._on_progress = on_progress or (lambda _: None)
+        self._on_commit = on_commit or (lambda _: None)
+        self._rounds = rounds
         self._stopped = threading.Event()
         self._failed = threading.Event()
         self._ledger = _Ledger()
@@ -94,15 +107,15 @@ class CompactionRun:
             What was committed before it failed counts all the same.
         """
         ledger = self._ledger
-        for number in range(_MAX_ROUNDS):
+        for number in range(self._rounds):
             ledger.overtaken = []
             self._round(planned)
-            if self._stopped.is_set() or number == _MAX_ROUNDS - 1:
+            if self._stopped.is_set() or number == self._rounds - 1:
                 break
             # What others overtook, what more files than a bin may hold came to, or files that have become so small by
             # being rewritten that they fit together. Rewriting all of them would never end.
             policy = replace(planned.plan.policy, rewrite_all=False)
-            planned = plan_table(self._load(), planned.plan.policy if ledger.overtaken else policy)
+            planned = plan_current(self._load, planned.plan.policy if ledger.overtaken else policy)
             if not planned.plan.bins:
                 break
         return CompactionOutcome(
@@ -152,6 +165,11 @@ class CompactionRun:
                             made = future.result()
                         except CompactionStoppedError:
                             continue
+                        except MissingFileError:
+                            if is_still_there(self._load(), planned.tasks_of(some)):
+                                raise
+                            self._ledger.overtaken.append(some)
+                            continue
                         yield some, made
             finally:
                 # Also where whoever asks for them fails, or one of them did.
@@ -171,11 +189,11 @@ class CompactionRun:
         found = commit_bins(
             self._catalog, self._load, planned.base, rewritten, self._cache, properties=self._properties
         )
-        for each in found.committed:
-            some, made = of[id(each)]
-            if found.snapshot_id is None:
-                raise RuntimeError("bins were committed without a snapshot")
-            self._ledger.committed.append(CommittedBin(some=some, made=made, snapshot_id=found.snapshot_id))
+        if found.snapshot_id is not None:
+            pairs = [of[id(each)] for each in found.committed]
+            committed = [CommittedBin(some=some, made=made, snapshot_id=found.snapshot_id) for some, made in pairs]
+            self._ledger.committed += committed
+            self._on_commit(committed)
         self._ledger.dropped_deletes += found.dropped_deletes
         self._ledger.overtaken += [of[id(each)][0] for each in found.overtaken]
         self._remove(planned.table, [of[id(each)][1] for each in found.overtaken])

@@ -1,0 +1,75 @@
+"""What a run of compaction may use, and how its files and snapshots tell whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyiceberg.catalog import Catalog
+
+from app.errors import BackendUnavailableError
+from app.lake.catalog import translated_errors
+from app.lake.compact.making import BinMaker
+from app.lake.compact.outcomes import CompactionOutcome, Way
+from app.lake.compact.planning import PlannedTable
+from app.lake.compact.running import MAX_ROUNDS, CompactionRun, OnCommit, OnProgress
+from app.lake.metadata_cache import MetadataCache
+from app.lake.table import LakeTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionJob:
+    """Memory is that of all threads together; each makes one bin at a time, with its share.
+
+    `name` becomes part of the names of new files, `properties` of the summaries of new snapshots. With one of `rounds`
+    nothing is done beyond the plan; with `way` bins are made so wherever they can be.
+    """
+
+    name: str
+    properties: Mapping[str, str]
+    scratch: Path
+    memory_bytes: int
+    threads: int
+    rounds: int = MAX_ROUNDS
+    way: Way | None = None
+
+
+def prepare_run(
+    catalog: Catalog,
+    load: Callable[[], LakeTable],
+    cache: MetadataCache,
+    job: CompactionJob,
+    *,
+    on_progress: OnProgress,
+    on_commit: OnCommit,
+) -> CompactionRun:
+    """A run that is yet to be begun."""
+    maker = BinMaker(name=job.name, memory_bytes=job.memory_bytes // job.threads, scratch=job.scratch, way=job.way)
+    return CompactionRun(
+        catalog,
+        load,
+        cache,
+        maker,
+        properties=job.properties,
+        threads=job.threads,
+        on_progress=on_progress,
+        on_commit=on_commit,
+        rounds=job.rounds,
+    )
+
+
+def carry_out(run: CompactionRun, planned: PlannedTable) -> CompactionOutcome:
+    """What the run comes to, with what stores raise in our words.
+
+    Raises: as `CompactionRun.run`; and
+        DatasetNotFoundError: the table is gone, or another one has its name.
+        BackendUnavailableError: manifests cannot be written.
+    """
+    name = planned.table.state.name
+    with translated_errors(name):
+        try:
+            return run.run(planned)
+        except OSError as error:
+            # What is read is translated where it is read: this is of a file that is written.
+            raise BackendUnavailableError("lake", f"{name}: {error.strerror or error}") from error

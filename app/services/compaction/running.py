@@ -1,0 +1,184 @@
+"""Carrying compaction of a table out: one run at a time, recorded whatever becomes of it.
+
+What a crash leaves: files that nothing names, whose names tell the run, and which are orphans; snapshots that were
+committed, which the next run of the table writes down. What is left to do is planned anew then.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from app.domain.changes import Command
+from app.domain.compaction.files import Place
+from app.domain.compaction.policy import CompactionPolicy
+from app.domain.names import DatasetName
+from app.domain.operations import OperationCancelledError
+from app.errors import (
+    AppError,
+    BackendUnavailableError,
+    CommitConflictError,
+    CommitStateUnknownError,
+    DatasetNotFoundError,
+)
+from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
+from app.lake.compact.outcomes import CommittedBin, CompactionOutcome
+from app.lake.compact.planning import PlannedTable
+from app.lake.store import Lake
+from app.registry.changes import ChangeLog
+from app.services.compaction.planning import CompactionPlanning
+from app.services.compaction.records import CompactionRecords, summary_properties
+from app.services.datasets import Datasets
+from app.services.finishing import finished
+from app.services.retention import Report
+from app.settings import Settings
+from app.telemetry.tracing import span
+
+logger = logging.getLogger(__name__)
+
+LOCAL = "local"
+_MAX_THREADS = 4
+_PLANNED, _DONE = 0.05, 0.95
+
+
+@dataclass(slots=True, kw_only=True)
+class TableRun:
+    """What was done to a table: `before` is what was planned, `after` the plan for what it is now.
+
+    `committed` counts also where `failure` ended it. Where nothing was to be done there is no `run_id`.
+    """
+
+    before: PlannedTable
+    after: PlannedTable
+    run_id: UUID | None = None
+    committed: list[CommittedBin] = field(default_factory=list)
+    outcome: CompactionOutcome | None = None
+    failure: AppError | None = None
+    duration_s: float = 0.0
+    engine: str = LOCAL
+
+
+class Compaction:
+    """Compacts tables.
+
+    Every method raises, beside what it names: as `CompactionPlanning`, LockTimeoutError (another compaction of this
+    table), BackendUnavailableError (also Postgres).
+    """
+
+    def __init__(
+        self, lake: Lake, datasets: Datasets, changes: ChangeLog, planning: CompactionPlanning, settings: Settings
+    ) -> None:
+        self._lake = lake
+        self._datasets = datasets
+        self._changes = changes
+        self._planning = planning
+        self._records = CompactionRecords(changes)
+        self._settings = settings
+
+    async def run(
+        self,
+        name: DatasetName,
+        policy: CompactionPolicy,
+        command: Command,
+        report: Report,
+        *,
+        places: Collection[Place] | None = None,
+        operation_id: UUID | None = None,
+    ) -> TableRun:
+        """Do what the policy asks for; with `places` to those partitions alone, and once.
+
+        What fails after something was committed is told in the answer, with what was committed.
+
+        Raises:
+            CommitConflictError: others were always faster.
+            CommitStateUnknownError: the catalog did not say what became of a commit.
+            UnsupportedTableError: the catalog cannot change this table.
+            InvalidArgumentError: a property of the table on how files are written is none.
+        """
+        table = await self._datasets.load(name)
+        table_uuid = table.state.table_uuid
+        with span("compaction.run", dataset=str(name)):
+            async with self._locked(table_uuid):
+                report(0.0, f"{name}: planning")
+                planned = await self._planning.plan(name, policy)
+                if planned.table.state.table_uuid != table_uuid:
+                    # Dropped and made again while we waited: the lock that is held is of another table.
+                    raise CommitConflictError(str(name), 1)
+                await self._records.catch_up(planned.table)
+                if places is not None:
+                    planned = planned.only(places)
+                if not planned.plan.bins:
+                    report(1.0, f"{name}: nothing to do")
+                    return TableRun(before=planned, after=planned)
+                self._lake.check_writable(planned.table)
+                done = TableRun(before=planned, after=planned, run_id=uuid4())
+                try:
+                    await self._carry_out(done, command, report, operation_id, is_once=places is not None)
+                finally:
+                    if done.committed:
+                        # Also where whoever asked for it has gone.
+                        await finished(self._write_down(name))
+                done.after = await self._planning.plan(name, policy)
+                report(1.0, f"{name}: done")
+                return done
+
+    def _locked(self, table_uuid: UUID) -> AbstractAsyncContextManager[None]:
+        return self._changes.lock_compaction(table_uuid, self._settings.lock_timeout_s)
+
+    async def _carry_out(
+        self, done: TableRun, command: Command, report: Report, operation_id: UUID | None, *, is_once: bool
+    ) -> None:
+        from app.lake.compact.jobs import CompactionJob
+        from app.lake.compact.running import MAX_ROUNDS
+
+        name, plan, run_id = done.before.table.state.name, done.before.plan, done.run_id
+        if run_id is None:
+            raise ValueError("a run that does something has an id")
+        scratch = self._settings.home / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        job = CompactionJob(
+            name=str(run_id),
+            properties=summary_properties(run_id, command, operation_id),
+            scratch=scratch,
+            memory_bytes=self._settings.compaction_memory_bytes,
+            threads=min(_MAX_THREADS, os.cpu_count() or 1),
+            rounds=1 if is_once else MAX_ROUNDS,
+        )
+
+        def tell(fraction: float) -> None:
+            # One that shall not go on is stopped by its task's being cancelled: bins that are made are committed then.
+            with suppress(OperationCancelledError):
+                report(_PLANNED + (_DONE - _PLANNED) * fraction, message)
+
+        message = f"{name}: {plan.counts.files:,} files, {len(plan.bins):,} bins"
+        begun = time.monotonic()
+        try:
+            done.outcome = await self._lake.compact(done.before, job, tell, done.committed.extend)
+        except CommitOutcomeUnknownError as error:
+            self._fail(done, CommitStateUnknownError(str(name), str(run_id), str(error)), error)
+        except CommitRefusedError as error:
+            logger.info("compaction of %s was refused: %s", name, error)
+            self._fail(done, CommitConflictError(str(name), 1), error)
+        except AppError as error:
+            self._fail(done, error, error)
+        finally:
+            done.duration_s = time.monotonic() - begun
+
+    @staticmethod
+    def _fail(done: TableRun, failure: AppError, cause: Exception) -> None:
+        if not done.committed:
+            raise failure from cause
+        logger.warning("compaction of %s ended early: %s", done.before.table.state.name, failure.message)
+        done.failure = failure
+
+    async def _write_down(self, name: DatasetName) -> None:
+        """What cannot be written down now is by the next run: the table is compacted all the same."""
+        try:
+            await self._records.catch_up(await self._datasets.load(name))
+        except (BackendUnavailableError, DatasetNotFoundError) as error:
+            logger.warning("a compaction of %s is yet to be written down: %s", name, error.message)

@@ -1,0 +1,221 @@
+"""Compaction of many tables in one go: those that gain most first, as far as a budget reaches.
+
+What fails at one is told with it, and the others are done all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from app.domain.changes import ChangeKind, Command
+from app.domain.compaction.files import Place
+from app.domain.compaction.packing import Bin
+from app.domain.compaction.planning import CompactionPlan
+from app.domain.compaction.policy import CompactionPolicy
+from app.domain.compaction.ranking import NO_LIMIT, Budget, Ranked, affordable, benefit_of, rank
+from app.domain.compaction.schedule import schedule_of, why_active, why_not_due
+from app.domain.names import DatasetName
+from app.domain.pages import PageRequest
+from app.errors import AppError, BackendUnavailableError
+from app.lake.table import LakeTable
+from app.services.compaction.entries import TableEntry, error_entry, failed_entry, planned_entry
+from app.services.compaction.planning import CompactionPlanning
+from app.services.compaction.reporting import CompactionReporting
+from app.services.compaction.running import Compaction
+from app.services.datasets import Datasets
+from app.services.retention import Report
+
+logger = logging.getLogger(__name__)
+
+_SOME_PARTITIONS = "the budget is enough for some of its partitions alone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Which of the chosen tables are left alone, and how much is done.
+
+    `is_due_only` leaves out those whose turn has not come by their schedule, `skip_active` those that were written to
+    so lately.
+    """
+
+    budget: Budget = NO_LIMIT
+    is_due_only: bool = False
+    skip_active: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A table to be done, and the partitions of it that the budget is enough for; None for all."""
+
+    name: DatasetName
+    plan: CompactionPlan
+    places: frozenset[Place] | None = None
+
+
+class CompactionSweeps:
+    """Plans or carries out compaction of the tables that were chosen, one after the other."""
+
+    def __init__(
+        self, datasets: Datasets, planning: CompactionPlanning, compaction: Compaction, reporting: CompactionReporting
+    ) -> None:
+        self._datasets = datasets
+        self._planning = planning
+        self._compaction = compaction
+        self._reporting = reporting
+
+    async def sweep(
+        self,
+        names: Sequence[DatasetName],
+        policy: CompactionPolicy,
+        limits: Limits,
+        command: Command,
+        report: Report,
+        *,
+        is_dry_run: bool,
+        operation_id: UUID | None = None,
+        ends_with_failure: bool = False,
+    ) -> AsyncIterator[TableEntry]:
+        """What was done to each table, or would be, as it is done; first those that are left alone.
+
+        Raises:
+            AppError: with `ends_with_failure`, what failed first.
+            BackendUnavailableError: the catalog does not answer before anything was done.
+        """
+        begun = time.monotonic()
+        candidates: list[_Candidate] = []
+        for name in names:
+            try:
+                found = await self._look(name, policy, limits, is_dry_run=is_dry_run)
+            except BackendUnavailableError:
+                raise
+            except AppError as error:
+                if ends_with_failure:
+                    raise
+                logger.warning("%s cannot be planned for: %s", name, error.message)
+                found = failed_entry(name, error, dry_run=is_dry_run)
+            if isinstance(found, _Candidate):
+                candidates.append(found)
+            else:
+                yield found
+        taken, left = _choose(candidates, limits.budget)
+        for candidate in left:
+            yield _skipped(candidate, "the budget is spent on what gains more", is_dry_run=is_dry_run)
+        for number, candidate in enumerate(taken):
+
+            def tell(fraction: float, message: str, number: int = number) -> None:
+                report((number + fraction) / len(taken), message)
+
+            if limits.budget.seconds is not None and time.monotonic() - begun >= limits.budget.seconds:
+                yield _skipped(candidate, "the time is spent on what gains more", is_dry_run=is_dry_run)
+            elif is_dry_run:
+                yield _planned(candidate)
+            else:
+                yield await self._one(
+                    candidate, policy, command, tell, operation_id, ends_with_failure=ends_with_failure
+                )
+
+    async def _one(
+        self,
+        candidate: _Candidate,
+        policy: CompactionPolicy,
+        command: Command,
+        report: Report,
+        operation_id: UUID | None,
+        *,
+        ends_with_failure: bool,
+    ) -> TableEntry:
+        name, places = candidate.name, candidate.places
+        try:
+            run = await self._compaction.run(name, policy, command, report, places=places, operation_id=operation_id)
+            entry = await self._reporting.tell(name, run)
+        except AppError as error:
+            if ends_with_failure:
+                raise
+            logger.warning("compaction of %s failed: %s", name, error.message)
+            entry = planned_entry(name, candidate.plan, dry_run=False)
+            entry["error"] = error_entry(error)
+        if places is not None and len(places) < len(_by_place(candidate.plan)):
+            entry["is_partial"] = True
+            entry["warnings"].append(_SOME_PARTITIONS)
+        return entry
+
+    async def _look(
+        self, name: DatasetName, policy: CompactionPolicy, limits: Limits, *, is_dry_run: bool
+    ) -> _Candidate | TableEntry:
+        planned = await self._planning.plan(name, policy)
+        candidate = _Candidate(name=name, plan=planned.plan)
+        if (why := await self._why_skipped(planned.table, limits)) is not None:
+            return _skipped(candidate, why, is_dry_run=is_dry_run)
+        return candidate if planned.plan.bins else planned_entry(name, planned.plan, dry_run=is_dry_run)
+
+    async def _why_skipped(self, table: LakeTable, limits: Limits) -> str | None:
+        state, now = table.state, datetime.now(UTC)
+        if limits.is_due_only:
+            schedule = schedule_of(state.name, state.properties)
+            if (why := why_not_due(schedule, await self._last_done(table), now)) is not None:
+                return why
+        if limits.skip_active is not None:
+            return why_active(state.history, limits.skip_active, now)
+        return None
+
+    async def _last_done(self, table: LakeTable) -> datetime | None:
+        changes = await self._datasets.changes_page(
+            PageRequest(first=1), table_uuid=table.state.table_uuid, kind=ChangeKind.COMPACTED
+        )
+        return changes.items[0].at if changes.items else None
+
+
+def _choose(candidates: Sequence[_Candidate], budget: Budget) -> tuple[list[_Candidate], list[_Candidate]]:
+    """The tables to do, the best first, and those that the budget is not enough for."""
+    named = {str(candidate.name): candidate for candidate in candidates}
+    ranked = rank(
+        Ranked(name=name, of=candidate, benefit=benefit_of(candidate.plan.bins)) for name, candidate in named.items()
+    )
+    if budget.size_bytes is None:
+        return [each.of for each in ranked], []
+    partitions = rank(
+        Ranked(name=f"{candidate.name} {place}", of=(candidate.name, place), benefit=benefit_of(bins))
+        for candidate in candidates
+        for place, bins in _by_place(candidate.plan).items()
+    )
+    chosen: dict[str, set[Place]] = defaultdict(set)
+    for each in affordable(partitions, budget)[0]:
+        name, place = each.of
+        chosen[str(name)].add(place)
+    taken = [
+        _Candidate(name=each.of.name, plan=each.of.plan, places=frozenset(chosen[each.name]))
+        for each in ranked
+        if each.name in chosen
+    ]
+    return taken, [each.of for each in ranked if each.name not in chosen]
+
+
+def _by_place(plan: CompactionPlan) -> dict[Place, list[Bin]]:
+    found: dict[Place, list[Bin]] = defaultdict(list)
+    for some in plan.bins:
+        found[some.place].append(some)
+    return found
+
+
+def _planned(candidate: _Candidate) -> TableEntry:
+    entry = planned_entry(candidate.name, candidate.plan, dry_run=True)
+    if candidate.places is not None:
+        saved = sum(some.files_saved for some in candidate.plan.bins if some.place in candidate.places)
+        entry["files_after"] = candidate.plan.counts.files - saved
+        if len(candidate.places) < len(_by_place(candidate.plan)):
+            entry["is_partial"] = True
+            entry["warnings"].append(_SOME_PARTITIONS)
+    return entry
+
+
+def _skipped(candidate: _Candidate, why: str, *, is_dry_run: bool) -> TableEntry:
+    entry = planned_entry(candidate.name, candidate.plan, dry_run=is_dry_run)
+    entry["files_after"] = entry["files_before"]
+    entry["skipped"] = why
+    return entry

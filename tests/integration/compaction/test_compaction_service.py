@@ -1,0 +1,203 @@
+"""Compaction as a service: what it does to tables, what it tells, records and leaves alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pyiceberg.catalog import Catalog
+
+from app.bootstrap import Services
+from app.domain.changes import ChangeState
+from app.domain.compaction.policy import CompactionPolicy
+from app.domain.compaction.ranking import Budget
+from app.domain.names import DatasetName
+from app.errors import DatasetNotFoundError, LockTimeoutError, MissingFileError
+from app.services.compaction.sweeps import Limits
+from tests.integration.compaction.tables import (
+    COMMAND,
+    NAME,
+    ROWS,
+    append,
+    changes_of,
+    compact,
+    create,
+    ids_of,
+    on_disk,
+    reached,
+)
+
+pytestmark = pytest.mark.anyio
+
+ORDERS, ITEMS = DatasetName(namespace="gold", name="orders"), DatasetName(namespace="silver", name="items")
+
+
+async def test_a_dry_run_tells_and_changes_nothing(services: Services, catalog: Catalog) -> None:
+    table = create(catalog)
+    location = table.metadata_location
+
+    (told,) = await compact(services, is_dry_run=True)
+
+    assert (told["dry_run"], told["files_before"], told["files_after"]) == (True, 12, 1)
+    assert told["plan"] is not None
+    assert told["plan"]["needs_compaction"]
+    assert (told["snapshot_id"], told["run_id"], told["bins"]) == (None, None, [])
+    assert catalog.load_table(str(NAME)).metadata_location == location
+
+
+async def test_files_are_brought_together_told_and_recorded(services: Services, catalog: Catalog) -> None:
+    table = create(catalog, parts=2)
+    before, rows = table.metadata.current_snapshot_id, ids_of(table)
+
+    (told,) = await compact(services)
+
+    table.refresh()
+    assert ids_of(table) == ids_of(table, before) == rows
+    assert (told["files_before"], told["files_after"], told["error"], told["is_partial"]) == (24, 2, None, False)
+    assert told["snapshot_id"] == str(table.metadata.current_snapshot_id)
+    assert table.current_snapshot().summary.operation.value == "replace"
+    assert table.current_snapshot().parent_snapshot_id == before
+    assert sorted((each["partition"], each["files_before"], each["files_after"]) for each in told["bins"]) == [
+        ("part=0", 12, 1),
+        ("part=1", 12, 1),
+    ]
+    # And the record tells who, why and what
+    (change,) = await changes_of(services, table)
+    assert (change.actor, change.reason, change.state) == (COMMAND.actor, COMMAND.reason, ChangeState.DONE)
+    assert str(change.change_id) == told["run_id"]
+    assert change.details == {
+        "snapshotIds": [told["snapshot_id"]],
+        "filesBefore": "24",
+        "filesAfter": "2",
+        "bytesBefore": str(sum(each["bytes_before"] for each in told["bins"])),
+        "bytesAfter": str(sum(each["bytes_after"] for each in told["bins"])),
+    }
+    # And there is nothing left to do
+    (again,) = await compact(services)
+    assert (again["files_before"], again["files_after"], again["run_id"]) == (2, 2, None)
+    assert len(await changes_of(services, table)) == 1
+
+
+async def test_what_earlier_snapshots_hold_is_told_with_the_pins_that_hold_it(
+    services: Services, catalog: Catalog
+) -> None:
+    table = create(catalog)
+    sizes = table.inspect.files()["file_size_in_bytes"].to_pylist()
+    first = table.metadata.snapshots[0].snapshot_id
+    await services.versioning.create_tag(NAME, "audit_2026_q1", str(first), COMMAND)
+
+    (told,) = await compact(services)
+
+    assert told["storage"] is not None
+    assert told["storage"]["earlier_bytes"] is not None
+    assert told["storage"]["earlier_bytes"] >= sum(sizes)
+    # All of them are young: the policy keeps them for ninety days, so that no pin alone keeps any.
+    assert told["storage"]["expirable_bytes"] == 0
+    assert set(told["storage"]["pinned"].values()) <= {0}
+
+
+async def test_what_fails_at_one_table_is_told_and_the_others_are_done(services: Services, catalog: Catalog) -> None:
+    broken = create(catalog)
+    create(catalog, ORDERS)
+    missing = min(on_disk(broken))
+    missing.unlink()
+    head = broken.metadata.current_snapshot_id
+
+    told = {entry["table"]: entry for entry in await compact(services, NAME, ORDERS)}
+
+    assert told["orders"]["files_after"] == 1
+    error = told["events"]["error"]
+    assert error is not None
+    assert error["code"] == MissingFileError.code
+    assert missing.name in str(error["message"])
+    assert catalog.load_table(str(NAME)).metadata.current_snapshot_id == head
+    assert on_disk(broken) == reached(broken) - {missing}
+    assert await changes_of(services, broken) == []
+
+
+async def test_an_unknown_table_is_told_with_one_like_it(services: Services, catalog: Catalog) -> None:
+    create(catalog)
+
+    (told,) = await compact(services, DatasetName(namespace="bronze", name="event"))
+
+    assert told["error"] is not None
+    assert told["error"]["code"] == DatasetNotFoundError.code
+    assert "bronze.events" in str(told["error"])
+
+
+async def test_a_table_has_one_compaction_at_a_time(services: Services, catalog: Catalog) -> None:
+    table = create(catalog)
+    services.compaction_sweeps._compaction._settings = services.settings.model_copy(update={"lock_timeout_s": 0.2})
+
+    async with services.compaction_sweeps._compaction._locked(table.metadata.table_uuid):
+        (told,) = await compact(services)
+
+    assert told["error"] is not None
+    assert told["error"]["code"] == LockTimeoutError.code
+    assert len(on_disk(table)) == 12
+
+
+async def test_a_table_that_is_written_to_is_left_alone(services: Services, catalog: Catalog) -> None:
+    create(catalog)
+    limits = Limits(skip_active=timedelta(minutes=15))
+
+    (told,) = await compact(services, limits=limits)
+
+    assert told["skipped"] is not None
+    assert told["skipped"].startswith("it was written to ")
+    assert (told["files_before"], told["files_after"], told["run_id"]) == (12, 12, None)
+
+
+async def test_each_layer_has_its_schedule(services: Services, catalog: Catalog) -> None:
+    table = create(catalog)
+    create(catalog, DatasetName(namespace="platinum", name="kpis"))
+    chosen = [NAME, DatasetName(namespace="platinum", name="kpis")]
+
+    first = {entry["table"]: entry for entry in await compact(services, *chosen, limits=Limits(is_due_only=True))}
+    append(table, 100)
+    again = {entry["table"]: entry for entry in await compact(services, *chosen, limits=Limits(is_due_only=True))}
+
+    assert first["kpis"]["skipped"] == again["kpis"]["skipped"] == "it is compacted on demand alone"
+    assert (first["events"]["skipped"], first["events"]["files_after"]) == (None, 1)
+    assert str(again["events"]["skipped"]).startswith("it is compacted weekly, and was on ")
+
+
+async def test_a_budget_goes_to_what_gains_most(services: Services, catalog: Catalog) -> None:
+    # Given one table of many small files, and one of a few larger ones
+    create(catalog, files=30)
+    items = create(catalog, ITEMS, files=12)
+    create(catalog, ORDERS, files=30, parts=2)
+    budget = sum(items.inspect.files()["file_size_in_bytes"].to_pylist())
+
+    dry = await compact(services, NAME, ITEMS, ORDERS, limits=Limits(budget=Budget(size_bytes=1)), is_dry_run=True)
+    assert [entry["skipped"] for entry in dry] == ["the budget is spent on what gains more"] * 3
+    told = {
+        entry["table"]: entry
+        for entry in await compact(services, NAME, ITEMS, ORDERS, limits=Limits(budget=Budget(size_bytes=4 * budget)))
+    }
+
+    # Then only some of the partitions are done
+    done = {name: len(entry["bins"]) for name, entry in told.items()}
+    assert sum(done.values()) >= 1
+    assert sum(entry["is_partial"] or entry["skipped"] is not None for entry in told.values()) >= 1
+    rewritten = sum(each["bytes_before"] for entry in told.values() for each in entry["bins"])
+    assert rewritten <= 4 * budget
+
+
+async def test_time_that_is_spent_begins_no_other_table(services: Services, catalog: Catalog) -> None:
+    create(catalog)
+
+    (told,) = await compact(services, limits=Limits(budget=Budget(seconds=0)))
+
+    assert told["skipped"] == "the time is spent on what gains more"
+
+
+async def test_all_files_are_written_anew_where_that_is_asked(services: Services, catalog: Catalog) -> None:
+    table = create(catalog, files=1)
+    rows = ids_of(table)
+
+    (told,) = await compact(services, policy=CompactionPolicy(rewrite_all=True))
+
+    assert (told["files_before"], told["files_after"], len(told["bins"])) == (1, 1, 1)
+    assert ids_of(table.refresh()) == rows
+    assert len(rows) == ROWS
