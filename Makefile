@@ -8,6 +8,8 @@ BIN    := $(VENV)/bin
 UV      = $(BIN)/uv
 # The tool that installs from the lock file; itself installed by pip into the same environment.
 UV_VERSION := 0.13.9
+# How many processes run test files at once. Each starts its own servers, which take some gigabytes.
+WORKERS ?= 2
 STAMP  := $(VENV)/.installed
 # Installed from wheels and from nothing else, into this very environment.
 export UV_PROJECT_ENVIRONMENT := $(VENV)
@@ -29,7 +31,7 @@ serve: $(STAMP) ## Start the server with the sample lake on http://127.0.0.1:800
 	@exec $(BIN)/stratigraph serve
 
 test: $(STAMP) lint servers ## Check and test everything (without Java: says loudly which suites did not run)
-	$(BIN)/pytest -q --durations=15
+	$(BIN)/pytest -q --durations=15 -n $(WORKERS) --dist loadfile
 
 test-fast: $(STAMP) ## The tests that need neither Java nor much time
 	$(BIN)/pytest -q -m "not spark and not rest_catalog and not janusgraph and not cassandra and not long and not slow"
