@@ -20,12 +20,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from app.bootstrap import open_services
 from app.domain.changes import Actor, Command
 from app.domain.names import DatasetName
 from app.domain.retention.policy import RetentionPolicy
 from app.settings import Settings
+from benchmarks.answering import answer_all
 
 COMMAND = Command(actor=Actor(subject="benchmark"), reason="measured")
 
@@ -55,6 +57,13 @@ class Answer:
 
 
 Expire = Callable[[Task], Awaitable[list[float]]]
+
+
+async def _answer_all(expire: Expire, pids: Sequence[int | str]) -> None:
+    async def work(task: dict[str, Any]) -> dict[str, Any]:
+        return {"table_ms": [round(1000 * each, 1) for each in await expire(Task(**task))]}
+
+    await answer_all(work, pids)
 
 
 async def main() -> None:
@@ -114,34 +123,6 @@ async def _spark(settings: Settings) -> None:
                 return times
 
             await _answer_all(expire, ["self", SparkContext._gateway.proc.pid])
-
-
-async def _answer_all(expire: Expire, pids: Sequence[int | str]) -> None:
-    for line in sys.stdin:
-        task = Task(**json.loads(line))
-        _reset_peaks(pids)
-        before = _memory_mb(pids, "VmRSS")
-        start = time.perf_counter()
-        times = await expire(task)
-        elapsed = time.perf_counter() - start
-        answer = Answer(
-            ms=1000 * elapsed,
-            table_ms=[round(1000 * each, 1) for each in times],
-            rss_mb=(before, _memory_mb(pids, "VmRSS")),
-            peak_rss_mb=_memory_mb(pids, "VmHWM"),
-        )
-        sys.stdout.write(json.dumps(asdict(answer)) + "\n")
-        sys.stdout.flush()
-
-
-def _reset_peaks(pids: Sequence[int | str]) -> None:
-    for pid in pids:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def _memory_mb(pids: Sequence[int | str], name: str) -> float:
-    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
-    return round(sum(int(status.partition(f"{name}:")[2].split()[0]) / 1024 for status in statuses), 1)
 
 
 if __name__ == "__main__":

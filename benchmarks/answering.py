@@ -1,0 +1,41 @@
+"""How a contestant answers: a task a line in, how long it took and how much memory that was a line out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+async def answer_all(work: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], pids: Sequence[int | str]) -> None:
+    """Answer tasks until there are no more, with `ms` and the memory of these processes, in MB, beside what work says.
+
+    `rss_mb` is what they held before and after, `peak_rss_mb` the most at once.
+    """
+    for line in sys.stdin:
+        task = json.loads(line)
+        _reset_peaks(pids)
+        before = _memory_mb(pids, "VmRSS")
+        start = time.perf_counter()
+        answer = await work(task)
+        elapsed = time.perf_counter() - start
+        answer |= {
+            "ms": 1000 * elapsed,
+            "rss_mb": (before, _memory_mb(pids, "VmRSS")),
+            "peak_rss_mb": _memory_mb(pids, "VmHWM"),
+        }
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _reset_peaks(pids: Sequence[int | str]) -> None:
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _memory_mb(pids: Sequence[int | str], name: str) -> float:
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+    return round(sum(int(status.partition(f"{name}:")[2].split()[0]) / 1024 for status in statuses), 1)
