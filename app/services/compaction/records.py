@@ -53,17 +53,25 @@ class CompactionRecords:
     def __init__(self, changes: ChangeLog) -> None:
         self._changes = changes
 
-    async def catch_up(self, table: LakeTable) -> None:
-        """Write down every run whose snapshots the table has and that is not written down yet. One statement a run,
-        of those since the last that is: under the lock that keeps other compactions of the table out.
+    async def find_missing(self, table: LakeTable) -> dict[UUID, list[Snapshot]]:
+        """The runs that the table has snapshots of and that are not written down, with these, the newest first.
+
+        Costs a statement a run, of those since the last that is written down.
         """
         runs: dict[UUID, list[Snapshot]] = {}
         for snapshot in sorted(table.state.history.snapshots.values(), key=newest_first):
             if (run_id := _run_of(snapshot.summary)) is not None:
                 runs.setdefault(run_id, []).append(snapshot)
+        missing: dict[UUID, list[Snapshot]] = {}
         for run_id, snapshots in runs.items():
             if await self._changes.find(run_id) is not None:
-                return
+                break
+            missing[run_id] = snapshots
+        return missing
+
+    async def catch_up(self, table: LakeTable) -> None:
+        """Write down every run that is missing; under the lock that keeps other compactions of the table out."""
+        for run_id, snapshots in reversed((await self.find_missing(table)).items()):
             logger.info("compaction %s of %s is written down", run_id, table.state.name)
             await self._write(table, run_id, snapshots)
 

@@ -25,11 +25,13 @@ from app.errors import (
     CommitConflictError,
     CommitStateUnknownError,
     DatasetNotFoundError,
+    LockTimeoutError,
 )
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome
 from app.lake.compact.planning import PlannedTable
 from app.lake.store import Lake
+from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
 from app.services.compaction.planning import CompactionPlanning
 from app.services.compaction.records import CompactionRecords, summary_properties
@@ -43,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 LOCAL = "local"
 _MAX_THREADS = 4
+_CATCH_UP_WAIT_S = 1.0
 _PLANNED, _DONE = 0.05, 0.95
 
 
@@ -126,6 +129,16 @@ class Compaction:
                 done.after = await self._planning.plan(name, policy)
                 report(1.0, f"{name}: done")
                 return done
+
+    async def catch_up(self, table: LakeTable) -> None:
+        """Write down what runs that died before they could have done to the table."""
+        if not await self._records.find_missing(table):
+            return
+        try:
+            async with self._changes.lock_compaction(table.state.table_uuid, timeout_s=_CATCH_UP_WAIT_S):
+                await self._records.catch_up(table)
+        except LockTimeoutError:
+            logger.info("%s is being compacted, which is written down after its end", table.state.name)
 
     def _locked(self, table_uuid: UUID) -> AbstractAsyncContextManager[None]:
         return self._changes.lock_compaction(table_uuid, self._settings.lock_timeout_s)

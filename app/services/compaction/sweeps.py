@@ -152,7 +152,11 @@ class CompactionSweeps:
         candidate = _Candidate(name=name, plan=planned.plan)
         if (why := await self._why_skipped(planned.table, limits)) is not None:
             return _skipped(candidate, why, is_dry_run=is_dry_run)
-        return candidate if planned.plan.bins else planned_entry(name, planned.plan, dry_run=is_dry_run)
+        if planned.plan.bins:
+            return candidate
+        if not is_dry_run:
+            await self._compaction.catch_up(planned.table)
+        return planned_entry(name, planned.plan, dry_run=is_dry_run)
 
     async def _why_skipped(self, table: LakeTable, limits: Limits) -> str | None:
         state, now = table.state, datetime.now(UTC)
