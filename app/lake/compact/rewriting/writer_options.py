@@ -77,6 +77,9 @@ def writer_options(properties: Mapping[str, str], schema: Schema, columns: Seque
                 properties, TableProperties.PARQUET_DICT_SIZE_BYTES, TableProperties.PARQUET_DICT_SIZE_BYTES_DEFAULT
             ),
             "store_decimal_as_integer": True,
+            # Beside Parquet's schema, with Iceberg's field ids, there is none: readers that go by Arrow's own would be
+            # given other types (large_string) of what is read here than of what others wrote.
+            "store_schema": False,
             **({"bloom_filter_options": blooms} if blooms else {}),
         },
     )
