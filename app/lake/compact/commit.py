@@ -37,7 +37,7 @@ from app.lake.snapshot_summaries import summarise
 from app.lake.table import LakeTable
 
 # pyiceberg waits a millisecond and gives up after four; appenders of a busy table commit every few.
-_ATTEMPTS = 12
+ATTEMPTS = 12
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 5.0
 
 
@@ -125,7 +125,7 @@ def commit_bins(
                 # Else an expiry may have deleted it since the table was loaded.
                 raise
             attempt += 1
-            if attempt == _ATTEMPTS:
+            if attempt == ATTEMPTS:
                 raise
             # Full jitter: several that lost to one another do not meet again.
             longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1))

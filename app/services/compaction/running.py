@@ -28,6 +28,7 @@ from app.errors import (
     LockTimeoutError,
 )
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
+from app.lake.compact.commit import ATTEMPTS
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome
 from app.lake.compact.planning import PlannedTable
 from app.lake.store import Lake
@@ -176,7 +177,7 @@ class Compaction:
             self._fail(done, CommitStateUnknownError(str(name), str(run_id), str(error)), error)
         except CommitRefusedError as error:
             logger.info("compaction of %s was refused: %s", name, error)
-            self._fail(done, CommitConflictError(str(name), 1), error)
+            self._fail(done, CommitConflictError(str(name), ATTEMPTS), error)
         except AppError as error:
             self._fail(done, error, error)
         finally:

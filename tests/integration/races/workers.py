@@ -80,6 +80,10 @@ def append_on(name: str, race: Race, kind: str, branch: str) -> None:
                     raise
                 _note(file, op="append", refused=CommitFailedException.__name__)
                 continue
+            except FileNotFoundError:
+                # Or deleted, while it is read.
+                _note(file, op="append", refused=CommitFailedException.__name__)
+                continue
             turns.done += 1
             _note(file, op="append", branch=branch, snapshot=snapshot_id, writer=name, n=n)
             time.sleep(random.uniform(0, 0.02))

@@ -379,7 +379,7 @@ def test_races_that_are_always_lost_are_given_up_and_leave_nothing(
     with pytest.raises(CommitRefusedError):
         commit_all(seen, bins, lambda: append(table, rows(100)))
     # Then as often as it tried
-    assert Counter(all_ids(table.refresh()))[100] == commit._ATTEMPTS
+    assert Counter(all_ids(table.refresh()))[100] == commit.ATTEMPTS
     assert_no_strangers(catalog)
 
 
