@@ -1,14 +1,15 @@
 """What it costs to bring files together, beside `cp`, Arrow and Spark's `rewrite_data_files`; and what reads gain.
 
-    python -m benchmarks.compaction [--cases copy,rewrite,memory,small,many,effect,requests] [--scale 1.0] [--rounds 2]
-                                    [--no-spark]
+    python -m benchmarks.compaction [--cases copy,rewrite,memory,small,many,effect,requests,row_groups]
+                                    [--scale 1.0] [--rounds 2] [--no-spark]
 
 `copy`: 60 files of 40 MB, each of one row group. `rewrite`: 245 files of all sizes, 20 million rows, which `copying`
 joins as they are. `memory`: twice that. `small`: 10 files of 300 KB. `many`: 5,000 files of 100 KB. Contestants are
 processes of their own that take turns on the same table, which is put back between them; first each has a small table
 to warm up on. `ratio` is that of medians of wall times, ours to the peer's. `effect`: queries of DuckDB, and of Spark,
-over the table of `rewrite`, before and after. `requests`: what scans ask of a store that speaks S3. `--scale` makes
-tables smaller or larger.
+over the table of `rewrite`, before and after. `requests`: what scans ask of a store that speaks S3. `row_groups`: what
+copying and rewriting do for both, by the size of the row groups that there are; what is copied by default was chosen
+by it. `--scale` makes tables smaller or larger.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 from pyiceberg.table import Table
 
-from benchmarks.compaction_queries import measure_effect, measure_requests
+from benchmarks.compaction_queries import measure_effect, measure_requests, measure_row_groups
 from benchmarks.compaction_tables import Files, create_table, files_of
 from benchmarks.lakes import NAMESPACE, BenchLake, open_bench_lake
 from benchmarks.processes import Process
@@ -41,8 +42,9 @@ MEASURED: dict[str, tuple[Callable[[float], Files], Sequence[str]]] = {
     "small": (lambda _: Files.equal(10, 0.3), (OURS, SPARK)),
     "many": (lambda scale: Files.equal(round(5_000 * scale), 0.1), (OURS, SPARK)),
 }
-EFFECT, REQUESTS = "effect", "requests"
-CASES = (*MEASURED, EFFECT, REQUESTS)
+EFFECT, REQUESTS, ROW_GROUPS = "effect", "requests", "row_groups"
+CASES = (*MEASURED, EFFECT, REQUESTS, ROW_GROUPS)
+ROW_GROUP_MB = (1, 4, 8, 16, 32)
 MIB = 1024 * 1024
 
 
@@ -101,6 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 with _processes(lake, [OURS, *([] if chosen.no_spark else [SPARK])]) as processes:
                     for line in measure_effect(table, processes[OURS], processes.get(SPARK)):
                         _print(line)
+        elif case == ROW_GROUPS:
+            for megabytes in ROW_GROUP_MB:
+                for line in measure_row_groups(megabytes, 192 * chosen.scale):
+                    _print(line)
         else:
             for line in measure_requests(Files.equal(round(300 * chosen.scale), 1)):
                 _print(line)
