@@ -43,10 +43,12 @@ def load(catalog: CachingSqlCatalog) -> Any:
 
 @pytest.fixture
 def compact(catalog: CachingSqlCatalog, cache: MetadataCache, tmp_path: Path) -> Callable[..., CompactionOutcome]:
-    def compacted(policy: CompactionPolicy = POLICY, **maker: Any) -> CompactionOutcome:
+    def compacted(
+        policy: CompactionPolicy = POLICY, plan: PlannedTable | None = None, **maker: Any
+    ) -> CompactionOutcome:
         make = BinMaker(name="run", memory_bytes=64 * 2**20, scratch=tmp_path, **maker)
         run = CompactionRun(catalog, lambda: load(catalog), cache, make, properties={}, threads=2)
-        return run.run(planned(catalog, policy))
+        return run.run(plan or planned(catalog, policy))
 
     return compacted
 
@@ -180,6 +182,27 @@ def test_files_that_are_missing_or_cut_short_are_named_and_nothing_is_committed(
     assert not strangers(table)
     path.write_bytes(whole)
     assert compact(way=way).committed
+
+
+@pytest.mark.parametrize("way", [Way.COPY, Way.REWRITE])
+def test_a_file_that_an_expiry_deleted_since_the_plan_overtakes_its_bin(
+    catalog: CachingSqlCatalog, table: Table, compact: Callable[..., CompactionOutcome], way: Way
+) -> None:
+    plan = planned(catalog)
+    # Given a row that is deleted after the plan was made, and the file that had it, deleted by an expiry
+    before = look(catalog).paths
+    catalog.load_table(str(NAME)).delete("id == 7")
+    (gone,) = before - look(catalog).paths
+    Path(gone.removeprefix("file://")).unlink()
+
+    outcome = compact(plan=plan, way=way)
+
+    # Then what was left of it is brought together in the next round
+    assert outcome.overtaken == ()
+    assert len(look(catalog).paths) == len(planned(catalog).table_files) < len(before)
+    ids = table.refresh().scan().to_arrow()["id"].to_pylist()
+    assert len(ids) == 12 * 40_000 - 1
+    assert 7 not in ids
 
 
 @pytest.mark.parametrize("seed", range(3))
