@@ -62,6 +62,8 @@ class AppError(Exception):
 
     category: ClassVar[Category]
     code: ClassVar[str]
+    # Whether a change that ended so may have taken place, or may yet.
+    leaves_open: ClassVar[bool] = False
     # Which part of the request it is about, from its argument on: `("trainingData", "0")`. Empty where that is plain.
     place: tuple[str, ...] = ()
 
@@ -134,6 +136,7 @@ class Unavailable(AppError):
     """A backend is away; the request may be tried again."""
 
     category = Category.UNAVAILABLE
+    leaves_open = True
 
 
 class TooLarge(AppError):
@@ -146,6 +149,7 @@ class StateUnknown(AppError):
     """The catalog did not say whether the change took place; do not repeat it blindly."""
 
     category = Category.STATE_UNKNOWN
+    leaves_open = True
 
 
 @contextlib.contextmanager

@@ -133,6 +133,22 @@ class UnreadableTableError(Unavailable):
         super().__init__(f"{dataset} cannot be read: {reason}", dataset=dataset, reason=reason)
 
 
+class MetadataNotWrittenError(Unavailable):
+    """A table's new metadata file could not be written; nothing was changed, and no part of it counts."""
+
+    code = "METADATA_NOT_WRITTEN"
+    # Unlike others of its family: the catalog is told of a metadata file only once that is there.
+    leaves_open = False
+
+    def __init__(self, dataset: str, file: str, reason: str) -> None:
+        super().__init__(
+            f"{dataset}: nothing was changed, because its new metadata file {file} could not be written: {reason}",
+            dataset=dataset,
+            file=file,
+            reason=reason,
+        )
+
+
 class OperationAbandonedError(Unavailable):
     """Every worker that ran an operation has died, and it is not tried again."""
 

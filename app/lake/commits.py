@@ -33,8 +33,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.history import RefKind
 from app.domain.ref_plans import RefPlan, RefUpdate
-from app.errors import UnsupportedTableError
-from app.lake.internals import CachingSqlCatalog, delete_superseded_metadata
+from app.errors import MetadataNotWrittenError, UnsupportedTableError
+from app.lake.internals import CachingSqlCatalog, MetadataWriteError, delete_superseded_metadata
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable, to_state
 
@@ -57,6 +57,7 @@ def commit_plan(catalog: Catalog, table: LakeTable, plan: RefPlan, cache: Metada
     Raises:
         CommitRefusedError: nothing was changed; load again and decide again.
         CommitOutcomeUnknownError: look at the table before anything else is done.
+        MetadataNotWrittenError: nothing was changed.
         UnsupportedTableError: this catalog cannot write metadata of the table's format version.
     """
     check_writable(catalog, table)
@@ -77,6 +78,7 @@ def commit_changes(
     Raises:
         CommitRefusedError: nothing was changed.
         CommitOutcomeUnknownError: look at the table before anything else is done.
+        MetadataNotWrittenError: nothing was changed; only of SQL catalogs, whose metadata files are written from here.
     """
     # pyiceberg changes the handle that it commits with.
     handle = copy(table.handle)
@@ -84,6 +86,8 @@ def commit_changes(
         response = catalog.commit_table(handle, requirements, updates)
     except (CommitFailedException, NoSuchTableError, BadRequestError) as error:
         raise CommitRefusedError(str(error)) from error
+    except MetadataWriteError as error:
+        raise MetadataNotWrittenError(str(table.state.name), error.location, error.reason) from error
     except (CommitStateUnknownException, SQLAlchemyError, RESTError, requests.RequestException, OSError) as error:
         raise CommitOutcomeUnknownError(f"{type(error).__name__}: {error}"[:300]) from error
     except ValueError as error:

@@ -8,11 +8,14 @@ slower for us:
   longer to build the statement than Postgres to answer it.
 - `SqlCatalog._update_and_stage_table`: deep-copies the whole metadata for each commit; overridden to share what did not
   change (metadata objects are never mutated), and to take snapshots out as Iceberg does.
+- `MetastoreCatalog._write_metadata`: where a commit writes its metadata file, before the catalog is told of it;
+  overridden so that a failure there can be told from one whose outcome is unknown.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
 from datetime import datetime
 
 import pyiceberg
@@ -49,6 +52,17 @@ if pyiceberg.__version__ != PYICEBERG_VERSION:
 
 MAX_FILE_IOS = 64
 MAX_CONNECTIONS = 64
+
+logger = logging.getLogger(__name__)
+
+
+class MetadataWriteError(OSError):
+    """A new metadata file could not be written, and so the catalog was not told of it: nothing was changed."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(f"{location} could not be written: {reason}")
+        self.location = location
+        self.reason = reason
 
 
 class CachingSqlCatalog(SqlCatalog):
@@ -128,6 +142,18 @@ class CachingSqlCatalog(SqlCatalog):
             catalog=self,
         )
 
+    @staticmethod
+    def _write_metadata(metadata: TableMetadata, io: FileIO, metadata_path: str) -> None:
+        try:
+            MetastoreCatalog._write_metadata(metadata, io, metadata_path)
+        except FileExistsError:
+            # Somebody else's, which is not to be removed.
+            raise
+        except OSError as error:
+            _remove_part(io, metadata_path)
+            reason = str(error.strerror or error).strip().partition("\n")[0] or type(error).__name__
+            raise MetadataWriteError(metadata_path, reason) from error
+
     def _update_and_stage_table(
         self,
         current_table: Table | None,
@@ -150,6 +176,17 @@ class CachingSqlCatalog(SqlCatalog):
             io=self._load_file_io(properties=metadata.properties, location=location),
             catalog=self,
         )
+
+
+def _remove_part(io: FileIO, location: str) -> None:
+    try:
+        io.delete(location)
+    except FileNotFoundError:
+        # It was not even begun.
+        return
+    except OSError as error:
+        # Nothing names it: it is an orphan like any other.
+        logger.warning("%s, which was not written in full, cannot be removed: %s", location, error)
 
 
 def _apply_shallow(base: TableMetadata, updates: tuple[TableUpdate, ...], base_location: str) -> TableMetadata:

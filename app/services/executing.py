@@ -33,7 +33,6 @@ from app.errors import (
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
     JsonValue,
-    StateUnknown,
     Unavailable,
 )
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
@@ -196,9 +195,9 @@ class Executor:
         try:
             done = await self._commit(intent, decide, table, plan, decision.details)
         except AppError as error:
-            # These two, and all that is no error of ours, leave the change open, because the commit may have taken
-            # place: whoever finds it later settles it by looking.
-            if not isinstance(error, (StateUnknown, Unavailable)):
+            # Some, and all that is no error of ours, leave the change open, because the commit may have taken place:
+            # whoever finds it later settles it by looking.
+            if not error.leaves_open:
                 await self._settle(intent, ChangeState.FAILED, failure=f"{type(error).__name__}: {error}"[:1000])
             raise
         await self._settle(intent, ChangeState.DONE, metadata=done.metadata_location)

@@ -16,7 +16,7 @@ from app.domain.numbered import NumberSelector
 from app.domain.records import ModelRecord
 from app.domain.roles import InputRole
 from app.domain.uses import VersionUse
-from app.errors import AppError, JsonValue, RegistrationGivenUpError, StateUnknown, Unavailable, placed
+from app.errors import AppError, JsonValue, RegistrationGivenUpError, placed
 from app.registry.events import LogRecord, append_records, reopen_run
 from app.registry.facts import Facts, StoredFact, insert_fact, settle_fact
 from app.registry.models import LeftArtifact, ModelStore, archive_version, insert_version
@@ -155,7 +155,7 @@ class ModelRegistration:
                     await reopen_run(connection, new.run_id)
         except AppError as error:
             # What may have taken place is left open: whoever finds it when its lease is over gives it up.
-            if not isinstance(error, (StateUnknown, Unavailable)):
+            if not error.leaves_open:
                 await self._facts.fail(fact.change_id, f"{error.code}: {error.message}", by=worker_name())
                 await self._pinning.release(await self._pins.list_releasing(new.model))
             raise

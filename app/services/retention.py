@@ -34,6 +34,7 @@ from app.errors import (
     DatasetNotFoundError,
     JsonValue,
     LockTimeoutError,
+    MetadataNotWrittenError,
 )
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.expire.commit import BaseJudgement, ExpiryCommit
@@ -109,7 +110,8 @@ class Retention:
 
     Every method raises, beside what it names: DatasetNotFoundError, UnreadableTableError, UnsupportedTableError (the
     catalog cannot change this table, or whose its files are cannot be told), LockTimeoutError (another run of this
-    table), CommitConflictError, CommitStateUnknownError, BackendUnavailableError (also Postgres: nothing expires then).
+    table), CommitConflictError, CommitStateUnknownError, MetadataNotWrittenError (nothing was changed),
+    BackendUnavailableError (also Postgres: nothing expires then).
     """
 
     def __init__(
@@ -221,7 +223,7 @@ class Retention:
             logger.info("expiry of %s refused: %s", new.dataset, refusal)
             await self._runs.abandon(new.run_id, str(refusal))
             return None
-        except LockTimeoutError as error:
+        except (LockTimeoutError, MetadataNotWrittenError) as error:
             await self._runs.abandon(new.run_id, error.message)
             raise
         return done.base

@@ -84,6 +84,7 @@ def commit_expiry(catalog: Catalog, table: LakeTable, expiry: Expiry, cache: Met
     Raises:
         CommitRefusedError: the table is not as planned for, and nothing was changed; load and plan again.
         CommitOutcomeUnknownError: look at the table (`Expiry.is_done_in`, then `judge_base`) before anything is done.
+        MetadataNotWrittenError: nothing was changed.
         UnsupportedTableError: this catalog cannot write metadata of the table's format version.
     """
     check_writable(catalog, table)

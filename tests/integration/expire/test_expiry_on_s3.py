@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
+import orjson
 import pytest
 
 from app.domain.orphans import Orphan, OrphanKind
+from app.errors import MetadataNotWrittenError
 from app.lake.bulk import BulkStore
 from app.lake.expire.commit import commit_expiry
 from app.lake.expire.deletion import delete_files
@@ -23,7 +26,7 @@ from tests.servers.counting_proxy import counting_proxy
 from tests.servers.s3 import s3_server
 from tests.unit.lake.expire.histories import append, create
 from tests.unit.lake.expire.naive import rows_of
-from tests.unit.lake.local_tables import as_lake_table
+from tests.unit.lake.local_tables import NAME, as_lake_table
 
 BUCKET = "lake"
 
@@ -164,3 +167,25 @@ def test_orphans_are_found_by_listing(lake: S3Lake):
     assert [len(page) for page in pages] == [10, 10, 6]
     assert {item.size_bytes for page in pages for item in page} > {2}
     assert all(orphan.path.startswith(table.location() + "/") for orphan in found)
+
+
+def test_a_store_that_takes_no_metadata_file_changes_nothing(lake: S3Lake):
+    # Given a table whose new metadata files are to go where there is nothing
+    table = create(lake.catalog)
+    for _ in range(2):
+        append(table, 1)
+    bucket, _, key = table.metadata_location.removeprefix("s3://").partition("/")
+    client: Any = lake.client
+    document = orjson.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    document["properties"]["write.metadata.path"] = "s3://nowhere/metadata"
+    client.put_object(Bucket=bucket, Key=key, Body=orjson.dumps(document))
+    lake.cache.drop(table.metadata_location, str(NAME))
+    loaded = as_lake_table(lake.catalog.load_table(table.name()))
+    plan = measure_expiry(loaded, [loaded.metadata.snapshots[0].snapshot_id])
+
+    with pytest.raises(
+        MetadataNotWrittenError, match=r"nothing was changed.*s3://nowhere/metadata/00003-.*NO_SUCH_BUCKET"
+    ):
+        commit_expiry(lake.catalog, loaded, plan.expiry, lake.cache)
+
+    assert lake.catalog.load_table(table.name()).metadata_location == table.metadata_location

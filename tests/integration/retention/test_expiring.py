@@ -12,8 +12,9 @@ from pyiceberg.table import Table
 
 from app.bootstrap import open_services
 from app.domain.history import ENDLESS_AGE_MS
-from app.errors import CommitConflictError
+from app.errors import CommitConflictError, MetadataNotWrittenError
 from app.settings import Settings
+from tests.full_disk import full_disk
 from tests.integration.retention.ends import STEPS, changes_of, check_finished_by_the_next, gone_bytes, sizes_of
 from tests.integration.retention.killed import COMMAND, NAME, POLICY, SQL_POINTS, expire
 from tests.lake_tables import age_of, open_catalog, set_tag
@@ -115,6 +116,22 @@ async def test_a_table_that_never_rests_is_given_up(
         assert await services.retention._runs.list_open(table.metadata.table_uuid) == []
     table.refresh()
     assert reached(table) <= on_disk(table)
+
+
+async def test_a_full_disk_expires_nothing_and_leaves_nothing_to_do(settings: Settings, table: Table) -> None:
+    async with open_services(settings) as services:
+        files = on_disk(table)
+        with full_disk(), pytest.raises(MetadataNotWrittenError):
+            await expire(services)
+
+        # Then nothing has changed, the run is given up, and nothing is recorded of what was not done
+        assert (on_disk(table), await services.retention._runs.list_open(table.metadata.table_uuid)) == (files, [])
+        assert table.metadata == table.refresh().metadata
+        assert await changes_of(services, table) == []
+        # And once there is room again, it is done
+        assert (await expire(services)).done.files_deleted > 0
+    table.refresh()
+    assert on_disk(table) == reached(table)
 
 
 async def test_a_hold_keeps_its_snapshot_until_it_is_released(
