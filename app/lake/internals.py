@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import gzip
 import logging
+import zlib
 from datetime import datetime
 
 import pyiceberg
+from pydantic import ValidationError as PydanticValidationError
 from pyiceberg.catalog import MetastoreCatalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError, ValidationError
@@ -63,6 +65,13 @@ class MetadataWriteError(OSError):
         super().__init__(f"{location} could not be written: {reason}")
         self.location = location
         self.reason = reason
+
+
+class BrokenMetadataError(ValidationError):
+    """A metadata file that is there and cannot be parsed."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(f"{location} is no table metadata: {reason}")
 
 
 class CachingSqlCatalog(SqlCatalog):
@@ -239,14 +248,30 @@ def _without_snapshots(base: TableMetadata, gone: set[int]) -> TableMetadata:
 
 
 def read_metadata(io: FileIO, location: str, cache: MetadataCache) -> TableMetadata:
-    """The parsed metadata file, kept in the cache from now on."""
+    """The parsed metadata file, kept in the cache from now on.
+
+    Raises:
+        OSError: it is not there, or could not be fetched.
+        BrokenMetadataError: it is no table metadata.
+    """
     with io.new_input(location).open() as stream:
         raw = stream.read()
-    if location.endswith((".gz.metadata.json", ".metadata.json.gz")):  # both are in use, says the spec
-        raw = gzip.decompress(raw)
-    metadata = TableMetadataUtil.parse_raw(raw.decode("utf-8"))
+    try:
+        if location.endswith((".gz.metadata.json", ".metadata.json.gz")):  # both are in use, says the spec
+            raw = gzip.decompress(raw)
+        metadata = TableMetadataUtil.parse_raw(raw.decode("utf-8"))
+    except (ValidationError, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BrokenMetadataError(location, _told_by_parser(error)) from error
     cache.put(location, metadata)
     return metadata
+
+
+def _told_by_parser(error: Exception) -> str:
+    """What is wrong, in one line; of many things the first."""
+    if isinstance(error.__cause__, PydanticValidationError):
+        first = error.__cause__.errors(include_url=False, include_input=False)[0]
+        return ".".join(map(str, first["loc"])) + (": " if first["loc"] else "") + first["msg"]
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def delete_superseded_metadata(io: FileIO, base: TableMetadata, committed: TableMetadata) -> None:

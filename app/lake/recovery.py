@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Collection
 from enum import StrEnum
 
-from pyiceberg.exceptions import ValidationError
 from pyiceberg.io import FileIO
 
 from app.domain.datasets import TableState
 from app.domain.names import DatasetName
 from app.domain.ref_plans import RefPlan
-from app.lake.internals import read_metadata
+from app.lake.internals import BrokenMetadataError, read_metadata
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable, to_state
 
@@ -62,7 +59,7 @@ def _find_state(io: FileIO, location: str, name: DatasetName, cache: MetadataCac
     if metadata is None:
         try:
             metadata = read_metadata(io, location, cache)
-        except (FileNotFoundError, ValidationError, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error):
+        except (FileNotFoundError, BrokenMetadataError):
             # Writers may be told to delete old metadata files; one that is broken will not mend by waiting either.
             return None
     return to_state(metadata, location, name)

@@ -264,20 +264,23 @@ def test_whatever_a_decoder_says_is_a_broken_file(case: str, error: Exception, e
     assert translated.value.fields["dataset"] == str(NAME), case
 
 
-@pytest.mark.parametrize("case", ["cut", "no gzip", "broken gzip", "no json", "no metadata"])
-def test_a_broken_metadata_file_makes_the_table_unreadable(catalog: SqlCatalog, case: str) -> None:
+@pytest.mark.parametrize("case", ["cut", "no gzip", "broken gzip", "no json", "no metadata", "no text"])
+def test_a_broken_metadata_file_makes_the_table_unreadable_and_is_named(catalog: SqlCatalog, case: str) -> None:
     table = create_table(catalog, Schema(NestedField(1, "id", IntegerType())))
     packed = gzip.compress(Path(table.metadata_location.removeprefix("file://")).read_bytes())
-    content = {
-        "cut": packed[:-20],
-        "no gzip": b"{}",
-        "broken gzip": packed[:10] + b"\xff" * 40,
-        "no json": gzip.compress(b"{"),
-        "no metadata": gzip.compress(b"{}"),
+    content, reason = {
+        "cut": (packed[:-20], "Compressed file ended before the end-of-stream marker was reached"),
+        "no gzip": (b"{}", "Not a gzipped file (b'{}')"),
+        "broken gzip": (packed[:10] + b"\xff" * 40, "Error -3 while decompressing data: invalid block type"),
+        "no json": (gzip.compress(b"{"), "Invalid JSON: EOF while parsing an object at line 1 column 1"),
+        "no metadata": (gzip.compress(b'{"format-version": 2}'), "2.location: Field required"),
+        "no text": (gzip.compress(b"\xff"), "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
     }[case]
     location = f"{table.location()}/metadata/broken.gz.metadata.json"
     with table.io.new_output(location).create() as stream:
         stream.write(content)
 
-    with pytest.raises(UnreadableTableError), translated_errors(NAME):
+    with pytest.raises(UnreadableTableError) as caught, translated_errors(NAME):
         read_metadata(table.io, location, MetadataCache(0))
+
+    assert caught.value.fields["reason"] == f"BrokenMetadataError: {location} is no table metadata: {reason}"
