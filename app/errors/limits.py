@@ -14,6 +14,22 @@ class UnsupportedTableError(Unsupported):
         super().__init__(f"{dataset}: {feature}: {reason}.", dataset=dataset, feature=feature, reason=reason)
 
 
+class InvalidTablePropertyError(Unsupported):
+    """A property of the table has a value that it cannot have: what was asked for is right, the table is not."""
+
+    code = "INVALID_TABLE_PROPERTY"
+
+    def __init__(self, name: str, value: str, reason: str) -> None:
+        # Both are the table's, and so of any length.
+        shown_name, shown_value = name[:100], value[:60]
+        super().__init__(
+            f"The table property {shown_name} is {shown_value!r}: {reason}",
+            property=shown_name,
+            value=shown_value,
+            reason=reason,
+        )
+
+
 class MissingFileError(Unsupported):
     """A file that the table's metadata names is not in its storage any more; to try again does not bring it back."""
 

@@ -150,7 +150,7 @@ class Retention:
         """Expire what the policy leaves nothing to keep, after finishing what earlier runs have left.
 
         Raises:
-            InvalidArgumentError: a property of the table is none.
+            InvalidTablePropertyError: a property of the table has a value that it cannot have.
         """
         table_uuid = (await self._datasets.load(name)).state.table_uuid
         with span("retention.run", dataset=str(name)):

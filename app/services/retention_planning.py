@@ -120,7 +120,7 @@ class RetentionPlanning:
 
         Raises:
             DatasetNotFoundError, UnreadableTableError, BackendUnavailableError: as `Datasets.load`.
-            InvalidArgumentError: a property of the table is none.
+            InvalidTablePropertyError: a property of the table has a value that it cannot have.
         """
         table = await self._datasets.load(name)
         (holders,) = await self.holders([table])
@@ -132,7 +132,7 @@ class RetentionPlanning:
         """The same for a table as it was loaded, with what needs its snapshots; asks no store.
 
         Raises:
-            InvalidArgumentError: a property of the table is none.
+            InvalidTablePropertyError: a property of the table has a value that it cannot have.
         """
         state = table.state
 

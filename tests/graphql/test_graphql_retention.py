@@ -341,7 +341,9 @@ async def test_a_table_that_cannot_be_read_or_has_a_bad_property_costs_its_plan_
     found = {node["name"]: node["retention"] for node in answer.data["datasets"]["nodes"]}
     assert found["broken"] is None and found["odd"] is None
     assert found["orders"]["keepCount"] == 3 and found["orders"]["bytesFreed"] == "0"
-    assert sorted(answer.codes) == ["INVALID_ARGUMENT", "UNREADABLE_TABLE"]
+    assert sorted(answer.codes) == ["INVALID_TABLE_PROPERTY", "UNREADABLE_TABLE"]
+    told = next(each["extensions"] for each in answer.errors if "PROPERTY" in each["extensions"]["code"])
+    assert (told["category"], told["fields"]["property"]) == ("UNSUPPORTED", "retention.keep-days")
 
 
 async def test_a_plan_of_a_table_whose_files_may_be_anothers_is_told_without_bytes(

@@ -315,9 +315,20 @@ def test_wrong_properties_and_missing_metadata_are_typed_errors(own_api: TestCli
     catalog = own_lake.catalog
     with catalog.load_table(ORDERS).transaction() as transaction:
         transaction.set_properties({"retention.keep-dayz": "7"})
-    assert "keep-days" in refused(own_api.get(PATH), 400, "INVALID_ARGUMENT")["reason"]
+    slip = refused(own_api.get(PATH), 422, "INVALID_TABLE_PROPERTY")
+    assert (slip["property"], slip["value"]) == ("retention.keep-dayz", "7") and "keep-days" in slip["reason"]
+    # And so it is of an operation, and of a snapshot
+    ended_badly = ended(own_api, own_api.post(f"{PATH}/runs", json=NOW))
+    assert (ended_badly["status"], ended_badly["error"]["code"]) == ("FAILED", "INVALID_TABLE_PROPERTY")
+    snapshot_id = catalog.load_table(ORDERS).metadata.current_snapshot_id
+    refused(own_api.get(f"{PATH}/snapshots/{snapshot_id}"), 422, "INVALID_TABLE_PROPERTY")
     with catalog.load_table(ORDERS).transaction() as transaction:
         transaction.remove_properties("retention.keep-dayz")
+        transaction.set_properties({"history.expire.max-snapshot-age-ms": "5d"})
+    number = refused(own_api.get(PATH), 422, "INVALID_TABLE_PROPERTY")
+    assert (number["property"], number["value"]) == ("history.expire.max-snapshot-age-ms", "5d")
+    with catalog.load_table(ORDERS).transaction() as transaction:
+        transaction.remove_properties("history.expire.max-snapshot-age-ms")
     # A manifest list that is gone: what a plan frees cannot be told, and nothing is deleted.
     table = catalog.load_table(ORDERS)
     Path(table.metadata.snapshots[0].manifest_list.removeprefix("file://")).unlink()

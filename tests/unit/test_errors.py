@@ -76,6 +76,7 @@ SAMPLES = {
     "undo_tag": "pre_rollback_20260215T100000000Z_1",
     "uri": "s3://models/churn/1",
     "url": "http://127.0.0.1:8000",
+    "value": "5d",
     "why": "production tag",
 }
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from app.domain.history import History, SnapshotOperation, to_instant
 from app.domain.names import DatasetName
-from app.errors import InvalidArgumentError
+from app.errors import InvalidArgumentError, InvalidTablePropertyError
 
 SCHEDULE = "stratigraph.compaction.schedule"
 # A job that comes once a week comes a few minutes earlier or later each time.
@@ -51,7 +51,7 @@ def schedule_of(name: DatasetName, properties: Mapping[str, str]) -> Schedule:
     """A table's schedule: by its property `stratigraph.compaction.schedule`, else by its layer.
 
     Raises:
-        InvalidArgumentError: the property is none.
+        InvalidTablePropertyError: the property is none.
     """
     stated = properties.get(SCHEDULE)
     if stated is None:
@@ -59,9 +59,8 @@ def schedule_of(name: DatasetName, properties: Mapping[str, str]) -> Schedule:
     try:
         return Schedule(stated.strip().lower())
     except ValueError as error:
-        raise InvalidArgumentError(
-            SCHEDULE, f"{stated[:40]!r} is none of {', '.join(schedule.value for schedule in Schedule)}"
-        ) from error
+        known = ", ".join(schedule.value for schedule in Schedule)
+        raise InvalidTablePropertyError(SCHEDULE, stated, f"one of {known} is needed") from error
 
 
 def why_not_due(schedule: Schedule, last_done: datetime | None, now: datetime) -> str | None:

@@ -26,7 +26,7 @@ from typing import TypeVar
 from app.domain.retention.iceberg import IcebergSettings
 from app.domain.retention.policy import MAX_KEEP_DAYS, MAX_KEEP_LAST_N, RetentionPolicy
 from app.domain.versions import INT64_MAX
-from app.errors import InvalidArgumentError
+from app.errors import InvalidTablePropertyError
 
 KEEP_LAST_N = "retention.keep-last-n"
 KEEP_DAYS = "retention.keep-days"
@@ -63,8 +63,8 @@ def rules_of_table(policy: RetentionPolicy, properties: Mapping[str, str], *, is
     """The rules of a table; `is_production` is what its namespace and `stratigraph.production` say.
 
     Raises:
-        InvalidArgumentError: a property with a value that it cannot have, or that is but a slip of the pen away from
-            one of these: whoever wrote it wants something kept.
+        InvalidTablePropertyError: a property with a value that it cannot have, or that is but a slip of the pen away
+            from one of these: whoever wrote it wants something kept.
     """
     _check_names(properties)
     keep_last_n = _read(properties, KEEP_LAST_N, _count(0, MAX_KEEP_LAST_N))
@@ -114,7 +114,9 @@ def _check_names(properties: Mapping[str, str]) -> None:
             # What is not near any is some other system's.
             if near:
                 meant = _PREFIX + near[0]
-                raise InvalidArgumentError(name[:100], f"there is no such table property; did you mean {meant!r}?")
+                raise InvalidTablePropertyError(
+                    name, properties[name], f"there is no such property; did you mean {meant!r}?"
+                )
 
 
 def _read(properties: Mapping[str, str], name: str, parse: Callable[[str], _T]) -> _T | None:
@@ -124,7 +126,7 @@ def _read(properties: Mapping[str, str], name: str, parse: Callable[[str], _T]) 
     try:
         return parse(text.strip())
     except ValueError as error:
-        raise InvalidArgumentError(name, f"the table property is {text[:60]!r}: {error}") from error
+        raise InvalidTablePropertyError(name, text, str(error)) from error
 
 
 def _count(least: int, most: int) -> Callable[[str], int]:

@@ -39,7 +39,7 @@ def plan_retention(
     Costs a few passes over the snapshots, whatever the number of branches and tags.
 
     Raises:
-        InvalidArgumentError: a table property with a value that it cannot have (`rules_of_table`).
+        InvalidTablePropertyError: a table property with a value that it cannot have (`rules_of_table`).
     """
     rules = rules_of_table(policy, properties, is_production=is_production)
     now_ms = to_ms(now)

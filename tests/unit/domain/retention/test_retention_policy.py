@@ -8,7 +8,7 @@ from app.domain.names import DatasetName
 from app.domain.retention.iceberg import IcebergSettings
 from app.domain.retention.overrides import OVERRIDES, rules_of_table
 from app.domain.retention.policy import MAX_KEEP_DAYS, MAX_KEEP_LAST_N, RetentionPolicy
-from app.errors import InvalidArgumentError
+from app.errors import InvalidArgumentError, InvalidTablePropertyError
 from tests.unit.domain.retention.tables import kept_of, make_table, plan_of
 
 
@@ -166,10 +166,10 @@ def test_property_can_make_a_table_production_but_not_unmake_it(case, value, is_
     ],
 )
 def test_bad_property_is_refused_by_its_name_and_value(case, name, value):
-    with pytest.raises(InvalidArgumentError) as caught:
+    with pytest.raises(InvalidTablePropertyError) as caught:
         rules_of_table(POLICY, {name: value}, is_production=False)
 
-    assert caught.value.fields["argument"] == name
+    assert (caught.value.fields["property"], caught.value.fields["value"]) == (name, value[:60])
     assert repr(value[:60]) in caught.value.message
     assert len(caught.value.message) < 300
 
@@ -183,10 +183,10 @@ def test_bad_property_is_refused_by_its_name_and_value(case, name, value):
     ],
 )
 def test_slip_of_the_pen_is_refused_because_somebody_wants_something_kept(case, name, meant):
-    with pytest.raises(InvalidArgumentError, match=meant) as caught:
+    with pytest.raises(InvalidTablePropertyError, match=meant) as caught:
         rules_of_table(POLICY, {name: "3650"}, is_production=False)
 
-    assert caught.value.fields["argument"] == name
+    assert caught.value.fields["property"] == name
 
 
 @pytest.mark.parametrize(
