@@ -121,6 +121,8 @@ def _start(name: DatasetName, age: OrphanAge, command: Command, *, is_dry_run: b
 
 def _print(report: OrphanReport) -> None:
     tally = report.tally
+    for warning in report.warnings:
+        print_note(f"Warning: {warning}")
     print_line(
         f"{report.dataset}: {tally.files:,} files, {tally.reached:,} in use, {tally.young:,} too young to tell, "
         f"{sum(tally.orphans.values()):,} orphans"

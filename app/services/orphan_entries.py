@@ -21,7 +21,7 @@ class OrphansEntry(TypedDict):
 
     `files` are all, of which `reached` are the table's, and `young` too young to tell; `orphans` and `bytes` are of the
     others, by kind. `left` could not be removed, with a few reasons in `examples`. Counts are of all, `listed` may be
-    cut.
+    cut. `warnings` say why removing them would be refused.
     """
 
     dataset: str
@@ -37,6 +37,7 @@ class OrphansEntry(TypedDict):
     removed_bytes: int
     left: int
     examples: list[str]
+    warnings: list[str]
 
 
 def orphans_entry(report: OrphanReport, *, dry_run: bool, limit: int = MAX_LISTED) -> OrphansEntry:
@@ -61,4 +62,5 @@ def orphans_entry(report: OrphanReport, *, dry_run: bool, limit: int = MAX_LISTE
         removed_bytes=report.removed_bytes,
         left=report.left,
         examples=report.examples,
+        warnings=report.warnings,
     )

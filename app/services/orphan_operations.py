@@ -29,7 +29,7 @@ class OrphanOperations:
         Raises:
             As `Orphans.check`, and as `Operations.start`.
         """
-        await self._orphans.check(name)
+        await self._orphans.check(name, is_dry_run=is_dry_run)
         request: dict[str, JsonValue] = {
             "dataset": str(name),
             "older_than_days": age.days,

@@ -57,7 +57,8 @@ class OrphanAge:
 class OrphanReport:
     """What was found under a table's location; `listed` are the first of the orphans, at most 1,000.
 
-    Removed are only those whose names are as Iceberg's writers give them: hidden and unknown files are told.
+    Removed are only those whose names are as Iceberg's writers give them: hidden and unknown files are told. `warnings`
+    say why removing them would be refused.
     """
 
     dataset: DatasetName
@@ -67,6 +68,7 @@ class OrphanReport:
     removed_bytes: int = 0
     left: int = 0
     examples: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def is_cut(self) -> bool:
@@ -88,24 +90,22 @@ class Orphans:
         self._records = RetentionRecords(changes)
         self._lock_timeout_s = settings.lock_timeout_s
 
-    async def check(self, name: DatasetName) -> LakeTable:
-        """The table, whose orphans may be removed.
+    async def check(self, name: DatasetName, *, is_dry_run: bool = False) -> LakeTable:
+        """The table, whose orphans may be removed; for a dry run, which warns, also where they may not.
 
         Raises:
             UnsupportedTableError: a table with `gc.enabled` not true.
             As `Datasets.load`.
         """
         table = await self._datasets.load(name)
-        if not is_gc_enabled(table.state.properties):
-            raise UnsupportedTableError(
-                str(name),
-                f"{GC_ENABLED}={table.state.properties[GC_ENABLED][:40]}",
-                "its files may be shared with others, and are not removed",
-            )
+        if not is_dry_run and (refusal := _find_refusal(table)) is not None:
+            raise refusal
         return table
 
     async def find(self, name: DatasetName, age: OrphanAge, report: Report = quiet) -> OrphanReport:
         """The orphans of a table that are of that age. Costs reading its manifests and listing its files.
+
+        Also where removing them would be refused (as `check` tells), which is a warning.
 
         Raises:
             UnsupportedTableError: another table's location is the same, inside or around this one's.
@@ -177,6 +177,8 @@ class Orphans:
         neighbours = await self._lake.list_neighbours()
         table = await self._datasets.load(name)
         report = OrphanReport(dataset=name, tally=OrphanTally())
+        if (refusal := _find_refusal(table)) is not None:
+            report.warnings.append(f"Removing them would be refused: {refusal.message}")
         paths: dict[str, int] = {}
 
         def take(found: Iterable[Orphan]) -> None:
@@ -188,3 +190,14 @@ class Orphans:
 
         report.tally = await self._lake.find_orphans(table, neighbours, age.before_ms, take)
         return report, paths
+
+
+def _find_refusal(table: LakeTable) -> UnsupportedTableError | None:
+    properties = table.state.properties
+    if is_gc_enabled(properties):
+        return None
+    return UnsupportedTableError(
+        str(table.state.name),
+        f"{GC_ENABLED}={properties[GC_ENABLED][:40]}",
+        "its files may be shared with others, and are not removed",
+    )

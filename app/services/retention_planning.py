@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,9 +15,10 @@ from app.domain.names import DatasetName
 from app.domain.retention import holders as rules
 from app.domain.retention.explaining_tables import TableBytes
 from app.domain.retention.planning import plan_retention
-from app.domain.retention.plans import RetentionPlan
+from app.domain.retention.plans import PlanWarning, RetentionPlan, WarningKind
 from app.domain.retention.policy import RetentionPolicy
 from app.domain.retention.reasons import ReasonKind
+from app.errors import UnsupportedTableError
 from app.lake.expire.reachable import ExpiryPlan
 from app.lake.neighbours import Neighbours
 from app.lake.store import Lake
@@ -131,6 +132,8 @@ class RetentionPlanning:
     ) -> RetentionPlan:
         """The same for a table as it was loaded, with what needs its snapshots; asks no store.
 
+        A plan that would be refused if it were carried out says so in its warnings.
+
         Raises:
             InvalidTablePropertyError: a property of the table has a value that it cannot have.
         """
@@ -147,7 +150,17 @@ class RetentionPlanning:
             )
 
         # A thousand snapshots take some 30 ms, and a page of datasets has many.
-        return await asyncio.to_thread(decide)
+        return self._with_refusal(table, await asyncio.to_thread(decide))
+
+    def _with_refusal(self, table: LakeTable, plan: RetentionPlan) -> RetentionPlan:
+        if plan.is_empty:
+            return plan
+        try:
+            self._lake.check_writable(table)
+        except UnsupportedTableError as error:
+            text = f"Carrying this out would be refused: {error.message}"
+            return replace(plan, warnings=(PlanWarning(kind=WarningKind.REFUSED_HERE, text=text), *plan.warnings))
+        return plan
 
     async def measure(
         self, name: DatasetName, policy: RetentionPolicy, neighbours: Neighbours, *, now: datetime | None = None

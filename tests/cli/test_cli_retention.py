@@ -14,7 +14,8 @@ import yaml
 from app.client import IcebergCatalog, IcebergRetentionManager, RetentionPolicy
 from app.errors import DatasetNotFoundError, InvalidArgumentError
 from tests.cli.results import ROOT, Cli
-from tests.lake_tables import ORDERS, TAG, SmallLake, append_elsewhere
+from tests.integration.format_v3 import upgrade_to_v3
+from tests.lake_tables import ORDERS, TAG, SmallLake, append_elsewhere, create_orders
 
 CRONJOB = ROOT / "deploy" / "kubernetes" / "cronjobs" / "iceberg-retention-cleanup.yaml"
 ALL_GONE = ("--keep-last", "0", "--keep-days", "0", "--production-keep-days", "0")
@@ -178,6 +179,26 @@ def test_orphans_are_found_by_age_and_removed_only_when_asked(cli: Cli, own_lake
     refused = cli("orphans", "remove", ORDERS, "--older-than", "0.5", "--execute")
     assert (refused.exit_code, "--older-than" in refused.stderr) == (2, True)
     assert young.exists()
+
+
+def test_what_would_be_refused_is_told_beforehand(cli: Cli, own_lake: SmallLake) -> None:
+    # Given a table of a format that cannot be written here, and one whose files may be shared
+    append_elsewhere(own_lake.catalog, 7)
+    upgrade_to_v3(own_lake.catalog, own_lake.catalog.load_table(ORDERS))
+    dry = cli("retention", "cleanup", *ONE, *ALL_GONE)
+    assert dry.exit_code == 0
+    assert "  To expire: 1\n" in dry.stdout
+    assert "  ! Carrying this out would be refused: sales.orders: format version 3: " in dry.stdout
+
+    create_orders(own_lake.catalog, "sales.shared")
+    with own_lake.catalog.load_table("sales.shared").transaction() as change:
+        change.set_properties({"gc.enabled": "false"})
+    for command in ("find", "remove"):
+        told = cli("orphans", command, "sales.shared")
+        assert told.exit_code == 0
+        assert "Warning: Removing them would be refused: sales.shared: gc.enabled=false: " in told.stderr
+    assert len(json.loads(cli("orphans", "find", "sales.shared", "--json").stdout)["warnings"]) == 1
+    assert cli("orphans", "remove", "sales.shared", "--execute").exit_code == 6
 
 
 def test_orphans_are_removed_by_a_worker_where_that_is_asked_for(cli: Cli, own_lake: SmallLake) -> None:

@@ -319,6 +319,10 @@ async def test_what_fails_at_one_table_is_told_with_it_and_the_others_are_done(
     create_orders(catalog, "sales.three")
     append_elsewhere(catalog, 7, name="sales.three")
     upgrade_to_v3(catalog, catalog.load_table("sales.three"))
+    # When it is asked before, it is told
+    plan = PLAN.replace('name: "orders"', 'name: "three"')
+    told = (await api.data(plan, policy=ALL_THAT_MAY, first=1))["dataset"]["retention"]
+    assert "would be refused" in told["warnings"][0] and "format version 3" in told["warnings"][0]
 
     result = await run(api, namespace="sales", policy=ALL_THAT_MAY, dryRun=False, allowZeroDays=True)
 

@@ -54,7 +54,9 @@ def test_a_dry_run_is_the_default_and_the_other_removes(own_api: TestClient, orp
         "removed_bytes",
         "left",
         "examples",
+        "warnings",
     ]
+    assert told["warnings"] == []
     assert (told["dataset"], told["dry_run"], told["orphans"], told["removed"]) == (ORDERS, True, {"ORPHAN": 1}, 0)
     (listed,) = told["listed"]
     assert (Path(listed["path"]).name, listed["kind"], listed["bytes"]) == (orphan.name, "ORPHAN", 10)
@@ -65,6 +67,17 @@ def test_a_dry_run_is_the_default_and_the_other_removes(own_api: TestClient, orp
     done = work(own_api, own_api.post(PATH, json=body, headers={"X-Actor": "maria"}))
     assert (done["dry_run"], done["removed"], done["removed_bytes"], done["left"]) == (False, 1, 10, 0)
     assert not orphan.exists()
+
+
+def test_what_may_not_be_removed_is_told_with_a_warning(own_api: TestClient, own_lake: SmallLake, orphan: Path) -> None:
+    with own_lake.catalog.load_table(ORDERS).transaction() as change:
+        change.set_properties({"gc.enabled": "false"})
+
+    told = work(own_api, own_api.post(PATH))
+
+    message = refused(own_api.post(PATH, json={"dry_run": False}), 422, "UNSUPPORTED_TABLE")["detail"]
+    assert (told["orphans"], told["removed"]) == ({"ORPHAN": 1}, 0)
+    assert told["warnings"] == [f"Removing them would be refused: {message}"]
 
 
 def test_the_same_key_begins_one_operation(own_api: TestClient, orphan: Path) -> None:

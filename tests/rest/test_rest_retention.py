@@ -311,6 +311,24 @@ def test_what_is_not_there_or_cannot_be_read_is_told(api: TestClient) -> None:
     assert (empty["total_snapshots"], empty["bytes_total"]) == (0, 0)
 
 
+def test_what_would_be_refused_is_told_with_what_would_be_done(own_api: TestClient, own_lake: SmallLake) -> None:
+    create_orders(own_lake.catalog, "sales.three")
+    append_elsewhere(own_lake.catalog, 7, name="sales.three")
+    upgrade_to_v3(own_lake.catalog, own_lake.catalog.load_table("sales.three"))
+    path = "/api/v1/datasets/sales/three/retention"
+
+    told = own_api.get(path, params=ALL_THAT_MAY).json()
+    entry, *_ = work(own_api, own_api.post(f"{path}/runs", json={**NOW, "dry_run": True}))["tables"]
+    refused_by = ended(own_api, own_api.post(f"{path}/runs", json=NOW))["error"]
+
+    assert told["expired"] == entry["expired"] == 1
+    assert told["warnings"] == entry["warnings"] == [f"Carrying this out would be refused: {refused_by['message']}"]
+    assert told["warnings"][0] in told["explanation"]
+    assert refused_by["code"] == "UNSUPPORTED_TABLE"
+    # Where there is nothing to do, there is nothing to refuse
+    assert own_api.get(path).json()["warnings"] == []
+
+
 def test_wrong_properties_and_missing_metadata_are_typed_errors(own_api: TestClient, own_lake: SmallLake) -> None:
     catalog = own_lake.catalog
     with catalog.load_table(ORDERS).transaction() as transaction:

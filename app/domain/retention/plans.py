@@ -21,7 +21,7 @@ class RemovalCause(StrEnum):
 
 
 class WarningKind(StrEnum):
-    """What is odd about a table; nothing of it makes anything expire."""
+    """What is odd about a table, or stands in the way; nothing of it makes anything expire."""
 
     CLOCK_BEHIND = "CLOCK_BEHIND"
     FUTURE_SNAPSHOTS = "FUTURE_SNAPSHOTS"
@@ -31,6 +31,7 @@ class WarningKind(StrEnum):
     LOST_DATA = "LOST_DATA"
     OVERRIDE_WITHOUT_EFFECT = "OVERRIDE_WITHOUT_EFFECT"
     ENDED_ELSEWHERE = "ENDED_ELSEWHERE"
+    REFUSED_HERE = "REFUSED_HERE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,7 +214,10 @@ class RetentionPlan:
         """Names of the tags that go."""
         return sorted(self.plan.removed_refs)
 
-    @field(description="What is odd about the table; nothing of it makes anything expire.")
+    @field(
+        description="What is odd about the table, and why carrying the plan out would be refused, where it would; "
+        "nothing of it makes anything expire."
+    )
     def warnings(self) -> list[str]:
         """What is odd about the table."""
         return [warning.text for warning in self.plan.warnings]
