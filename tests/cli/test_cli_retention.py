@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import time
 from pathlib import Path
 
@@ -124,6 +125,17 @@ def test_wrong_usage_is_told(cli: Cli, arguments: tuple[str, ...], code: int, wo
     assert result.exit_code == code
     assert words in result.stderr
     assert result.stdout == ""
+
+
+def test_that_no_table_can_be_looked_at_is_no_tables_failure(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("STRATIGRAPH_DATABASE_URL", f"postgresql://u@127.0.0.1:{nobody_listens.getsockname()[1]}/d")
+
+        result = cli("retention", "cleanup", "--all")
+
+    assert (result.exit_code, result.stdout) == (7, "")
+    assert "postgres is not available" in result.stderr
 
 
 def test_holds_are_placed_listed_and_released(cli: Cli, own_lake: SmallLake) -> None:
