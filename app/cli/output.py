@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from app.cli.table_lines import Column, table_lines
 from app.errors import AppError, JsonValue
+
+__all__ = [
+    "HINTS",
+    "HINTS_OF_COMMANDS",
+    "Column",
+    "print_error",
+    "print_failure",
+    "print_json",
+    "print_line",
+    "print_note",
+    "print_table",
+    "printable",
+    "utc_text",
+]
 
 # What to do next, where the message of an error cannot know the words of the command line.
 HINTS: Mapping[str, str] = {
@@ -69,15 +83,6 @@ HINTS_OF_COMMANDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One column of a table; an `is_id` column is never wrapped or cut."""
-
-    header: str
-    is_id: bool = False
-    justify: Literal["left", "right"] = "left"
-
-
 def print_json(value: JsonValue | Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
     import orjson
@@ -98,25 +103,9 @@ def print_note(text: str) -> None:
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """A table on stdout, as wide as the ids need; in a pipe as wide as everything needs, one row a line."""
     from rich.console import Console
-    from rich.measure import Measurement
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column.header, no_wrap=column.is_id, overflow="fold", justify=column.justify)
-    for row in rows:
-        # As Text, because brackets in data are no markup.
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console()
-    wide = console.options.update(width=1_000_000)
-    measured = Measurement.get(console, wide, table)
-    needed = measured.maximum if not console.is_terminal else measured.minimum
-    console = Console(width=max(needed, console.width) if console.is_terminal else needed)
-    with console.capture() as captured:
-        console.print(table, crop=False)
-    lines = captured.get().splitlines()
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
+    lines = table_lines(Console(), columns, [[printable(cell) for cell in row] for row in rows])
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def print_error(error: AppError, *, as_json: bool, command: str = "") -> None:

@@ -155,9 +155,9 @@ def _print_audit(found: list[tuple[TagAudit, int]]) -> None:
         Column(header="tag", is_id=True),
         Column(header="age", justify="right"),
         Column(header="alone keeps", justify="right"),
-        Column(header="owner"),
-        Column(header="for"),
-        Column(header="stale"),
+        Column(header="owner", is_note=True),
+        Column(header="for", is_note=True),
+        Column(header="stale", is_note=True),
     ]
     rows = [
         (
