@@ -35,7 +35,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A release that was made of a snapshot; `tag` is what pins it, where the release has a tag of its own."""
+    """A release that was made of a snapshot; `tag` is what pins it, where the release has a tag of its own.
+
+    The rules know releases, and no store has any: what is released to production today is a `production_…` tag.
+    """
 
     name: str
     snapshot_id: int
