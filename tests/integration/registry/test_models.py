@@ -21,6 +21,7 @@ from app.errors import (
     IdempotencyKeyReusedError,
     InvalidArgumentError,
     InvalidNameError,
+    MetadataNotWrittenError,
     ModelNotFoundError,
     ProtectedTagError,
     SnapshotExpiredError,
@@ -28,6 +29,9 @@ from app.errors import (
 )
 from app.services.model_registration import TrainingInput
 from app.services.runs import RunReport, RunStatus, UsedVersion
+from app.settings import Settings
+from tests.full_disk import full_disk
+from tests.integration.races.table import change_rows
 from tests.integration.registry.lake import CUSTOMERS, SALES, by_ada, churn, drain, refs_of, trained_on
 from tests.lake_tables import Orders
 
@@ -122,6 +126,24 @@ async def test_archiving_releases_the_pins_and_keeps_the_record(services: Servic
     assert await services.models.list_pins(done.version) == []
     again = await services.registration.archive("churn", 1, by_ada("no longer served"))
     assert again.is_unchanged and again.version == done.version
+
+
+async def test_a_pin_for_which_there_is_no_room_fails_the_registration_at_once(
+    services: Services, settings: Settings, sales: Orders
+) -> None:
+    refs = await refs_of(services, SALES)
+
+    with full_disk(), pytest.raises(MetadataNotWrittenError) as caught:
+        await services.registration.register(churn(), [trained_on(SALES, sales.second)], by_ada(key="k"))
+
+    # Then it is known that nothing was done, and recorded, and the same key may be used again
+    recorded = {row["kind"]: row["state"] for row in await change_rows(settings.database_url or "")}
+    assert recorded["MODEL_REGISTERED"] == "FAILED"
+    assert caught.value.place == ("trainingData", "0")
+    assert await refs_of(services, SALES) == refs
+    done = await services.registration.register(churn(), [trained_on(SALES, sales.second)], by_ada(key="k"))
+    assert (await refs_of(services, SALES))["model_training_churn_v1"] == sales.second
+    assert done.version.number == 1
 
 
 async def test_a_tag_of_somebody_else_is_adopted_and_left_to_them(services: Services, sales: Orders) -> None:
