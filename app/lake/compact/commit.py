@@ -26,7 +26,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, AssertTableUUID, SetSnapshotRefUpdate
 
 from app.domain.live_files import LiveFile
-from app.errors import MissingFileError
+from app.errors import MetadataNotWrittenError, MissingFileError
 from app.lake.catalog import reading_files
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError, check_writable, commit_changes
 from app.lake.compact.snapshot_files import SnapshotFiles
@@ -108,6 +108,7 @@ def commit_bins(
     Raises:
         CommitRefusedError: others were always faster; nothing was changed, nothing is left of the attempts.
         CommitOutcomeUnknownError: the snapshot may come to be, and what it names must not be removed.
+        MetadataNotWrittenError: nothing was changed, nothing is left of the attempt.
         NoSuchTableError: the table is gone, or another one has its name.
         MissingFileError, UnreadableTableError: a manifest is missing or broken.
         UnsupportedTableError: the head has rows deleted by value, or a version that cannot be written.
@@ -165,7 +166,7 @@ def _attempt(
         raise
     try:
         committed = _commit(catalog, table, branch, head, snapshot, cache)
-    except CommitRefusedError:
+    except (CommitRefusedError, MetadataNotWrittenError):
         files.discard()
         raise
     except Exception as error:  # noqa: BLE001 - whatever it was, the catalog may have said yes before

@@ -20,7 +20,7 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField, StringType
 
-from app.errors import UnsupportedTableError
+from app.errors import MetadataNotWrittenError, UnsupportedTableError
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.compact import commit
 from app.lake.compact.commit import BinsCommit, RewrittenBin, commit_bins
@@ -28,6 +28,7 @@ from app.lake.compact.snapshot_files import SnapshotFiles
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
 from app.lake.snapshot_summaries import summarise
+from tests.full_disk import full_disk
 from tests.unit.lake.compact.rewrites import Seen, live, look, rows_of
 from tests.unit.lake.local_tables import NAME, append, as_lake_table, create_table, delete_rows
 
@@ -418,6 +419,24 @@ def test_a_commit_of_unknown_outcome_is_looked_up(
         folder = Path(table.location().removeprefix("file://")) / "metadata"
         assert len(list(folder.glob("snap-*.avro"))) == len(seen.table.metadata.snapshots) + 1
     assert all_ids(table.refresh()) == list(range(8))
+
+
+def test_a_full_disk_commits_nothing_and_leaves_nothing(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit
+) -> None:
+    # Given metadata that has no room where manifests have
+    with table.transaction() as change:
+        change.set_properties({"comment": "x" * 100_000})
+    seen = look(catalog)
+    bins = [seen.bin()]
+
+    with full_disk(50_000), pytest.raises(MetadataNotWrittenError):
+        commit_all(seen, bins)
+
+    assert all_ids(table.refresh()) == list(range(8))
+    assert_no_strangers(catalog)
+    # And once there is room again, it is done
+    assert commit_all(seen, bins).snapshot_id is not None
 
 
 def test_an_error_after_the_commit_leaves_what_was_committed(
