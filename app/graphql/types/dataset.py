@@ -8,10 +8,9 @@ from uuid import UUID
 import strawberry
 
 from app.domain.changes import Change as HistoryChange
-from app.domain.history import Ref, newest_first
 from app.domain.lineage import Direction
 from app.domain.names import DatasetName
-from app.domain.pages import Page, PageRequest, cut_page
+from app.domain.pages import Page, PageRequest
 from app.errors import AppError, DatasetNotFoundError, NotFound
 from app.graphql import ids
 from app.graphql.context import Info
@@ -20,10 +19,8 @@ from app.graphql.pages import (
     FORWARD_PAGE,
     PAGE,
     After,
-    Before,
     Connection,
     First,
-    Last,
     connect,
     connect_nothing,
     page_request,
@@ -35,18 +32,19 @@ from app.graphql.types.dataset_columns import trace_column
 from app.graphql.types.dataset_diff import DatasetDiff, diff_versions
 from app.graphql.types.dataset_pages import find_page
 from app.graphql.types.dataset_retention import find_past_expiry, list_holds, list_runs, plan_dataset
-from app.graphql.types.enums import Availability, Layer, SnapshotOperation
+from app.graphql.types.dataset_versions import find_version, list_branches, list_snapshots, list_tags
+from app.graphql.types.enums import Availability, Layer
 from app.graphql.types.hold import Hold
 from app.graphql.types.impact import Impact, ImpactInput
-from app.graphql.types.inputs import DatasetRef, TimeRange, VersionSelector
+from app.graphql.types.inputs import DatasetRef, VersionSelector
 from app.graphql.types.interfaces import Entity
 from app.graphql.types.lineage import ColumnEdge, DirectionArgument, LineageGraph, OptionsArgument, show_lineage
 from app.graphql.types.retention import RetentionPlan
 from app.graphql.types.retention_run import PastExpiry, RetentionRun
 from app.graphql.types.rows import RowPage
 from app.graphql.types.schema_version import SchemaVersion, show_schema
-from app.graphql.types.snapshot import Snapshot, find_snapshot, snapshot_of, snapshots_of
-from app.graphql.types.tag import Tag, tag_of
+from app.graphql.types.snapshot import Snapshot, find_snapshot
+from app.graphql.types.tag import Tag
 from app.lake.reading import RowRequest
 from app.lake.table import LakeTable
 
@@ -130,77 +128,6 @@ class Dataset(Entity):
         """Head of main."""
         table = await self.find_table(info)
         return find_snapshot(table, table.state.history.head_id) if table else None
-
-    @field(description="One version.")
-    async def version(self, info: Info, at: VersionSelector) -> Snapshot | None:
-        """One version."""
-        at.check()
-        table = await self.find_table(info)
-        if table is None:
-            return None
-        found = await info.context.datasets.resolve_with_record(table, at.to_domain(table.state))
-        return snapshot_of(table, found.snapshot_id)
-
-    @field(description="All its versions, newest first.", directives=[PAGE])
-    async def snapshots(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-        branch: Annotated[
-            str | None, strawberry.argument(description="Only the head of this branch and what it was made from.")
-        ] = None,
-        operation: Annotated[
-            SnapshotOperation | None, strawberry.argument(description="Only commits of this kind.")
-        ] = None,
-        committed: Annotated[
-            TimeRange | None, strawberry.argument(description="Only what was committed in this span.")
-        ] = None,
-    ) -> Connection[Snapshot]:
-        """All its versions, newest first."""
-        request = page_request(first, after, last, before)
-        table = await self.find_table(info)
-        if table is None:
-            return connect_nothing()
-        try:
-            snapshots = snapshots_of(table, branch)
-        except AppError as error:  # an unknown branch of one dataset must not cost the listing of the others
-            info.context.report(error, info.path)
-            return connect_nothing()
-        chosen = [
-            snapshot
-            for snapshot in snapshots
-            if (operation is None or snapshot.operation is operation)
-            and (committed is None or committed.contains_ms(snapshot.timestamp_ms))
-        ]
-        page = cut_page(chosen, request, kind="snapshots", key=newest_first)
-        return connect(page, lambda snapshot: Snapshot(table=table, snapshot=snapshot))
-
-    @field(description="Its tags, by name.", directives=[PAGE])
-    async def tags(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-        prefix: Annotated[str | None, strawberry.argument(description="Only names that begin so.")] = None,
-    ) -> Connection[Tag]:
-        """Its tags, by name."""
-        request = page_request(first, after, last, before)
-        table = await self.find_table(info)
-        if table is None:
-            return connect_nothing()
-        refs = [ref for ref in table.state.history.tags if ref.name.startswith(prefix or "")]
-        return connect(cut_page(refs, request, kind="tags", key=_by_name), lambda ref: tag_of(table, ref))
-
-    @field(description="Its branches: `main` first, the others by name.")
-    async def branches(self, info: Info) -> list[Branch]:
-        """Its branches."""
-        table = await self.find_table(info)
-        return [Branch(table=table, ref=ref) for ref in table.state.history.branches] if table else []
 
     @field(
         description="The schema of a version; without `at` the current one. A schema change makes no snapshot: "
@@ -332,6 +259,14 @@ class Dataset(Entity):
         page = await find_page(self, info, page_request(first, after), find)
         return connect_nothing() if page is None else connect(page, lambda change: Change(change=change))
 
+    version: Snapshot | None = strawberry.field(resolver=find_version, description="One version.")
+    snapshots: Connection[Snapshot] = strawberry.field(
+        resolver=list_snapshots, directives=[PAGE], description="All its versions, newest first."
+    )
+    tags: Connection[Tag] = strawberry.field(resolver=list_tags, directives=[PAGE], description="Its tags, by name.")
+    branches: list[Branch] = strawberry.field(
+        resolver=list_branches, description="Its branches: `main` first, the others by name."
+    )
     retention: RetentionPlan | None = strawberry.field(
         resolver=plan_dataset,
         description="What stays of it and what would expire by its own rules, or by another policy. Nothing is "
@@ -389,7 +324,3 @@ class Dataset(Entity):
 def dataset_of(table: LakeTable) -> Dataset:
     """The dataset of a table that is loaded already."""
     return Dataset(dataset_name=table.state.name, known_uuid=table.state.table_uuid)
-
-
-def _by_name(ref: Ref) -> tuple[str]:
-    return (ref.name,)
