@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.policy import MIB, parse_megabytes
+from app.domain.json_values import GREATEST_INTEGER
 from app.errors import InvalidArgumentError
 
 Of = TypeVar("Of")
@@ -100,6 +101,8 @@ def parse_budget(text: str) -> Budget:
                 "budget", f"an amount of data such as 10GB or a time such as 30m is needed, not {text[:40]!r}"
             )
         seconds, size_bytes = None, megabytes * MIB
+        if size_bytes > GREATEST_INTEGER:
+            raise InvalidArgumentError("budget", f"{text[:40]!r} is more than can be counted")
     if (seconds if size_bytes is None else size_bytes) in (None, 0) or (size_bytes or 0) < 0:
         raise InvalidArgumentError("budget", f"{text[:40]!r} is nothing to do anything with")
     return Budget(size_bytes=size_bytes, seconds=seconds)
