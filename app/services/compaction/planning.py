@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from app.domain.compaction.explaining import explain_plan
 from app.domain.compaction.planning import CompactionPlan
@@ -13,10 +15,20 @@ from app.domain.names import DatasetName
 from app.errors import AppError, BackendUnavailableError, DatasetNotFoundError
 from app.lake.compact.planning import PlannedTable
 from app.lake.store import Lake
+from app.lake.table import LakeTable
 from app.services.compaction.entries import AnalysisEntry, analysis_entry
 from app.services.datasets import Datasets
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedPlan:
+    """A plan, the table that it is of, and the same in sentences."""
+
+    table: LakeTable
+    plan: CompactionPlan
+    explanation: list[str]
 
 
 class CompactionPlanning:
@@ -66,5 +78,11 @@ class CompactionPlanning:
 
     async def explain(self, name: DatasetName, policy: CompactionPolicy) -> list[str]:
         """Whether it would help, and why files stay as they are."""
+        return (await self.explained(name, policy)).explanation
+
+    async def explained(self, name: DatasetName, policy: CompactionPolicy) -> ExplainedPlan:
+        """The plan, and in sentences whether it would help and why files stay as they are."""
         planned = await self.plan(name, policy)
-        return explain_plan(planned.plan, planned.table_files)
+        # In a thread: each file is looked at several times, and a table may have hundreds of thousands.
+        explanation = await asyncio.to_thread(lambda: explain_plan(planned.plan, planned.table_files))
+        return ExplainedPlan(table=planned.table, plan=planned.plan, explanation=explanation)

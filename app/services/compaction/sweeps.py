@@ -18,8 +18,8 @@ from app.domain.compaction.files import Place
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.planning import CompactionPlan
 from app.domain.compaction.policy import CompactionPolicy
-from app.domain.compaction.ranking import NO_LIMIT, Budget, Ranked, affordable, benefit_of, rank
-from app.domain.compaction.schedule import schedule_of, why_active, why_not_due
+from app.domain.compaction.ranking import NO_LIMIT, Budget, Ranked, affordable, benefit_of, parse_budget, rank
+from app.domain.compaction.schedule import parse_duration, schedule_of, why_active, why_not_due
 from app.domain.names import DatasetName
 from app.domain.pages import PageRequest
 from app.errors import AppError, BackendUnavailableError
@@ -47,6 +47,19 @@ class Limits:
     budget: Budget = NO_LIMIT
     is_due_only: bool = False
     skip_active: timedelta | None = None
+
+    @classmethod
+    def parse(cls, *, budget: str | None = None, is_due_only: bool = False, skip_active: str | None = None) -> Limits:
+        """These, of a budget such as `10GB` or `30m` and a time such as `15m`.
+
+        Raises:
+            InvalidArgumentError: one of them is none, by its name in the GraphQL schema.
+        """
+        return cls(
+            budget=NO_LIMIT if budget is None else parse_budget(budget),
+            is_due_only=is_due_only,
+            skip_active=None if skip_active is None else parse_duration("skipActive", skip_active),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

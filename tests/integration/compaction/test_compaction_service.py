@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pyiceberg.catalog import Catalog
 
 from app.bootstrap import Services
 from app.domain.changes import ChangeState
+from app.domain.compaction.explaining import explain_plan
 from app.domain.compaction.policy import CompactionPolicy
 from app.domain.compaction.ranking import Budget
 from app.domain.names import DatasetName
-from app.errors import DatasetNotFoundError, LockTimeoutError, MissingFileError
+from app.errors import DatasetNotFoundError, InvalidArgumentError, LockTimeoutError, MissingFileError
+from app.services.compaction import planning
 from app.services.compaction.sweeps import Limits
 from tests.integration.compaction.tables import (
     COMMAND,
@@ -190,6 +194,50 @@ async def test_time_that_is_spent_begins_no_other_table(services: Services, cata
     (told,) = await compact(services, limits=Limits(budget=Budget(seconds=0)))
 
     assert told["skipped"] == "the time is spent on what gains more"
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ({}, Limits()),
+        ({"budget": "10GB"}, Limits(budget=Budget(size_bytes=10 * 2**30))),
+        ({"budget": "30m", "is_due_only": True}, Limits(budget=Budget(seconds=1800), is_due_only=True)),
+        ({"skip_active": "15m"}, Limits(skip_active=timedelta(minutes=15))),
+    ],
+)
+def test_limits_are_read_of_texts(given: dict[str, Any], limits: Limits) -> None:
+    assert Limits.parse(**given) == limits
+
+
+@pytest.mark.parametrize(
+    ("given", "argument"),
+    [({"budget": "some"}, "budget"), ({"skip_active": "15"}, "skipActive"), ({"skip_active": ""}, "skipActive")],
+)
+def test_limits_that_are_none_are_refused_by_name(given: dict[str, Any], argument: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        Limits.parse(**given)
+    assert caught.value.fields["argument"] == argument
+
+
+async def test_a_plan_comes_with_its_table_and_sentences_made_in_a_thread(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = create(catalog, parts=2)
+    threads: set[int] = set()
+
+    def explaining(*given: Any) -> list[str]:
+        threads.add(threading.get_ident())
+        return explain_plan(*given)
+
+    monkeypatch.setattr(planning, "explain_plan", explaining)
+
+    found = await services.compaction_planning.explained(NAME, CompactionPolicy())
+
+    assert found.table.state.table_uuid == table.metadata.table_uuid
+    assert (found.plan.needs_compaction, len(found.plan.bins)) == (True, 2)
+    assert found.explanation[0].startswith("The table has 24 data files of ")
+    assert await services.compaction_planning.explain(NAME, CompactionPolicy()) == found.explanation
+    assert threads and threading.get_ident() not in threads
 
 
 async def test_all_files_are_written_anew_where_that_is_asked(services: Services, catalog: Catalog) -> None:
