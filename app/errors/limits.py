@@ -98,6 +98,15 @@ class TooManyMeasuresError(TooLarge):
         super().__init__(f"One operation measures at most {limit} plans of retention.", limit=limit)
 
 
+class TooManyCompactionPlansError(TooLarge):
+    """One GraphQL operation asks for more plans of compaction than are made for it."""
+
+    code = "TOO_MANY_COMPACTION_PLANS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"One operation makes at most {limit} plans of compaction.", limit=limit)
+
+
 class RowDiffMemoryError(TooLarge):
     """Comparing rows needs more memory than is allowed, also with what can be put on disk."""
 

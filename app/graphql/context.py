@@ -11,12 +11,15 @@ from strawberry.types import Info as StrawberryInfo
 
 from app.domain.changes import Actor
 from app.errors import AppError, TooManyRowDiffsError
+from app.graphql.compaction_loaders import CompactionLoaders
 from app.graphql.errors import error_of
 from app.graphql.loaders import Loaders
 from app.graphql.registry_loaders import RegistryLoaders
 from app.graphql.retention_loaders import RetentionLoaders
 from app.registry.version_tags import VersionTags
 from app.services.acting import ANONYMOUS
+from app.services.compaction.operations import CompactionOperations
+from app.services.compaction.planning import CompactionPlanning
 from app.services.comparing import Comparing
 from app.services.datasets import Datasets
 from app.services.holding import Holding
@@ -63,6 +66,8 @@ class GraphContext:
     retention_planning: RetentionPlanning
     retention_operations: RetentionOperations
     orphan_operations: OrphanOperations
+    compaction_planning: CompactionPlanning
+    compaction_operations: CompactionOperations
     past_expiries: PastExpiries
     holding: Holding
     actor: Actor = ANONYMOUS
@@ -75,7 +80,10 @@ class GraphContext:
     def __post_init__(self) -> None:
         registry = RegistryLoaders(self.models, self.pipelines, self.runs, self.version_tags)
         retention = RetentionLoaders(self.retention_planning)
-        self.loaders = Loaders(self.datasets, self.lineage, self.models, self.operations, registry, retention)
+        compaction = CompactionLoaders(self.compaction_planning)
+        self.loaders = Loaders(
+            self.datasets, self.lineage, self.models, self.operations, registry, retention, compaction
+        )
 
     def count_row_diff(self) -> None:
         """Count one more `rows` field of a difference. Raises TooManyRowDiffsError where it is one too many."""

@@ -137,6 +137,8 @@ def _context(request: Request, operation: Operation) -> GraphContext:
         retention_planning=services.retention_planning,
         retention_operations=services.retention_operations,
         orphan_operations=services.orphan_operations,
+        compaction_planning=services.compaction_planning,
+        compaction_operations=services.compaction_operations,
         past_expiries=services.past_expiries,
         holding=services.holding,
         actor=actor_of(request.headers),

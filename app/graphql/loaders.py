@@ -13,6 +13,7 @@ from app.domain.events import DatasetId
 from app.domain.external import ExternalDataset
 from app.domain.names import DatasetName
 from app.errors import JsonValue, NotFound
+from app.graphql.compaction_loaders import CompactionLoaders
 from app.graphql.registry_loaders import RegistryLoaders
 from app.graphql.retention_loaders import RetentionLoaders
 from app.lake.table import LakeTable
@@ -37,6 +38,7 @@ class Loaders:
         operations: Operations,
         registry: RegistryLoaders,
         retention: RetentionLoaders,
+        compaction: CompactionLoaders,
     ) -> None:
         self._datasets = datasets
         self._lineage = lineage
@@ -44,6 +46,7 @@ class Loaders:
         self._operations = operations
         self.registry = registry
         self.retention = retention
+        self.compaction = compaction
         self.tables: DataLoader[DatasetName, LakeTable] = DataLoader(self._load_tables)
         self.names: DataLoader[UUID, DatasetName | None] = DataLoader(self._find_names)
         self.externals: DataLoader[DatasetId, ExternalDataset] = DataLoader(self._find_externals)

@@ -50,6 +50,8 @@ class Api:
             retention_planning=self.services.retention_planning,
             retention_operations=self.services.retention_operations,
             orphan_operations=self.services.orphan_operations,
+            compaction_planning=self.services.compaction_planning,
+            compaction_operations=self.services.compaction_operations,
             past_expiries=self.services.past_expiries,
             holding=self.services.holding,
             actor=Actor(subject=actor),

@@ -6,6 +6,7 @@ import strawberry
 
 from app.graphql.mutations.archive_model import archive_model_version
 from app.graphql.mutations.branches import BranchPayload, DeleteBranchPayload, create_branch, delete_branch
+from app.graphql.mutations.compaction import run_compaction
 from app.graphql.mutations.holds import HoldPayload, place_hold, release_hold
 from app.graphql.mutations.operations import OperationPayload, cancel_operation
 from app.graphql.mutations.orphans import remove_orphans
@@ -80,6 +81,13 @@ class Mutation:
         description="Expire snapshots by the policy as a long job, or with `dryRun`, which is the default, tell what "
         "would expire. What fails at one dataset is told with it, and the others are done all the same. Its result has "
         "the shape of `POST /api/v1/retention/runs`.",
+    )
+    run_compaction: OperationPayload = strawberry.mutation(
+        resolver=run_compaction,
+        description="Bring small files together and apply deletes as a long job, or with `dryRun`, which is the "
+        "default, tell what would be done. The rows stay the same, and so do all earlier versions. What gains most "
+        "comes first; what fails at one dataset is told with it, and the others are done all the same. Cancelled, it "
+        "commits the bins that are made, and stops. Its result has the shape of `POST /api/v1/compaction/runs`.",
     )
     remove_orphans: OperationPayload = strawberry.mutation(
         resolver=remove_orphans,

@@ -13,6 +13,7 @@ from app.domain.names import DatasetName
 from app.domain.pages import Page, PageRequest
 from app.errors import AppError, DatasetNotFoundError, NotFound
 from app.graphql import ids
+from app.graphql.compaction_loaders import MAX_PLANS
 from app.graphql.context import Info
 from app.graphql.fields import field
 from app.graphql.pages import (
@@ -28,7 +29,9 @@ from app.graphql.pages import (
 from app.graphql.scalars import JSON, BigInt
 from app.graphql.types.branch import Branch
 from app.graphql.types.change import Change
+from app.graphql.types.compaction import CompactionPlan
 from app.graphql.types.dataset_columns import trace_column
+from app.graphql.types.dataset_compaction import plan_dataset_compaction
 from app.graphql.types.dataset_diff import DatasetDiff, diff_versions
 from app.graphql.types.dataset_pages import find_page
 from app.graphql.types.dataset_retention import find_past_expiry, list_holds, list_runs, plan_dataset
@@ -280,6 +283,12 @@ class Dataset(Entity):
     past_expiry: PastExpiry | None = strawberry.field(
         resolver=find_past_expiry,
         description="Who had a snapshot expired, when, why and by which rules; null where no run of ours did.",
+    )
+    compaction: CompactionPlan | None = strawberry.field(
+        resolver=plan_dataset_compaction,
+        description="Whether its files had better be brought together, why, and what that would change. Nothing is "
+        "changed; `runCompaction` does that. Reads manifests: "
+        f"at most {MAX_PLANS} plans of one operation.",
     )
     holds: Connection[Hold] = strawberry.field(
         resolver=list_holds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from app.domain.changes import ChangeKind, ChangeState
+from app.domain.compaction.planning import Verdict
 from app.domain.datasets import Availability, Layer
 from app.domain.history import SnapshotOperation
 from app.domain.holds import HoldState
@@ -22,6 +23,7 @@ __all__ = [
     "Availability",
     "ChangeKind",
     "ChangeState",
+    "CompactionVerdict",
     "DiffSide",
     "Direction",
     "HoldState",
@@ -48,12 +50,19 @@ strawberry.enum(
 strawberry.enum(
     ChangeKind,
     description="What was done. SNAPSHOTS_EXPIRED: a run of retention took snapshots out of a dataset; "
-    "`Dataset.retentionRuns` tells more of it.",
+    "`Dataset.retentionRuns` tells more of it. COMPACTED: files were brought together; `details` has the snapshots "
+    "that did so, and the files and bytes ahead of it and after it.",
 )
 strawberry.enum(
     ChangeState,
     description="Where a change stands. INTENDED: under way, or interrupted and not settled yet. DONE, FAILED: it took "
     "place, or did not. UNKNOWN: the catalog could not tell.",
+)
+strawberry.enum(
+    Verdict,
+    name="CompactionVerdict",
+    description="What a plan of compaction found. NEEDED: there is something to do. FINE: nothing is wrong with the "
+    "files. IN_VAIN: something is, and bringing files together would not change it. EMPTY: there are no files.",
 )
 strawberry.enum(DiffSide, description="Which of the two versions that are compared.")
 strawberry.enum(Direction, description="UPSTREAM: what it was made from. DOWNSTREAM: what was made from it.")
@@ -108,6 +117,7 @@ strawberry.enum(
 )
 strawberry.enum(Category, name="UserErrorCode", description="What kind of trouble an error is.")
 
+CompactionVerdict = Verdict
 UserErrorCode = Category
 RowDiffEngine = Engine
 RowDiffMethod = Method
