@@ -18,6 +18,7 @@ MAX_LIMIT = 2**63 - 1
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DIGITS = re.compile(r"[0-9]{1,19}")
+_WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
 def read_query(request: Request, allowed: Sequence[str], *, may_be_empty: Sequence[str] = ()) -> dict[str, str]:
@@ -58,6 +59,16 @@ def read_flag(argument: str, text: str) -> bool:
     if text not in ("true", "false"):
         raise InvalidArgumentError(argument, f"{text[:40]!r} is neither true nor false")
     return text == "true"
+
+
+def read_whole(query: dict[str, str], name: str) -> int | None:
+    """A whole number; None where there is no such parameter. Raises InvalidArgumentError."""
+    text = query.get(name)
+    if text is None:
+        return None
+    if not _WHOLE.fullmatch(text):
+        raise InvalidArgumentError(name, f"{text[:40]!r} is not a whole number in range")
+    return int(text)
 
 
 def read_limit(text: str | None) -> int | None:
@@ -104,7 +115,7 @@ def read_page(query: dict[str, str]) -> PageRequest:
     if "first" in query and "limit" in query:
         raise InvalidArgumentError("limit", "it means the same as first; give one of the two")
     text = query.get("first", query.get("limit"))
-    if text is not None and not re.fullmatch(r"-?[0-9]{1,9}", text):
+    if text is not None and not _WHOLE.fullmatch(text):
         raise InvalidArgumentError("first" if "first" in query else "limit", f"{text[:40]!r} is not a whole number")
     return PageRequest(first=None if text is None else int(text), after=query.get("after"))
 

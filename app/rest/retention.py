@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from app.rest.bodies import read_body
 from app.rest.models import HEADERS, PAGE_PARAMETERS
 from app.rest.operations import operation_response
 from app.rest.pages import json_response, page_response
-from app.rest.parameters import dataset_name, read_flag, read_page, read_query
+from app.rest.parameters import dataset_name, read_flag, read_page, read_query, read_whole
 from app.rest.retention_bodies import RUN_BYTES, PolicyBody, RunRetentionBody, SweepBody
 from app.services.acting import command_of
 from app.services.argument_names import arguments_named, snake_case
@@ -35,13 +34,12 @@ POLICY_PARAMETERS = ("keep_last", "keep_days", "keep_tagged", "production_keep_d
 PARAMETERS = (*POLICY_PARAMETERS, "limit")
 DEFAULT_LISTED = 1_000
 MAX_LISTED = 10_000
-_WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
 async def answer_retention(request: Request) -> Response:
     """What would expire now and what that frees, and the same in sentences; nothing is changed."""
     query = read_query(request, PARAMETERS)
-    policy, limit = _read_policy(request, query), _read_limit(query.get("limit"))
+    policy, limit = _read_policy(request, query), _read_limit(query)
     services: Services = request.app.state.services
     name = dataset_name(request)
     planning = services.retention_planning
@@ -131,27 +129,19 @@ def _read_policy(request: Request, query: dict[str, str]) -> RetentionPolicy:
     services: Services = request.app.state.services
     tagged = query.get("keep_tagged")
     overrides = PolicyOverrides(
-        keep_last_n=_read_whole(query, "keep_last"),
-        keep_days=_read_whole(query, "keep_days"),
+        keep_last_n=read_whole(query, "keep_last"),
+        keep_days=read_whole(query, "keep_days"),
         keep_tagged=None if tagged is None else read_flag("keep_tagged", tagged),
-        production_keep_days=_read_whole(query, "production_keep_days"),
+        production_keep_days=read_whole(query, "production_keep_days"),
     )
     with arguments_named(snake_case, {"keepLastN": "keep_last"}):
         return overrides.applied_to(services.retention_planning.default_policy(), is_dry_run=True)
 
 
-def _read_whole(query: dict[str, str], name: str) -> int | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    if not _WHOLE.fullmatch(text):
-        raise InvalidArgumentError(name, f"{text[:40]!r} is not a whole number in range")
-    return int(text)
-
-
-def _read_limit(text: str | None) -> int:
-    if text is None:
+def _read_limit(query: dict[str, str]) -> int:
+    limit = read_whole(query, "limit")
+    if limit is None:
         return DEFAULT_LISTED
-    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= MAX_LISTED:
-        raise InvalidArgumentError("limit", f"{text[:40]!r} is not a whole number from 1 to {MAX_LISTED}")
-    return int(text)
+    if not 1 <= limit <= MAX_LISTED:
+        raise InvalidArgumentError("limit", f"{limit} is not from 1 to {MAX_LISTED}")
+    return limit
