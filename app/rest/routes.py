@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from app.rest.compaction import answer_compaction, answer_compaction_start, answer_compaction_sweep
 from app.rest.compare import answer_schema_diff
 from app.rest.compare_metadata import answer_commits, answer_file_diff, answer_stats_diff
 from app.rest.compare_registry import answer_model_comparison, answer_pipeline_comparison
@@ -77,6 +78,7 @@ def rest_routes() -> list[Route]:
     routes += _registry_routes()
     routes += _comparison_routes()
     routes += _retention_routes(dataset)
+    routes += _compaction_routes(dataset)
     # Last, because it takes whatever is left under /api.
     routes += [Route(path, Endpoint(answer_unknown_path, methods=_ANY_METHOD)) for path in ("/api", "/api/{rest:path}")]
     return routes
@@ -135,6 +137,14 @@ def _retention_routes(dataset: str) -> list[Route]:
         Route("/api/v1/holds", Resource(get=answer_holds)),
         Route("/api/v1/holds/{hold_id}", Resource(get=answer_hold)),
         Route("/api/v1/holds/{hold_id}/release", Resource(post=answer_hold_release)),
+    ]
+
+
+def _compaction_routes(dataset: str) -> list[Route]:
+    return [
+        Route(f"{dataset}/compaction", Resource(get=answer_compaction)),
+        Route(f"{dataset}/compaction/runs", Resource(post=answer_compaction_start)),
+        Route("/api/v1/compaction/runs", Resource(post=answer_compaction_sweep)),
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from app.domain.compaction.planning import CompactionPlan
-from app.domain.compaction.policy import MIB
+from app.domain.compaction.policy import MIB, CompactionPolicy
 from app.domain.names import DatasetName
 from app.errors import AppError, JsonValue
 
@@ -29,6 +29,25 @@ class PlanEntry(TypedDict):
     bins: int
     rewrite_size_mb: float
     requests_saved: int
+
+
+class PolicyEntry(TypedDict):
+    """How large files are to be."""
+
+    target_file_size_mb: int
+    min_file_size_mb: int
+    max_concurrent_files: int
+    rewrite_all: bool
+
+
+class ExplainedEntry(PlanEntry):
+    """A table with its plan and policy, `verdict` (`NEEDED`, `FINE`, `IN_VAIN`, `EMPTY`), and the same in sentences."""
+
+    namespace: str
+    table: str
+    verdict: str
+    policy: PolicyEntry
+    explanation: list[str]
 
 
 class AnalysisEntry(TypedDict):
@@ -127,6 +146,28 @@ def plan_entry(plan: CompactionPlan) -> PlanEntry:
         bins=len(plan.bins),
         rewrite_size_mb=to_mb(plan.bytes_to_rewrite),
         requests_saved=plan.requests_saved,
+    )
+
+
+def policy_entry(policy: CompactionPolicy) -> PolicyEntry:
+    """A policy."""
+    return PolicyEntry(
+        target_file_size_mb=policy.target_file_size_mb,
+        min_file_size_mb=policy.min_file_size_mb,
+        max_concurrent_files=policy.max_concurrent_files,
+        rewrite_all=policy.rewrite_all,
+    )
+
+
+def explained_entry(name: DatasetName, plan: CompactionPlan, explanation: list[str]) -> ExplainedEntry:
+    """A table with its plan in full."""
+    return ExplainedEntry(
+        namespace=name.namespace,
+        table=name.name,
+        verdict=plan.verdict.value,
+        **plan_entry(plan),
+        policy=policy_entry(plan.policy),
+        explanation=explanation,
     )
 
 

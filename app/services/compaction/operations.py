@@ -14,7 +14,7 @@ from app.domain.compaction.ranking import Budget
 from app.domain.names import DatasetName
 from app.domain.operations import Operation, OperationKind
 from app.errors import JsonValue, placed
-from app.services.compaction.entries import cut_entry, summary_entry
+from app.services.compaction.entries import cut_entry, policy_entry, summary_entry
 from app.services.compaction.planning import CompactionPlanning
 from app.services.compaction.sweeps import CompactionSweeps, Limits
 from app.services.operation_handlers import Progress
@@ -80,12 +80,7 @@ class CompactionOperations:
             "dataset": None if chosen.dataset is None else str(chosen.dataset),
             "namespace": chosen.namespace,
             "all": chosen.is_all,
-            "policy": {
-                "target_file_size_mb": policy.target_file_size_mb,
-                "min_file_size_mb": policy.min_file_size_mb,
-                "max_concurrent_files": policy.max_concurrent_files,
-                "rewrite_all": policy.rewrite_all,
-            },
+            "policy": cast("JsonValue", policy_entry(policy)),
             "budget_bytes": limits.budget.size_bytes,
             "budget_seconds": limits.budget.seconds,
             "due_only": limits.is_due_only,
