@@ -29,7 +29,6 @@ PLAN = f"""query($ns: String = "bronze", $name: String = "events", $policy: Comp
 RUN = f"""mutation($input: RunCompactionInput!) {{ runCompaction(input: $input) {{
   operation {{ id operationId kind status request reason }} {ERRORS} }} }}"""
 OPERATION = "query($id: ID!) { operation(id: $id) { status result error errorCode } }"
-CANCEL = "mutation($id: ID!) { cancelOperation(id: $id) { operation { status } userErrors { code } } }"
 EVENTS = {"namespace": "bronze", "name": "events"}
 
 
@@ -264,15 +263,3 @@ async def test_the_same_key_starts_one_operation(api: Api, catalog: Catalog) -> 
     for other in ({"policy": {"targetFileSizeMb": 64}}, {"budget": "1GB"}, {"dryRun": False}):
         error = await api.refused(RUN, input={**given, **other})
         assert (error["errorCode"], error["path"]) == ("IDEMPOTENCY_KEY_REUSED", ["input", "idempotencyKey"])
-
-
-async def test_one_that_is_cancelled_while_it_waits_does_nothing(api: Api, catalog: Catalog) -> None:
-    table = create(catalog)
-    started = (await api.data(RUN, input={"dataset": EVENTS, "dryRun": False}))["runCompaction"]["operation"]
-
-    cancelled = (await api.data(CANCEL, id=started["id"]))["cancelOperation"]
-
-    assert cancelled == {"operation": {"status": "CANCELLED"}, "userErrors": []}
-    assert not await api.services.operation_runner.run_next(asyncio.Event())
-    assert catalog.load_table(str(NAME)).metadata_location == table.metadata_location
-    assert (await api.data("{ changes(kind: COMPACTED) { totalCount } }"))["changes"]["totalCount"] == 0
