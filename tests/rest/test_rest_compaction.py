@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from starlette.testclient import TestClient
 
 from app.domain.names import DatasetName
-from tests.integration.compaction.tables import NAME, ROWS, create, ids_of
+from tests.integration.compaction.tables import NAME, ROWS, create, ids_of, on_disk
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.integration.format_v3 import upgrade_to_v3
 from tests.lake_tables import ORDERS, SmallLake
@@ -197,3 +198,19 @@ def test_one_that_is_cancelled_while_it_waits_does_nothing(own_api: TestClient, 
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "CANCELLED")
     assert not run_next(own_api)
     assert own_lake.catalog.load_table(str(NAME)).metadata_location == table.metadata_location
+
+
+def test_a_file_that_is_gone_is_named_and_nothing_committed(own_api: TestClient, own_lake: SmallLake) -> None:
+    table = create(own_lake.catalog)
+    gone = min(on_disk(table))
+    gone.unlink()
+
+    failed = ended(own_api, own_api.post(f"{PATH}/runs", json=NOW))
+
+    assert (failed["status"], failed["error"]["code"]) == ("FAILED", "MISSING_FILE")
+    assert failed["error"]["fields"]["file"].endswith(gone.name)
+    assert own_lake.catalog.load_table(str(NAME)).metadata_location == table.metadata_location
+    # And a manifest that is gone leaves no plan either
+    manifest = table.inspect.manifests()["path"].to_pylist()[0]
+    Path(manifest.removeprefix("file://")).unlink()
+    assert refused(own_api.get(PATH), 422, "MISSING_FILE")["file"] == manifest
