@@ -53,7 +53,7 @@ class BinMaker:
             CompactionStoppedError: `is_stopped` said so; nothing is left.
             MissingFileError, UnreadableTableError: a file is missing or broken.
             BackendUnavailableError: storage, or the folder for what is sorted, cannot be written.
-            InvalidArgumentError: a table property on how files are written has a value that it cannot have.
+            InvalidTablePropertyError: a table property on how files are written has a value that it cannot have.
             UnsupportedTableError: the table's sort order is unknown here.
         """
         tasks = list(planned.tasks_of(some).values())

@@ -102,7 +102,7 @@ class Compaction:
             CommitConflictError: others were always faster.
             CommitStateUnknownError: the catalog did not say what became of a commit.
             UnsupportedTableError: the catalog cannot change this table.
-            InvalidArgumentError: a property of the table on how files are written is none.
+            InvalidTablePropertyError: a property of the table on how files are written is none.
         """
         table = await self._datasets.load(name)
         table_uuid = table.state.table_uuid

@@ -9,15 +9,24 @@ from typing import Any
 import pytest
 from pyiceberg.catalog import Catalog
 
+import app.lake.compact.jobs
 from app.bootstrap import Services
 from app.domain.changes import ChangeState
 from app.domain.compaction.explaining import explain_plan
 from app.domain.compaction.policy import CompactionPolicy
 from app.domain.compaction.ranking import Budget
 from app.domain.names import DatasetName
-from app.errors import DatasetNotFoundError, InvalidArgumentError, LockTimeoutError, MissingFileError
+from app.errors import (
+    BackendUnavailableError,
+    DatasetNotFoundError,
+    InvalidArgumentError,
+    LockTimeoutError,
+    MetadataNotWrittenError,
+    MissingFileError,
+)
 from app.services.compaction import planning
 from app.services.compaction.sweeps import Limits
+from tests.full_disk import full_disk
 from tests.integration.compaction.tables import (
     COMMAND,
     NAME,
@@ -249,3 +258,64 @@ async def test_all_files_are_written_anew_where_that_is_asked(services: Services
     assert (told["files_before"], told["files_after"], len(told["bins"])) == (1, 1, 1)
     assert ids_of(table.refresh()) == rows
     assert len(rows) == ROWS
+
+
+async def test_a_table_that_is_dropped_meanwhile_is_told_and_nothing_lies_about(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = create(catalog)
+    make = app.lake.compact.jobs.BinMaker.__call__
+
+    def dropped(*arguments: Any) -> Any:
+        made = make(*arguments)
+        catalog.drop_table(str(NAME))
+        return made
+
+    monkeypatch.setattr(app.lake.compact.jobs.BinMaker, "__call__", dropped)
+    before = on_disk(table)
+
+    (told,) = await compact(services)
+
+    assert told["error"] is not None
+    assert told["error"]["code"] == DatasetNotFoundError.code
+    assert on_disk(table) == before
+
+
+async def test_another_table_of_the_name_is_left_alone(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(catalog)
+    make = app.lake.compact.jobs.BinMaker.__call__
+
+    def replaced(*arguments: Any) -> Any:
+        made = make(*arguments)
+        catalog.rename_table(str(NAME), "bronze.before")
+        create(catalog, files=1)
+        return made
+
+    monkeypatch.setattr(app.lake.compact.jobs.BinMaker, "__call__", replaced)
+
+    (told,) = await compact(services)
+
+    assert told["error"] is not None
+    assert told["error"]["code"] == DatasetNotFoundError.code
+    assert len(catalog.load_table(str(NAME)).inspect.files()) == 1
+    assert len(catalog.load_table("bronze.before").inspect.files()) == 12
+
+
+# Bytes of each file that have room: none of a data file, or no more than is less than the metadata file.
+@pytest.mark.parametrize("room", [0, 9_000], ids=["data", "metadata"])
+async def test_a_full_disk_is_told_and_nothing_is_lost(services: Services, catalog: Catalog, room: int) -> None:
+    table = create(catalog)
+    rows, head = ids_of(table), table.metadata.current_snapshot_id
+    with full_disk(room):
+        (told,) = await compact(services)
+    assert told["error"] is not None
+    assert told["error"]["code"] == (MetadataNotWrittenError.code if room else BackendUnavailableError.code)
+    table.refresh()
+    assert table.metadata.current_snapshot_id == head
+    assert ids_of(table) == rows
+    assert on_disk(table) == reached(table)
+    # And once there is room all is done
+    (again,) = await compact(services)
+    assert (again["error"], again["files_after"]) == (None, 1)

@@ -48,7 +48,7 @@ def rewrite_bin(
     values that their file has once, that are larger. Costs reading the files and their delete files whole.
 
     Raises:
-        InvalidArgumentError: a table property on how files are written has a value that it cannot have.
+        InvalidTablePropertyError: a table property on how files are written has a value that it cannot have.
         UnsupportedTableError: the sort order is unknown here, or a file was written with a later schema.
         MissingFileError, UnreadableTableError: a file is missing or broken, or has other rows than manifests say.
         BackendUnavailableError: storage, or `scratch`, cannot be written.

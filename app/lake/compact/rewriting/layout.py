@@ -36,7 +36,7 @@ def layout_of(table: LakeTable, rows: int, sort_order_id: int) -> FileLayout:
     """How files of this table are laid out, for this many rows.
 
     Raises:
-        InvalidArgumentError: a property of the table has a value that it cannot have.
+        InvalidTablePropertyError: a property of the table has a value that it cannot have.
     """
     schema, properties = table.metadata.schema(), table.metadata.properties
     in_files = sanitize_column_names(schema)

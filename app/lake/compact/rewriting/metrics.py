@@ -14,9 +14,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import TableProperties
 from pyiceberg.types import BinaryType, DoubleType, FloatType, StringType
 
+from app.errors import InvalidTablePropertyError
 from app.lake.compact.rewriting.bounds import comparable, lower_bound, upper_bound
 from app.lake.compact.rewriting.leaves import Leaf
-from app.lake.compact.rewriting.properties import bad_property
 
 # Arrow writes no statistics of a row group with a longer value.
 _MAX_STATISTICS_BYTES = 4096
@@ -28,7 +28,7 @@ def metrics_modes(properties: Mapping[str, str], schema: Schema, columns: Sequen
     """The mode of each column by field id; `schema` has the columns' names as the properties have them.
 
     Raises:
-        InvalidArgumentError: a property is no mode.
+        InvalidTablePropertyError: a property is no mode.
     """
     default = _mode(properties, TableProperties.DEFAULT_WRITE_METRICS_MODE, None)
     prefix = TableProperties.METRICS_MODE_COLUMN_CONF_PREFIX
@@ -51,7 +51,7 @@ def _mode(properties: Mapping[str, str], name: str, default: MetricsMode | None)
     try:
         return match_metrics_mode(text)
     except ValueError as error:
-        raise bad_property(name, text, "none, counts, truncate(n) or full is needed") from error
+        raise InvalidTablePropertyError(name, text, "none, counts, truncate(n) or full is needed") from error
 
 
 class FileMetrics:

@@ -12,8 +12,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import TableProperties
 from pyiceberg.types import BooleanType
 
+from app.errors import InvalidTablePropertyError
 from app.lake.compact.rewriting.leaves import Leaf
-from app.lake.compact.rewriting.properties import bad_property, fraction, truth, whole_number
+from app.lake.compact.rewriting.properties import fraction, truth, whole_number
 
 _FPP_PREFIX = "write.parquet.bloom-filter-fpp.column."
 _NDV_PREFIX = "write.parquet.bloom-filter-ndv.column."
@@ -51,7 +52,7 @@ def writer_options(properties: Mapping[str, str], schema: Schema, columns: Seque
     `schema` has the columns' names as the properties have them. Properties of columns that there are not mean nothing.
 
     Raises:
-        InvalidArgumentError: a property has a value that it cannot have.
+        InvalidTablePropertyError: a property has a value that it cannot have.
     """
     row_group_rows = whole_number(
         properties, TableProperties.PARQUET_ROW_GROUP_LIMIT, TableProperties.PARQUET_ROW_GROUP_LIMIT_DEFAULT
@@ -90,7 +91,7 @@ def _compression(properties: Mapping[str, str]) -> dict[str, Any]:
     text = properties.get(name, TableProperties.PARQUET_COMPRESSION_DEFAULT)
     codec = _CODECS.get(text.lower())
     if codec is None:
-        raise bad_property(name, text, f"one of {', '.join(sorted(_CODECS))} is needed")
+        raise InvalidTablePropertyError(name, text, f"one of {', '.join(sorted(_CODECS))} is needed")
     name = TableProperties.PARQUET_COMPRESSION_LEVEL
     level = properties.get(name)
     # Codecs without levels take no notice of one, as in Iceberg's own writer.
@@ -101,7 +102,7 @@ def _compression(properties: Mapping[str, str]) -> dict[str, Any]:
     )
     number = whole_number(properties, name, 0, least=-(2**31))
     if not least <= number <= most:
-        raise bad_property(name, level, f"{text} has levels from {least} to {most}")
+        raise InvalidTablePropertyError(name, level, f"{text} has levels from {least} to {most}")
     return {"compression": codec, "compression_level": number}
 
 

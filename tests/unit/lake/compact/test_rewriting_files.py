@@ -43,7 +43,7 @@ from pyiceberg.types import (
 from app.errors import (
     AppError,
     BackendUnavailableError,
-    InvalidArgumentError,
+    InvalidTablePropertyError,
     MissingFileError,
     UnreadableTableError,
 )
@@ -290,9 +290,9 @@ def test_bloom_filters_are_written_as_the_table_says(catalog: CachingSqlCatalog)
 def test_a_bad_property_is_told(catalog: CachingSqlCatalog, name: str, value: str) -> None:
     table = with_properties(catalog, {name: value})
     before = files_of(table)
-    with pytest.raises(InvalidArgumentError) as error:
+    with pytest.raises(InvalidTablePropertyError) as error:
         rewrite(table)
-    assert error.value.fields["argument"] == name
+    assert error.value.fields["property"] == name
     assert files_of(table) == before
 
 

@@ -36,7 +36,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 
-from app.errors import InvalidArgumentError
+from app.errors import InvalidTablePropertyError
 from app.lake.compact.rewriting.bounds import lower_bound, upper_bound
 from app.lake.internals import CachingSqlCatalog
 from tests.unit.lake.compact.rewriting import rewrite, rows_of_files, tasks_of
@@ -215,8 +215,8 @@ def test_a_mode_that_there_is_not_is_told(catalog: CachingSqlCatalog, mode: str)
     table = create_table(catalog, SCHEMA, [{"i": 1}])
     with table.transaction() as change:
         change.set_properties({"write.metadata.metrics.column.i": mode})
-    with pytest.raises(InvalidArgumentError) as error:
+    with pytest.raises(InvalidTablePropertyError) as error:
         rewrite(table)
-    assert error.value.fields["argument"] == "write.metadata.metrics.column.i"
+    assert error.value.fields["property"] == "write.metadata.metrics.column.i"
     assert repr(mode) in error.value.message
     assert rows_of_files(table, [tasks_of(table)[0].file])[0]["i"] == 1
