@@ -85,8 +85,10 @@ def parse_budget(text: str) -> Budget:
     """A budget such as `10GB` or `30m`.
 
     Raises:
-        InvalidArgumentError: it is neither, or nothing.
+        InvalidArgumentError: it is neither, nothing, or too much to be counted; or `30M`, which may mean both.
     """
+    if re.fullmatch(r"\s*[0-9]+\s*M\s*", text):
+        raise InvalidArgumentError("budget", f"{text[:40]!r} may mean minutes or megabytes; write 30m or 30MB")
     found = _TIME.fullmatch(text.lower())
     if found is not None:
         seconds = int(found[1]) * _SECONDS[found[2]]

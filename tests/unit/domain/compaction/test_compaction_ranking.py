@@ -58,7 +58,7 @@ def test_budgets_are_amounts_or_times(text: str, budget: Budget) -> None:
     assert parse_budget(text) == budget
 
 
-@pytest.mark.parametrize("text", ["", "10", "0m", "0GB", "-1GB", "ten GB", "1d", "1.5h", "9999999999999GB"])
+@pytest.mark.parametrize("text", ["", "10", "0m", "0GB", "-1GB", "ten GB", "1d", "1.5h", "30M", "9999999999999GB"])
 def test_other_texts_are_no_budgets(text: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         parse_budget(text)
