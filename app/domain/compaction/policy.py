@@ -34,7 +34,7 @@ _SIZE = re.compile(r"\s*(-?[0-9]{1,18})\s*([A-Za-z]*)\s*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionPolicy:
-    """Sizes in MB of 1,048,576 bytes.
+    """Sizes in MB of 1,048,576 bytes; also as texts with a unit, such as "512MB", which are numbers from then on.
 
     A table needs compaction where files are smaller than `min_file_size_mb`; files are written of
     `target_file_size_mb`, at most `max_concurrent_files` into one. `rewrite_all` takes all files, whatever their size.
@@ -49,8 +49,8 @@ class CompactionPolicy:
     rewrite_all: bool = False
 
     def __post_init__(self) -> None:
-        check_count("targetFileSizeMb", self.target_file_size_mb, least=1, most=MAX_TARGET_MB)
-        check_count("minFileSizeMb", self.min_file_size_mb, least=1, most=MAX_TARGET_MB)
+        for field, argument in (("target_file_size_mb", "targetFileSizeMb"), ("min_file_size_mb", "minFileSizeMb")):
+            object.__setattr__(self, field, _checked_megabytes(argument, getattr(self, field)))
         check_count("maxConcurrentFiles", self.max_concurrent_files, least=2, most=MAX_CONCURRENT_FILES)
         check_bool("rewriteAll", self.rewrite_all)
         if self.min_file_size_mb > self.target_file_size_mb:
@@ -74,6 +74,11 @@ class CompactionPolicy:
     def candidate_bytes(self) -> int:
         """Size from which on a file is left alone."""
         return int(self.target_bytes * CANDIDATE_SHARE)
+
+
+def _checked_megabytes(argument: str, value: object) -> int:
+    megabytes = parse_megabytes(argument, value) if isinstance(value, str) else value
+    return check_count(argument, megabytes, least=1, most=MAX_TARGET_MB)
 
 
 def parse_megabytes(argument: str, text: str) -> int:

@@ -23,7 +23,11 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ({"target_file_size_mb": -512}, "targetFileSizeMb"),
         ({"target_file_size_mb": 2**21}, "targetFileSizeMb"),
         ({"target_file_size_mb": 512.0}, "targetFileSizeMb"),
-        ({"target_file_size_mb": "512MB"}, "targetFileSizeMb"),
+        ({"target_file_size_mb": "512KB"}, "targetFileSizeMb"),
+        ({"target_file_size_mb": "0MB"}, "targetFileSizeMb"),
+        ({"target_file_size_mb": "9" * 18 + "TB"}, "targetFileSizeMb"),
+        ({"target_file_size_mb": b"512MB"}, "targetFileSizeMb"),
+        ({"target_file_size_mb": "5MB"}, "minFileSizeMb"),
         ({"target_file_size_mb": 9}, "minFileSizeMb"),
         ({"min_file_size_mb": 0}, "minFileSizeMb"),
         ({"min_file_size_mb": True}, "minFileSizeMb"),
@@ -35,6 +39,12 @@ def test_what_is_out_of_range_is_refused_by_name(changed: dict[str, Any], argume
     with pytest.raises(InvalidArgumentError) as caught:
         CompactionPolicy(**changed)
     assert caught.value.fields["argument"] == argument
+
+
+def test_sizes_may_be_texts_with_a_unit() -> None:
+    policy = CompactionPolicy(target_file_size_mb="1GB", min_file_size_mb="20")  # type: ignore[arg-type]
+    assert policy == CompactionPolicy(target_file_size_mb=1024, min_file_size_mb=20)
+    assert (policy.target_bytes, policy.min_bytes) == (2**30, 20 * 2**20)
 
 
 @pytest.mark.parametrize(
