@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -93,8 +93,11 @@ class CompactionSweeps:
         is_dry_run: bool,
         operation_id: UUID | None = None,
         ends_with_failure: bool = False,
+        on_begin: Callable[[DatasetName, CompactionPlan], None] | None = None,
     ) -> AsyncIterator[TableEntry]:
         """What was done to each table, or would be, as it is done; first those that are left alone.
+
+        `on_begin` is told of each table that is begun, with the plan that it was chosen by.
 
         Raises:
             AppError: with `ends_with_failure`, what failed first.
@@ -103,6 +106,7 @@ class CompactionSweeps:
         begun = time.monotonic()
         candidates: list[_Candidate] = []
         for name in names:
+            report(0.0, f"{name}: looking at its files")
             try:
                 found = await self._look(name, policy, limits, is_dry_run=is_dry_run)
             except BackendUnavailableError:
@@ -119,16 +123,20 @@ class CompactionSweeps:
         taken, left = _choose(candidates, limits.budget)
         for candidate in left:
             yield _skipped(candidate, "the budget is spent on what gains more", is_dry_run=is_dry_run)
-        for number, candidate in enumerate(taken):
+        total, done = sum(_weight(candidate) for candidate in taken), 0
+        for candidate in taken:
 
-            def tell(fraction: float, message: str, number: int = number) -> None:
-                report((number + fraction) / len(taken), message)
+            def tell(fraction: float, message: str, done: int = done, weight: int = _weight(candidate)) -> None:
+                report((done + weight * fraction) / total, message)
 
+            done += _weight(candidate)
             if limits.budget.seconds is not None and time.monotonic() - begun >= limits.budget.seconds:
                 yield _skipped(candidate, "the time is spent on what gains more", is_dry_run=is_dry_run)
             elif is_dry_run:
                 yield _planned(candidate)
             else:
+                if on_begin is not None:
+                    on_begin(candidate.name, candidate.plan)
                 yield await self._one(
                     candidate, policy, command, tell, operation_id, ends_with_failure=ends_with_failure
                 )
@@ -211,6 +219,12 @@ def _choose(candidates: Sequence[_Candidate], budget: Budget) -> tuple[list[_Can
         if each.name in chosen
     ]
     return taken, [each.of for each in ranked if each.name not in chosen]
+
+
+def _weight(candidate: _Candidate) -> int:
+    """How much of the work it is: as many bytes as are read and written."""
+    places = candidate.places
+    return max(1, sum(some.size_bytes for some in candidate.plan.bins if places is None or some.place in places))
 
 
 def _by_place(plan: CompactionPlan) -> dict[Place, list[Bin]]:
