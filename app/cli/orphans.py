@@ -8,8 +8,8 @@ import typer
 
 from app.cli import options
 from app.cli.output import Column, print_json, print_line, print_note, print_table, utc_text
+from app.cli.progress import Progress
 from app.cli.registry_arguments import named_as_options
-from app.cli.retention import Progress
 from app.cli.session import make_command, with_services
 from app.errors import InvalidArgumentError
 

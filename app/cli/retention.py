@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import options
-from app.cli.output import Column, print_json, print_line, print_note, print_table, printable
+from app.cli.output import Column, print_json, print_line, print_note, print_table
+from app.cli.progress import Progress
 from app.cli.registry_arguments import named_as_options
 from app.cli.retention_text import print_summary, print_table_run
 from app.cli.session import make_command, with_services
@@ -194,29 +195,3 @@ def _confirm_zero(option: str, *, yes: bool) -> None:
         raise InvalidArgumentError(option, "0 days expire all that no other rule keeps; say --yes if that is meant")
     if not typer.confirm("0 days: everything goes that no other rule keeps. Is that meant?", err=True):
         raise typer.Exit(2)
-
-
-class Progress:
-    """A line on stderr that says how far it is, where that is a terminal."""
-
-    def __init__(self, *, is_shown: bool) -> None:
-        self._is_shown = is_shown and sys.stderr.isatty()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-
-    def report(self, fraction: float, message: str) -> None:
-        """So far, and at this."""
-        if self._is_shown:
-            done = round(20 * min(1.0, fraction))
-            sys.stderr.write(f"\r\x1b[K[{'#' * done}{'.' * (20 - done)}] {fraction:4.0%} {printable(message)[:100]}")
-            sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
