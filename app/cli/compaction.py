@@ -1,34 +1,27 @@
-"""`compaction`: which tables have too many small files, and what bringing them together would do."""
+"""`compaction`: which tables have too many small files, and bringing them together."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from app.cli import options
-from app.cli.output import print_json, print_line, printable
+from app.cli import compaction_runs, options
+from app.cli.compaction_options import Smallest, Target, read_policy
+from app.cli.compaction_text import print_analysis
+from app.cli.output import print_json, print_line
 from app.cli.registry_arguments import named_as_options
 from app.cli.session import with_services
 from app.cli.table_choice import All, Namespace, Table, choose_tables
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
-    from app.domain.compaction.policy import CompactionPolicy
     from app.services.compaction.entries import AnalysisEntry
 
 SOME_FAILED = 1
 
-app = typer.Typer(no_args_is_help=True, help="See what bringing small files together would do.")
-
-Target = Annotated[
-    str | None,
-    typer.Option("--target-file-size-mb", metavar="SIZE", help="Size of the files to make: 512 (MB), 512MB, 2GB."),
-]
-Smallest = Annotated[
-    str | None,
-    typer.Option("--min-file-size-mb", metavar="SIZE", help="Size below which a file is small; 10 (MB) unless given."),
-]
+app = typer.Typer(no_args_is_help=True, help="Bring small files together, and see beforehand what that would do.")
+app.command("run")(compaction_runs.run)
 
 
 @app.command("analyze")
@@ -43,7 +36,7 @@ def analyze(
     """Say which tables need compaction, why, and how many files they would have; nothing is changed."""
     with named_as_options():
         chosen = choose_tables(namespace, table, all_tables=all_tables)
-        policy = _policy(target_file_size_mb, min_file_size_mb)
+        policy = read_policy(target_file_size_mb, min_file_size_mb)
 
         async def work(services: Services) -> list[AnalysisEntry]:
             names = await services.retention_sweeps.names(chosen)
@@ -54,7 +47,7 @@ def analyze(
         print_json({"tables": entries})
     else:
         for entry in entries:
-            _print_entry(entry)
+            print_analysis(entry)
     if any(entry["error"] is not None for entry in entries):
         raise typer.Exit(SOME_FAILED)
 
@@ -70,7 +63,7 @@ def explain(
     from app.domain.names import DatasetName
 
     with named_as_options():
-        name, policy = DatasetName.parse(dataset), _policy(target_file_size_mb, min_file_size_mb)
+        name, policy = DatasetName.parse(dataset), read_policy(target_file_size_mb, min_file_size_mb)
 
         async def work(services: Services) -> list[str]:
             return await services.compaction_planning.explain(name, policy)
@@ -81,32 +74,3 @@ def explain(
         return
     for sentence in sentences:
         print_line(sentence)
-
-
-def _print_entry(entry: AnalysisEntry) -> None:
-    print_line(f"Analyzing table: {printable(entry['namespace'])}.{printable(entry['table'])}")
-    plan, error = entry["plan"], entry["error"]
-    if error is not None:
-        print_line(f"  ✗ {error['code']}: {printable(str(error['message']))}")
-    if plan is None:
-        return
-    print_line(f"  Total files: {plan['total_files']:,}")
-    print_line(f"  Total size: {plan['total_size_mb']:,.2f} MB")
-    print_line(f"  Avg file size: {plan['avg_file_size_mb']:,.2f} MB")
-    print_line(f"  Small files (<{plan['min_file_size_mb']} MB): {plan['small_files']:,}")
-    print_line(f"  Needs compaction: {plan['needs_compaction']}")
-    print_line(f"  Reason: {plan['reason']}")
-    if plan["needs_compaction"]:
-        print_line(f"  Files afterwards: {plan['estimated_files_after']:,}")
-
-
-def _policy(target: str | None, smallest: str | None) -> CompactionPolicy:
-    from app.domain.compaction.policy import CompactionPolicy, parse_megabytes
-
-    default = CompactionPolicy()
-    return CompactionPolicy(
-        target_file_size_mb=(
-            default.target_file_size_mb if target is None else parse_megabytes("targetFileSizeMb", target)
-        ),
-        min_file_size_mb=(default.min_file_size_mb if smallest is None else parse_megabytes("minFileSizeMb", smallest)),
-    )

@@ -27,4 +27,6 @@ def choose_tables(namespace: str | None, table: str | None, *, all_tables: bool)
         if namespace is None:
             raise InvalidArgumentError("--table", "--namespace says which namespace it is in; give both")
         return Chosen(dataset=DatasetName(namespace=namespace, name=table))
+    if namespace is None and not all_tables:
+        raise InvalidArgumentError("--all", "say which tables: --all, or --namespace, with --table or without")
     return Chosen(namespace=namespace, is_all=all_tables)
