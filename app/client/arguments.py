@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.domain.names import DatasetName
 from app.domain.versions import check_snapshot_id, parse_snapshot_id
 from app.errors import InvalidArgumentError, InvalidReferenceError
+from app.services.retention_sweeps import Chosen
 
 
 def dataset(namespace: object, table_name: object) -> DatasetName:
@@ -19,11 +22,25 @@ def text(argument: str, value: object) -> str:
     return value
 
 
+def optional_text(argument: str, value: object) -> str | None:
+    """A text, or None."""
+    return None if value is None else text(argument, value)
+
+
 def names(argument: str, value: object) -> tuple[str, ...]:
     """Texts in a list."""
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
         raise InvalidArgumentError(argument, "a list of texts is needed")
     return tuple(value)
+
+
+def list_chosen(namespaces: Sequence[str] | None, table: tuple[str, str] | None) -> list[Chosen]:
+    """The tables that are meant: one by its namespace and name, those of namespaces, or all."""
+    if table is not None:
+        return [Chosen(dataset=dataset(*table))]
+    if namespaces is None:
+        return [Chosen(is_all=True)]
+    return [Chosen(namespace=namespace) for namespace in names("namespaces", namespaces)]
 
 
 def whole_number(argument: str, value: object) -> int:

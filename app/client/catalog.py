@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.client.compacting import Compacting
 from app.client.models import Models
 from app.client.operations import Operations
 from app.client.pipelines import Pipelines
@@ -9,7 +10,7 @@ from app.client.retaining import Retaining
 from app.client.tables import Tables
 
 
-class IcebergCatalog(Tables, Models, Pipelines, Operations, Retaining):
+class IcebergCatalog(Tables, Models, Pipelines, Operations, Retaining, Compacting):
     """The versions of the tables of one catalog, and the models and pipelines that use them.
 
     Works in scripts, notebooks and inside a running event loop: everything runs on an event loop of its own, in a

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.bootstrap import Services
-from app.client.arguments import dataset, names
+from app.client.arguments import list_chosen
 from app.client.opening import Opening
 from app.domain.argument_checks import check_bool
 from app.domain.names import DatasetName
 from app.domain.retention.policy import RetentionPolicy
 from app.errors import InvalidArgumentError
 from app.services.retention_entries import SummaryEntry, summary_entry
-from app.services.retention_sweeps import Chosen
 
 
 class Retaining(Opening):
@@ -40,7 +39,7 @@ class Retaining(Opening):
         if policy is not None and not isinstance(policy, RetentionPolicy):
             raise InvalidArgumentError("policy", f"a RetentionPolicy is needed, not {type(policy).__name__}")
         command = self._command(reason)
-        chosen = _chosen(namespaces, table)
+        chosen = list_chosen(namespaces, table)
 
         async def work(services: Services) -> SummaryEntry:
             found: list[DatasetName] = []
@@ -56,11 +55,3 @@ class Retaining(Opening):
             return summary_entry([entry async for entry in sweep])
 
         return self._call(work)
-
-
-def _chosen(namespaces: Sequence[str] | None, table: tuple[str, str] | None) -> list[Chosen]:
-    if table is not None:
-        return [Chosen(dataset=dataset(*table))]
-    if namespaces is None:
-        return [Chosen(is_all=True)]
-    return [Chosen(namespace=namespace) for namespace in names("namespaces", namespaces)]
