@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import anyio
 from pyiceberg.catalog import Catalog
 
 from app.domain.column_stats import ColumnStats
@@ -340,7 +341,9 @@ class Lake:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             stop()
-            await asyncio.wait([running])
+            # The scope is for callers under anyio, which cancels again at every await.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([running])
             # Looked at, or asyncio would complain that nobody did.
             running.exception()
             raise
