@@ -76,8 +76,23 @@ class Opening:
 
     def _call(self, run: Callable[[Services], Awaitable[Answer]]) -> Answer:
         portal, services = self._opened()
+        ended = threading.Event()
+
+        async def work() -> Answer:
+            try:
+                return await run(services)
+            finally:
+                ended.set()
+
         with arguments_named(snake_case):
-            return portal.call(run, services)
+            future = portal.start_task_soon(work)
+            try:
+                return future.result()
+            except KeyboardInterrupt:
+                # Nothing goes on behind the back of who gives up; whoever is not even patient with that, does so again.
+                if future.cancel():
+                    ended.wait()
+                raise
 
     def submitter(self) -> Callable[[Callable[[Services], Awaitable[Answer]]], Future[Answer]]:
         """Open the services, and answer what takes work to their event loop; for `app.client.helpers`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyiceberg.table import Table
 
-from app.client import IcebergCatalog
+from app.client import IcebergCatalog, IcebergCompactionManager
 from app.domain.compaction.packing import Bin
 from app.lake.compact.making import BinMaker
 from app.lake.compact.outcomes import MadeBin
@@ -80,6 +80,25 @@ def test_one_that_is_told_to_stop_keeps_what_is_made(
     assert (told["files_before"], told["files_after"], told["is_partial"]) == (3 * PARTS - 2, PARTS, False)
     assert ids_of(table.refresh()) == rows
     assert recorded(own_lake, table) == ["first", "second"]
+
+
+def test_python_stops_too_before_it_is_left(own_lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = create(own_lake.catalog, files=3, parts=PARTS)
+    rows, stopped = ids_of(table), Stopped(signal.SIGINT)
+    with IcebergCatalog(settings=own_lake.settings) as catalog:
+        manager = IcebergCompactionManager(catalog)
+        # When whoever waits gives up, as by interrupting a cell of a notebook
+        with monkeypatch.context() as patched:
+            patched.setattr(BinMaker, "__call__", lambda *arguments: stopped(*arguments))
+            with pytest.raises(KeyboardInterrupt):
+                manager.compact_table("bronze", "events", dry_run=False, reason="first")
+        # Then nothing goes on, and the record is right
+        assert ids_of(table.refresh()) == rows
+        assert len(table.inspect.files()) == 3 * PARTS - 2
+        assert on_disk(table) == reached(table)
+        assert recorded(own_lake, table) == ["first"]
+        # And the catalog can be used again
+        assert manager.compact_table("bronze", "events", dry_run=False)["files_after"] == PARTS
 
 
 def test_what_fails_in_mid_run_leaves_no_files_and_no_record(
