@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 Target = Annotated[
     str | None,
-    typer.Option("--target-file-size-mb", metavar="SIZE", help="Size of the files to make: 512 (MB), 512MB, 2GB."),
+    typer.Option(
+        "--target-file-size-mb", metavar="SIZE", help="Size of the files to make, such as 2GB; 512 (MB) unless given."
+    ),
 ]
 Smallest = Annotated[
     str | None,

@@ -6,8 +6,10 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from app.bootstrap import Services
+from app.domain.compaction.planning import CompactionPlan
 from app.domain.compaction.policy import CompactionPolicy
 from app.domain.names import DatasetName
+from app.errors import DatasetNotFoundError
 from app.services.compaction.sweeps import Limits
 from tests.integration.compaction.tables import COMMAND, NAME, create
 
@@ -47,3 +49,25 @@ async def test_a_sweep_says_what_it_is_at(services: Services, catalog: Catalog) 
     assert far == sorted(far)
     assert dict(reversed([(message, fraction) for fraction, message in told]))[f"{NAME}: done"] > 0.8
     assert told[-1] == (1.0, f"{ITEMS}: done")
+
+
+async def test_a_table_that_is_dropped_before_its_turn_is_told_and_the_others_are_done(
+    services: Services, catalog: Catalog
+) -> None:
+    # Given a table that somebody drops once it was chosen
+    create(catalog)
+    create(catalog, ORDERS)
+
+    def drop(name: DatasetName, _: CompactionPlan) -> None:
+        if name == NAME:
+            catalog.drop_table(str(NAME))
+
+    sweep = services.compaction_sweeps.sweep(
+        [NAME, ORDERS], CompactionPolicy(), Limits(), COMMAND, lambda *_: None, is_dry_run=False, on_begin=drop
+    )
+    told = {entry["table"]: entry async for entry in sweep}
+
+    error = told["events"]["error"]
+    assert error is not None
+    assert error["code"] == DatasetNotFoundError.code
+    assert (told["orders"]["files_after"], told["orders"]["error"]) == (1, None)
