@@ -29,8 +29,8 @@ from app.lake.row_diff.long_values import restored, stand_ins_in
 from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.samples import SampleMaker
-from app.lake.row_diff.scratch import make_scratch
 from app.lake.row_diff.stopping import RowDiffStoppedError
+from app.lake.scratch import make_scratch
 
 # A stream is read for its keys first, then whole.
 _PASSES_BY_KEY = 2
@@ -96,7 +96,7 @@ class RowDiffRun:
         if not self._plan.to_join:
             return self._answer(_Counts(), self._sample_maker(), Method.METADATA, None)
         try:
-            scratch = make_scratch(self._resources.scratch)
+            scratch = make_scratch(self._resources.scratch, "row-diff")
         except OSError as error:
             raise BackendUnavailableError("scratch space", str(error)) from error
         try:

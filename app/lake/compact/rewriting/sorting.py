@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pyarrow as pa
 
 from app.errors import BackendUnavailableError
 from app.lake.compact.rewriting.sort_keys import Order, SortKeys
 from app.lake.compact.rewriting.sorted_runs import Keyed, SortedRun, write_run
+from app.lake.scratch import make_scratch
 
 _BATCH_BYTES = 8 * 1024 * 1024
 _MAX_BATCH_ROWS = 16_384
@@ -43,7 +43,7 @@ def sorted_batches(
         for batch in batches:
             if size + batch.nbytes > memory_bytes and buffer:
                 with _on_disk(scratch):
-                    folder = folder or Path(mkdtemp(prefix="sort-", dir=scratch))
+                    folder = folder or make_scratch(scratch, "sort")
                     runs.append(write_run(folder / f"{next(numbers)}.arrow", buffer, keyed))
                 buffer, size = [], 0
             buffer.append(keyed.add_keys(batch))
