@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from app.errors import InvalidSettingError
 
@@ -124,8 +124,8 @@ class Settings(BaseModel):
         default=None,
         pattern=r"^sc://[^\s/]+(/\S*)?$",
         repr=False,  # it may hold a token
-        description="Spark Connect, for comparing rows of very large differences: `sc://host:port/;token=…`. Not set, "
-        "they are compared here. Needs `stratigraph[spark]`.",
+        description="Spark Connect, for comparing rows of very large differences and compacting very large tables: "
+        "`sc://host:port/;token=…`. Not set, all of it is done here. Needs `stratigraph[spark]`.",
     )
     spark_catalog: str | None = Field(
         default=None,
@@ -146,6 +146,18 @@ class Settings(BaseModel):
         ge=64 * 1024 * 1024,
         description="Memory that compaction of a table may take for the rows that it rewrites; what sorting needs more "
         "is put on disk, in `tmp` of the home directory.",
+    )
+    compaction_engine: str = Field(
+        default="auto",
+        pattern=r"^(auto|local|spark)$",
+        description="What compacts tables: `local`, `spark`, or `auto` for whichever suits each. The table property "
+        "`stratigraph.compaction.engine` (local or spark) decides for one table.",
+    )
+    compaction_spark_bytes: int = Field(
+        default=100_000_000_000,
+        ge=0,
+        description="Where `spark_remote` is set, `auto` lets Spark compact tables of which more than this would be "
+        "rewritten.",
     )
     lineage_max_bytes: int = Field(
         default=64 * 1024 * 1024,
@@ -168,6 +180,14 @@ class Settings(BaseModel):
         pattern=r"^(debug|info|warning|error)$",
         description="Least level that is logged: debug, info, warning or error.",
     )
+
+    @field_validator("compaction_engine")
+    @classmethod
+    def _has_spark(cls, engine: str, info: ValidationInfo) -> str:
+        # Or it would be told by a job at night.
+        if engine == "spark" and info.data.get("spark_remote") is None:
+            raise ValueError(f"it is spark, and {env_name('spark_remote')} is not set")
+        return engine
 
     @property
     def is_database_embedded(self) -> bool:

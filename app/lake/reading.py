@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,7 +16,7 @@ from pyiceberg.expressions.visitors import (
     bind,
     extract_field_ids,
 )
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent, ManifestEntry, ManifestFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, ManifestGroupPlanner
 from pyiceberg.table.metadata import TableMetadata
@@ -31,6 +31,8 @@ from app.lake.table import LakeTable
 from app.lake.threads import LakeThreads
 from app.telemetry.tracing import detached_span
 
+# As errors tell the feature.
+EQUALITY_DELETES = "equality deletes"
 READABLE_FORMATS = frozenset({FileFormat.PARQUET, FileFormat.ORC})
 
 
@@ -113,6 +115,49 @@ class FilePlanner(ManifestGroupPlanner):
     def _build_residual_evaluator(self, spec_id: int) -> Callable[[DataFile], ResidualEvaluator]:
         evaluator = UnpartitionedResidualEvaluator(self.table_metadata.schema(), self.row_filter)
         return lambda _file: evaluator
+
+
+class DeletesPlanner(FilePlanner):
+    """Plans with deletes by value among the delete files of each task; for what counts files, and reads no rows."""
+
+    def plan_files(
+        self,
+        manifests: Iterable[ManifestFile],
+        manifest_entry_filter: Callable[[ManifestEntry], bool] = lambda _: True,
+    ) -> list[FileScanTask]:
+        """The live data files, each with the delete files that may be about it by sequence number and partition."""
+        by_value: list[ManifestEntry] = []
+        numbers: dict[str, int] = {}
+
+        def keep(entry: ManifestEntry) -> bool:
+            if not manifest_entry_filter(entry):
+                return False
+            if entry.data_file.content is DataFileContent.EQUALITY_DELETES:
+                by_value.append(entry)
+                return False
+            if entry.data_file.content is DataFileContent.DATA:
+                path, number = entry.data_file.file_path, entry.sequence_number or 0
+                numbers[path] = min(number, numbers.get(path, number))
+            return True
+
+        tasks = list(super().plan_files(manifests, keep))
+        return [
+            FileScanTask(
+                task.file,
+                task.delete_files | {entry.data_file for entry in by_value if self._is_about(entry, task, numbers)},
+                residual=task.residual,
+            )
+            for task in tasks
+        ]
+
+    def _is_about(self, entry: ManifestEntry, task: FileScanTask, numbers: Mapping[str, int]) -> bool:
+        # Iceberg spec, "Scan Planning": of an unpartitioned spec they are about all files that are older.
+        deletes, file = entry.data_file, task.file
+        if (entry.sequence_number or 0) <= numbers[file.file_path]:
+            return False
+        if self.table_metadata.specs()[deletes.spec_id].is_unpartitioned():
+            return True
+        return bool(deletes.spec_id == file.spec_id and deletes.partition == file.partition)
 
 
 class RowStream:
@@ -210,21 +255,27 @@ def _with_columns(projected: Schema, columns: Sequence[str] | None, more: Sequen
 
 def refuse_equality_deletes(table: LakeTable, snapshot: Snapshot) -> None:
     """Raise UnsupportedTableError where rows of the snapshot are deleted by value."""
+    if has_equality_deletes(table, snapshot):
+        raise UnsupportedTableError(
+            str(table.state.name),
+            EQUALITY_DELETES,
+            f"snapshot {snapshot.snapshot_id} has rows deleted by value, which this reader cannot apply; "
+            "compact the table with the engine that wrote them, then read again",
+        )
+
+
+def has_equality_deletes(table: LakeTable, snapshot: Snapshot) -> bool:
+    """Whether rows of the snapshot are deleted by value. Costs reading its manifests of deletes, where it has any."""
     # The summary's total is optional; only where it is missing, or not zero, do the delete manifests tell.
     summary = snapshot.summary.additional_properties if snapshot.summary else {}
     if summary.get("total-equality-deletes") == "0":
-        return
-    for manifest in snapshot.manifests(table.io):
-        if manifest.content is not ManifestContent.DELETES:
-            continue
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-            if entry.data_file.content is DataFileContent.EQUALITY_DELETES:
-                raise UnsupportedTableError(
-                    str(table.state.name),
-                    "equality deletes",
-                    f"snapshot {snapshot.snapshot_id} has rows deleted by value, which this reader cannot apply; "
-                    "compact the table with the engine that wrote them, then read again",
-                )
+        return False
+    return any(
+        entry.data_file.content is DataFileContent.EQUALITY_DELETES
+        for manifest in snapshot.manifests(table.io)
+        if manifest.content is ManifestContent.DELETES
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    )
 
 
 def bytes_of(task: FileScanTask, field_ids: set[int], *, with_deletes: bool = True) -> int:

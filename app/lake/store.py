@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from app.lake.compact.jobs import CompactionJob
     from app.lake.compact.outcomes import CompactionOutcome
     from app.lake.compact.running import OnCommit, OnProgress
-    from app.lake.row_diff.spark.session import SparkAddress
     from app.lake.sample.lineage import MadeSnapshot
     from app.lake.sample.load import SampleReport, SampleStep
     from app.lake.sample.models import SampleModel, TrainedModel
     from app.lake.sample.tags import SampleTag
+    from app.lake.spark.session import SparkAddress
 
 Answer = TypeVar("Answer")
 

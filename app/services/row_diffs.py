@@ -19,7 +19,7 @@ from app.errors import BackendUnavailableError, DiffTooLargeError, UnknownColumn
 from app.lake.row_diff.planning import RowDiffPlan, TableVersion
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.spark.columns import is_readable
-from app.lake.row_diff.spark.session import SparkAddress
+from app.lake.spark.session import SparkAddress
 from app.lake.store import Lake
 from app.registry.row_diffs import RowDiffCache
 from app.services.comparing import ComparedVersions

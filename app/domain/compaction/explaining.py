@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from app.domain.compaction.files import TableFile
+from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.planning import CompactionPlan, Verdict, counted, megabytes
 from app.domain.compaction.policy import MIB
@@ -29,6 +30,7 @@ def explain_plan(plan: CompactionPlan, files: Sequence[TableFile]) -> list[str]:
         )
     ]
     sentences += _help(plan)
+    sentences += _obstacles(plan)
     sentences += _left_alone(files)
     sentences += _lonely(plan, files)
     sentences += _under_100(plan, files)
@@ -60,6 +62,14 @@ def _help(plan: CompactionPlan) -> list[str]:
         told = ", ".join(f"{partition} ({before:,} files to {after:,})" for partition, before, after in shown)
         sentences.append(f"Most is gained in {told}.")
     return sentences
+
+
+def _obstacles(plan: CompactionPlan) -> list[str]:
+    """Who could not do it."""
+    told = {CompactionEngine.LOCAL: "It cannot be compacted here", CompactionEngine.SPARK: "Spark cannot compact it"}
+    if plan.verdict is not Verdict.NEEDED:
+        return []
+    return [f"{told[engine]}: {found.feature}: {found.reason}." for engine, found in sorted(plan.obstacles.items())]
 
 
 def _by_partition(bins: Sequence[Bin]) -> list[tuple[str, int, int]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.domain.compaction.files import FileCounts, TableFile, count_files
+from app.domain.compaction.obstacles import CompactionEngine, Obstacle
 from app.domain.compaction.packing import Bin, pack
 from app.domain.compaction.policy import MIB, CompactionPolicy
 
@@ -29,13 +30,17 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionPlan:
-    """What compaction would do to a table, from its manifests alone. Without need there are no bins."""
+    """What compaction would do to a table, from its manifests alone. Without need there are no bins.
+
+    `obstacles` say which engines cannot carry it out, and why; it is the same plan for all of them.
+    """
 
     policy: CompactionPolicy
     counts: FileCounts
     verdict: Verdict
     reason: str
     bins: tuple[Bin, ...]
+    obstacles: Mapping[CompactionEngine, Obstacle] = field(default_factory=dict)
 
     @property
     def needs_compaction(self) -> bool:
@@ -57,8 +62,16 @@ class CompactionPlan:
         """How many requests fewer a scan of the whole table would make of an object store, at least."""
         return REQUESTS_PER_FILE * (self.counts.files - self.files_after)
 
+    def obstacle(self, engine: CompactionEngine) -> Obstacle | None:
+        """What keeps an engine from carrying it out; None where nothing does."""
+        return self.obstacles.get(engine)
 
-def plan_compaction(files: Sequence[TableFile], policy: CompactionPolicy) -> CompactionPlan:
+
+def plan_compaction(
+    files: Sequence[TableFile],
+    policy: CompactionPolicy,
+    obstacles: Mapping[CompactionEngine, Obstacle] | None = None,
+) -> CompactionPlan:
     """The plan for a table of these live files; the same for the same files, in whatever order.
 
     Candidates are files under three quarters of the target, and those with deletes to apply.
@@ -71,7 +84,9 @@ def plan_compaction(files: Sequence[TableFile], policy: CompactionPolicy) -> Com
     need = _need(counts, policy)
     bins = pack(candidates, policy) if need else []
     verdict, reason = _judge(files, counts, need, bins, policy)
-    return CompactionPlan(policy=policy, counts=counts, verdict=verdict, reason=reason, bins=tuple(bins))
+    return CompactionPlan(
+        policy=policy, counts=counts, verdict=verdict, reason=reason, bins=tuple(bins), obstacles=obstacles or {}
+    )
 
 
 def _need(counts: FileCounts, policy: CompactionPolicy) -> str | None:

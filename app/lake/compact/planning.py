@@ -13,15 +13,16 @@ from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Snapshot
 
 from app.domain.compaction.files import Place, TableFile
+from app.domain.compaction.obstacles import CompactionEngine, Obstacle
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.planning import CompactionPlan, plan_compaction
 from app.domain.compaction.policy import CompactionPolicy
 from app.errors import MissingFileError, UnsupportedTableError
 from app.lake.catalog import reading_files
-from app.lake.commits import WRITABLE_FORMAT_VERSION
 from app.lake.compact.commit import Base, base_of
+from app.lake.compact.obstacles import find_obstacles
 from app.lake.reading import READABLE_FORMATS
-from app.lake.row_diff.manifests import Tasks, live_files
+from app.lake.row_diff.manifests import Tasks, counted_files, live_files
 from app.lake.table import LakeTable
 
 _ATTEMPTS = 8
@@ -62,25 +63,27 @@ class PlannedTable:
 def plan_table(table: LakeTable, policy: CompactionPolicy, *, branch: str = MAIN_BRANCH) -> PlannedTable:
     """What compaction would do to the head of a branch. Costs reading its manifests; memory grows with its files.
 
+    Where an engine cannot carry it out, the plan says so.
+
     Raises:
-        UnsupportedTableError: format version 3, whose rows have lineage that only Spark keeps; or rows that are deleted
-            by value.
         MissingFileError, UnreadableTableError: a manifest is missing or broken.
     """
-    if table.state.format_version > WRITABLE_FORMAT_VERSION:
-        raise UnsupportedTableError(
-            str(table.state.name),
-            f"format version {table.state.format_version}",
-            "its rows have a lineage of their own, which only compaction by Spark keeps",
-        )
     head = table.metadata.snapshot_by_name(branch)
     files: Tasks = {}
+    obstacles: dict[CompactionEngine, Obstacle] = {}
     if head is not None:
         with reading_files(table.state.name):
-            files = live_files(table, head)
-    return PlannedTable(
-        table=table, plan=plan_compaction(list(_table_files(table.metadata, files)), policy), head=head, files=files
-    )
+            files = counted_files(table, head)
+            obstacles = find_obstacles(table, head, files)
+    plan = plan_compaction(list(_table_files(table.metadata, files)), policy, obstacles)
+    return PlannedTable(table=table, plan=plan, head=head, files=files)
+
+
+def refuse_obstacle(planned: PlannedTable, engine: CompactionEngine) -> None:
+    """Raise UnsupportedTableError where the engine cannot carry the plan out."""
+    obstacle = planned.plan.obstacle(engine)
+    if obstacle is not None:
+        raise UnsupportedTableError(str(planned.table.state.name), obstacle.feature, obstacle.reason)
 
 
 def plan_current(load: Callable[[], LakeTable], policy: CompactionPolicy) -> PlannedTable:
@@ -132,8 +135,6 @@ def _fault_of(task: FileScanTask, times: int) -> str | None:
         return "in the table more than once"
     if task.file.file_format not in READABLE_FORMATS:
         return f"{FileFormat(task.file.file_format).value} files"
-    if task.file.key_metadata is not None:
-        return "encrypted"
     return None
 
 

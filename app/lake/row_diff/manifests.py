@@ -16,7 +16,7 @@ from app.domain.live_files import FileDelta, LiveFile, Rewrite, cancel_rewrites
 from app.domain.version_relation import Kinship
 from app.errors import SnapshotExpiredError, UnsupportedTableError
 from app.lake.deleted_positions import DeletedPositions
-from app.lake.reading import FilePlanner, refuse_equality_deletes
+from app.lake.reading import DeletesPlanner, FilePlanner, refuse_equality_deletes
 from app.lake.row_diff.columns import columns_of
 from app.lake.table import LakeTable
 
@@ -54,6 +54,13 @@ def live_files(table: LakeTable, snapshot: Snapshot) -> Tasks:
     """
     refuse_equality_deletes(table, snapshot)
     return _plan(table, snapshot.manifests(table.io))
+
+
+def counted_files(table: LakeTable, snapshot: Snapshot) -> Tasks:
+    """All live files of a snapshot, also where rows are deleted by value: for counting, not for reading. Costs the
+    same.
+    """
+    return _plan(table, snapshot.manifests(table.io), DeletesPlanner)
 
 
 def differing_files(table: LakeTable, before: Snapshot, after: Snapshot) -> tuple[Tasks, Tasks]:
@@ -188,8 +195,10 @@ def _has_lost(table: LakeTable, snapshot: history.Snapshot, field_ids: Collectio
     return bool(missing) and min(missing) <= columns_of(table, snapshot.snapshot_id, schema_id).seen
 
 
-def _plan(table: LakeTable, manifests: Iterable[ManifestFile]) -> dict[LiveFile, FileScanTask]:
-    planner = FilePlanner(table.metadata, table.io)
+def _plan(
+    table: LakeTable, manifests: Iterable[ManifestFile], make_planner: type[FilePlanner] = FilePlanner
+) -> dict[LiveFile, FileScanTask]:
+    planner = make_planner(table.metadata, table.io)
     copies: Counter[LiveFile] = Counter()
     found = {}
     for task in planner.plan_files(manifests):

@@ -11,7 +11,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from app.lake.catalog import EMBEDDED_CATALOG
-from app.lake.row_diff.spark.session import SparkAddress
+from app.lake.spark.session import SparkAddress
 from app.settings import Settings
 from tests.conftest import _temporary_database
 from tests.lake_tables import open_catalog

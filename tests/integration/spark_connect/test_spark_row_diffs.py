@@ -18,8 +18,8 @@ from app.errors import BackendUnavailableError
 from app.lake.row_diff.planning import TableVersion
 from app.lake.row_diff.spark.joining import SparkJoiner
 from app.lake.row_diff.spark.running import SparkRowDiffRun
-from app.lake.row_diff.spark.session import SparkAddress, spark_session
 from app.lake.row_diff.stopping import RowDiffStoppedError
+from app.lake.spark.session import SparkAddress, SparkStoppedError, spark_session
 from tests.integration.spark_connect.awkward_tables import NAN, create, evolve, head
 from tests.integration.spark_connect.conftest import SparkLake
 from tests.unit.lake.local_tables import append
@@ -169,7 +169,7 @@ def test_what_runs_in_spark_ends_when_it_is_stopped(lake: SparkLake) -> None:
     threading.Timer(2, stopped.set).start()
     begun = time.monotonic()
 
-    with pytest.raises(RowDiffStoppedError), spark_session(lake.url, stopped) as session:
+    with pytest.raises(SparkStoppedError), spark_session(lake.url, stopped) as session:
         SparkJoiner(session, Schema(NestedField(1, "id", LongType())), many, many).compare_multisets(1)
 
     assert time.monotonic() - begun < 30

@@ -10,56 +10,31 @@ Column `c0` has the values of the first column. Where Spark's equality is anothe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.types import (
-    BinaryType,
-    BooleanType,
-    DateType,
     DecimalType,
     DoubleType,
-    FixedType,
     FloatType,
     IcebergType,
-    IntegerType,
     ListType,
-    LongType,
     MapType,
     NestedField,
-    StringType,
     StructType,
-    TimestampType,
-    TimestamptzType,
     UUIDType,
 )
 
 from app.lake.json_rows import is_bytes_like, to_json_values
 from app.lake.row_diff.planning import TableVersion
-
-# Types that Iceberg's readers have in Spark 4.0, which has no time of day and no nanoseconds. It has uuids as texts.
-_SIMPLE: dict[type[IcebergType], str] = {
-    BooleanType: "BOOLEAN",
-    IntegerType: "INT",
-    LongType: "BIGINT",
-    FloatType: "FLOAT",
-    DoubleType: "DOUBLE",
-    DateType: "DATE",
-    TimestampType: "TIMESTAMP_NTZ",
-    TimestamptzType: "TIMESTAMP",
-    StringType: "STRING",
-    UUIDType: "STRING",
-    BinaryType: "BINARY",
-    FixedType: "BINARY",
-}
+from app.lake.spark.names import quoted, table_name
+from app.lake.spark.types import SIMPLE_TYPES, find_unknown_type, types_of
 
 
 def is_readable(version: TableVersion) -> bool:
     """Whether Spark has all types of a version: it opens no table that has one of others in a column not asked for."""
     schemas = (snapshot_schema(version), version.table.metadata.schema())
-    return all(_is_known(kind) for schema in schemas for kind in _types(schema.as_struct()))
+    return all(find_unknown_type(schema) is None and not _has_uuid_keys(schema) for schema in schemas)
 
 
 def snapshot_schema(version: TableVersion) -> Schema:
@@ -84,14 +59,8 @@ def side_query(catalog: str, version: TableVersion, wanted: Schema) -> str:
             shown.append(f"{_is_negative_zero(f'c{place}')} AS z{place}")
         elif is_nested(field.field_type):
             shown.append(f"{_form(field.field_type, f'c{place}', 0)} AS n{place}")
-    table = f"{table_name(catalog, version)} VERSION AS OF {version.snapshot_id}"
+    table = f"{table_name(catalog, version.table.state.name)} VERSION AS OF {version.snapshot_id}"
     return f"SELECT {', '.join(shown)} FROM (SELECT {', '.join(read)} FROM {table})"
-
-
-def table_name(catalog: str, version: TableVersion) -> str:
-    """The table in SQL."""
-    name = version.table.state.name
-    return ".".join(quoted(part) for part in (catalog, *name.namespace.split("."), name.name))
 
 
 def is_float(kind: IcebergType) -> bool:
@@ -104,28 +73,10 @@ def is_nested(kind: IcebergType) -> bool:
     return isinstance(kind, (StructType, ListType, MapType))
 
 
-def quoted(name: str) -> str:
-    """An identifier in SQL."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _types(kind: IcebergType) -> Iterator[IcebergType]:
-    yield kind
-    if isinstance(kind, StructType):
-        for field in kind.fields:
-            yield from _types(field.field_type)
-    elif isinstance(kind, ListType):
-        yield from _types(kind.element_type)
-    elif isinstance(kind, MapType):
-        yield from _types(kind.key_type)
-        yield from _types(kind.value_type)
-
-
-def _is_known(kind: IcebergType) -> bool:
-    if isinstance(kind, MapType):
-        # As a text a uuid would be the name of a member in JSON, and maps with other keys are lists of pairs.
-        return not isinstance(kind.key_type, UUIDType)
-    return isinstance(kind, (StructType, ListType, DecimalType)) or type(kind) in _SIMPLE
+def _has_uuid_keys(schema: Schema) -> bool:
+    # As a text a uuid would be the name of a member in JSON, and maps with other keys are lists of pairs.
+    kinds = types_of(schema.as_struct())
+    return any(isinstance(kind, MapType) and isinstance(kind.key_type, UUIDType) for kind in kinds)
 
 
 def _field(own: NestedField | None, wanted: NestedField, parent: str | None, depth: int) -> str:
@@ -214,4 +165,4 @@ def _type_name(kind: IcebergType) -> str:
         return f"MAP<{_type_name(kind.key_type)}, {_type_name(kind.value_type)}>"
     if isinstance(kind, DecimalType):
         return f"DECIMAL({kind.precision}, {kind.scale})"
-    return _SIMPLE[type(kind)]
+    return SIMPLE_TYPES[type(kind)]

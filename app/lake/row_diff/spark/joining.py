@@ -13,8 +13,10 @@ from app.domain.version_relation import DiffSide
 from app.lake.data_files import to_arrow_schema
 from app.lake.row_diff.joining import KeyFinding, Outcome
 from app.lake.row_diff.spark.columns import is_float, is_nested
-from app.lake.row_diff.spark.session import KEPT_ROWS
 from app.lake.row_diff.spark.values import to_engine_table
+
+# The view in which a session may keep rows; they are given back in the end.
+KEPT_ROWS = "stratigraph_differing_rows"
 
 
 class SparkJoiner:

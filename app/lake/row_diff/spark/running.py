@@ -14,10 +14,11 @@ from app.lake.row_diff.joining import KeyFinding, Outcome
 from app.lake.row_diff.manifests import delete_bytes, find_snapshot, live_files
 from app.lake.row_diff.planning import RowDiffPlan, TableVersion
 from app.lake.row_diff.samples import SampleMaker
-from app.lake.row_diff.spark.columns import side_query, table_name
-from app.lake.row_diff.spark.joining import SparkJoiner
-from app.lake.row_diff.spark.session import BACKEND, SparkAddress, spark_session
+from app.lake.row_diff.spark.columns import side_query
+from app.lake.row_diff.spark.joining import KEPT_ROWS, SparkJoiner
 from app.lake.row_diff.stopping import RowDiffStoppedError
+from app.lake.spark.names import table_name
+from app.lake.spark.session import BACKEND, SparkAddress, SparkStoppedError, spark_session
 
 OnProgress = Callable[[float], None]
 # What of the work is done after each step, by how much is read and moved in it.
@@ -60,20 +61,12 @@ class SparkRowDiffRun:
             side_query(self._address.catalog, version, schema)
             for version, schema in zip(self._versions, (columns.from_schema, columns.to_schema), strict=True)
         )
-        with spark_session(self._address.remote, self._stopped) as session:
-            for version in self._versions:
-                # Spark's catalogs keep tables for a while: without this it may not know the snapshot yet.
-                session.sql(f"REFRESH TABLE {table_name(self._address.catalog, version)}").collect()
-            joiner = SparkJoiner(session, columns.to_schema, from_query, to_query)
-            maker = SampleMaker(columns, self._plan.request.sample_size)
-            fault = self._find_key_fault(joiner)
-            is_keyed = bool(columns.keys) and fault is None
-            self._refuse_if_stopped()
-            outcome = (
-                joiner.compare_keys(columns.keys, self._plan.request.sample_size)
-                if is_keyed
-                else joiner.compare_multisets(self._plan.request.sample_size)
-            )
+        maker = SampleMaker(columns, self._plan.request.sample_size)
+        try:
+            fault, outcome = self._ask(from_query, to_query)
+        except SparkStoppedError as error:
+            raise RowDiffStoppedError from error
+        is_keyed = bool(columns.keys) and fault is None
         self._refuse_if_stopped()
         self._check(outcome)
         self._on_progress(_JOINED)
@@ -98,6 +91,23 @@ class SparkRowDiffRun:
             key_problem=problem,
             not_compared=columns.not_compared,
         )
+
+    def _ask(self, from_query: str, to_query: str) -> tuple[KeyFinding | None, Outcome]:
+        """What is wrong with the keys, and what differs: by key where nothing is."""
+        columns, sample_size = self._plan.columns, self._plan.request.sample_size
+        # What it keeps would stay on the cluster after the session.
+        give_back = f"UNCACHE TABLE IF EXISTS {KEPT_ROWS}"
+        with spark_session(self._address.remote, self._stopped, in_the_end=(give_back,)) as session:
+            for version in self._versions:
+                # Spark's catalogs keep tables for a while: without this it may not know the snapshot yet.
+                table = table_name(self._address.catalog, version.table.state.name)
+                session.sql(f"REFRESH TABLE {table}").collect()
+            joiner = SparkJoiner(session, columns.to_schema, from_query, to_query)
+            fault = self._find_key_fault(joiner)
+            self._refuse_if_stopped()
+            if columns.keys and fault is None:
+                return None, joiner.compare_keys(columns.keys, sample_size)
+            return fault, joiner.compare_multisets(sample_size)
 
     def _find_key_fault(self, joiner: SparkJoiner) -> KeyFinding | None:
         if not self._plan.columns.keys:

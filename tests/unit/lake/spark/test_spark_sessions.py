@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from app.errors import InvalidSettingError, MissingExtraError
-from app.lake.row_diff.spark.session import SparkAddress, spark_session
+from app.lake.spark.session import SparkAddress, spark_session
 from app.settings import load_settings
 
 

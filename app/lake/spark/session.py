@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import BackendUnavailableError, InvalidSettingError, MissingExtraError
-from app.lake.row_diff.stopping import RowDiffStoppedError
 
 EXTRA, BACKEND = "spark", "spark"
 # What answers and comparisons depend on, whatever the server's own defaults are.
-_SETTINGS = {"spark.sql.session.timeZone": "UTC", "spark.sql.caseSensitive": "true"}
-# The view in which a session may keep rows; they are given back in the end.
-KEPT_ROWS = "stratigraph_differing_rows"
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.caseSensitive": "true",
+    # As `app.lake.spark.names.literal` writes texts.
+    "spark.sql.parser.escapedStringLiterals": "false",
+}
 _INTERRUPT_EVERY_S = 0.5
 _LONGEST_MESSAGE = 300
 
@@ -28,11 +30,25 @@ class SparkAddress:
     catalog: str
 
 
+class SparkStoppedError(Exception):
+    """What ran in a session was stopped by its caller; it is raised in the thread of the session."""
+
+
+class SparkRefusedError(Exception):
+    """Spark answers, and would not do a statement. `message` is the first line of why, `report` all of it."""
+
+    def __init__(self, report: str) -> None:
+        self.message = _first_line(report)
+        self.report = report
+        super().__init__(self.message)
+
+
 @contextmanager
-def spark_session(remote: str, stopped: threading.Event) -> Iterator[Any]:
+def spark_session(remote: str, stopped: threading.Event, *, in_the_end: Sequence[str] = ()) -> Iterator[Any]:
     """A session of its own, given back in the end. Once `stopped` is set, whatever runs in it ends, again and again.
 
-    Errors of Spark inside are raised as RowDiffStoppedError where it was stopped, else as BackendUnavailableError.
+    `in_the_end` are statements that are tried then, also after it was stopped. Errors of Spark inside are raised as
+    SparkStoppedError where it was stopped, else as BackendUnavailableError.
 
     Raises:
         MissingExtraError: the client is not installed.
@@ -63,19 +79,34 @@ def spark_session(remote: str, stopped: threading.Event) -> Iterator[Any]:
         try:
             yield session
             if stopped.is_set():
-                raise RowDiffStoppedError
+                raise SparkStoppedError
         finally:
             ended.set()
             interrupting.join()
-            # They would stay on the cluster after the session. A server that is gone has them no more.
-            with suppress(PySparkException):
-                session.sql(f"UNCACHE TABLE IF EXISTS {KEPT_ROWS}").collect()
+            for statement in in_the_end:
+                # A server that is gone has nothing left to give back.
+                with suppress(PySparkException):
+                    session.sql(statement).collect()
     except PySparkException as error:
         if stopped.is_set():
-            raise RowDiffStoppedError from error
+            raise SparkStoppedError from error
         raise BackendUnavailableError(BACKEND, _message(error)) from error
     finally:
         session.stop()
+
+
+@contextmanager
+def telling_refusals() -> Iterator[None]:
+    """Within a session: raise SparkRefusedError where Spark answers, and would not do it."""
+    from pyspark.errors.exceptions.connect import SparkConnectGrpcException
+
+    try:
+        yield
+    except SparkConnectGrpcException as error:
+        # What never came to Spark, or not back from it, has no class of Spark's own.
+        if type(error) is SparkConnectGrpcException:
+            raise
+        raise SparkRefusedError(str(error)) from error
 
 
 def _interrupt(session: Any, stopped: threading.Event, ended: threading.Event) -> None:
@@ -91,7 +122,10 @@ def _interrupt(session: Any, stopped: threading.Event, ended: threading.Event) -
 
 def _message(error: BaseException) -> str:
     cause = error.__cause__ or error.__context__
-    text = str(error) if cause is None or "RETRIES_EXCEEDED" not in str(error) else str(cause)
+    return _first_line(str(error) if cause is None or "RETRIES_EXCEEDED" not in str(error) else str(cause))
+
+
+def _first_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     details = [line.removeprefix("details = ").strip('"') for line in lines if line.startswith("details = ")]
-    return (details or lines or [type(error).__name__])[0][:_LONGEST_MESSAGE]
+    return (details or lines or ["it says nothing"])[0][:_LONGEST_MESSAGE]

@@ -1,0 +1,1 @@
+"""Reaching a Spark that is there: over Spark Connect, whose client is an optional part."""
