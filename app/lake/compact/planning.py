@@ -123,7 +123,7 @@ def _table_files(metadata: TableMetadata, files: Tasks) -> Iterable[TableFile]:
             file=file,
             size_bytes=task.file.file_size_in_bytes,
             rows=task.file.record_count,
-            place=_place_of(metadata, task.file),
+            place=place_of(metadata, task.file),
             is_left_alone=_fault_of(task, times[file.path]),
         )
 
@@ -138,7 +138,8 @@ def _fault_of(task: FileScanTask, times: int) -> str | None:
     return None
 
 
-def _place_of(metadata: TableMetadata, file: DataFile) -> Place:
+def place_of(metadata: TableMetadata, file: DataFile) -> Place:
+    """The partition that a file is in."""
     spec = metadata.specs()[file.spec_id]
     values = [file.partition[place] for place in range(len(spec.fields))]
     return Place(file.spec_id, repr(values) if values else "", _shown(metadata, file, values))

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field, replace
 
 from pyiceberg.catalog import Catalog
 
+from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.policy import MIB
 from app.errors import MissingFileError
 from app.lake.commits import CommitOutcomeUnknownError
 from app.lake.compact.commit import RewrittenBin, commit_bins
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome, MadeBin
-from app.lake.compact.planning import PlannedTable, is_still_there, plan_current
+from app.lake.compact.planning import PlannedTable, is_still_there, plan_current, refuse_obstacle
 from app.lake.expire.deletion import delete_files
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable
@@ -102,12 +103,13 @@ class CompactionRun:
             CommitOutcomeUnknownError: the catalog did not say; the new files are left where they are.
             NoSuchTableError: the table is gone, or another one has its name.
             MissingFileError, UnreadableTableError: a file is missing or broken.
-            UnsupportedTableError: the table has become one that cannot be compacted.
+            UnsupportedTableError: the table is one that cannot be compacted here, or has become one.
             BackendUnavailableError: an object store, or the folder for what does not fit, does not answer.
             What was committed before it failed counts all the same.
         """
         ledger = self._ledger
         for number in range(self._rounds):
+            refuse_obstacle(planned, CompactionEngine.LOCAL)
             ledger.overtaken = []
             self._round(planned)
             if self._stopped.is_set() or number == self._rounds - 1:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pyiceberg.manifest import DATA_FILE_TYPE
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.types import LongType, NestedField, StringType
+from pyiceberg.types import LongType, NestedField, StringType, TimeType
 
+from app.domain.compaction.obstacles import CompactionEngine, Obstacle
 from app.domain.compaction.planning import Verdict
 from app.domain.compaction.policy import CompactionPolicy
 from app.errors import MissingFileError, UnsupportedTableError
-from app.lake.compact.planning import PlannedTable, partitions_of, plan_table
+from app.lake.compact.obstacles import find_obstacles
+from app.lake.compact.planning import PlannedTable, partitions_of, plan_table, refuse_obstacle
 from app.lake.internals import CachingSqlCatalog
+from tests.integration.equality_deletes import commit_equality_delete
 from tests.unit.lake.local_tables import NAME, append, as_lake_table, create_table, delete_rows
 
 SCHEMA = Schema(NestedField(1, "id", LongType()), NestedField(2, "name", StringType()))
@@ -91,8 +97,72 @@ def test_what_cannot_be_compacted_is_told(catalog: CachingSqlCatalog) -> None:
 
 
 def test_rows_with_a_lineage_of_their_own_are_left_to_spark(catalog: CachingSqlCatalog) -> None:
-    table = as_lake_table(create_table(catalog, SCHEMA))
+    table = as_lake_table(create_table(catalog, SCHEMA, [{"id": 1, "name": "x"}]))
+    append(table.handle, [{"id": 2, "name": "y"}])
     # pyiceberg 0.12 writes no metadata of this version
     third = replace(table, state=replace(table.state, format_version=3))
+
+    found = plan_table(third, CompactionPolicy())
+
+    assert (found.plan.needs_compaction, found.plan.counts.files) == (True, 2)
+    assert list(found.plan.obstacles) == [CompactionEngine.LOCAL]
     with pytest.raises(UnsupportedTableError, match="format version 3"):
-        plan_table(third, CompactionPolicy())
+        refuse_obstacle(found, CompactionEngine.LOCAL)
+    refuse_obstacle(found, CompactionEngine.SPARK)
+
+
+def test_rows_deleted_by_value_are_counted_where_they_may_be(catalog: CachingSqlCatalog) -> None:
+    # Given two files before such a delete, and one after it
+    table = create_table(catalog, SCHEMA, [{"id": 1, "name": "x"}])
+    append(table, [{"id": 2, "name": "y"}])
+    commit_equality_delete(catalog, table, pa.table({"id": [2]}))
+    append(table, [{"id": 2, "name": "z"}])
+
+    found = planned(catalog)
+
+    counts = found.plan.counts
+    assert (counts.files, counts.delete_files, counts.files_with_deletes) == (3, 1, 2)
+    assert found.plan.obstacle(CompactionEngine.LOCAL) == Obstacle(
+        feature="equality deletes", reason="it has rows deleted by value, which cannot be applied here"
+    )
+    assert found.plan.needs_compaction
+
+
+def test_deletes_by_value_that_are_about_nothing_are_an_obstacle_all_the_same(catalog: CachingSqlCatalog) -> None:
+    table = create_table(catalog, SCHEMA, [{"id": 1, "name": "x"}])
+    commit_equality_delete(catalog, table, pa.table({"id": [2]}))
+    table.overwrite(pa.table({"id": [3], "name": ["n"]}))
+
+    found = planned(catalog)
+
+    assert found.plan.counts.files_with_deletes == 0
+    assert CompactionEngine.LOCAL in found.plan.obstacles
+
+
+def test_files_that_are_there_twice_are_not_for_spark(catalog: CachingSqlCatalog) -> None:
+    table = create_table(catalog, SCHEMA, [{"id": 1, "name": "x"}])
+    assert planned(catalog).plan.obstacles == {}
+    path = next(iter(planned(catalog).files)).path
+    table.add_files([path], check_duplicate_files=False)
+    assert list(planned(catalog).plan.obstacles) == [CompactionEngine.SPARK]
+
+
+def test_types_that_spark_has_not_are_not_for_it(catalog: CachingSqlCatalog) -> None:
+    create_table(catalog, Schema(NestedField(1, "at", TimeType())), [{"at": dt.time(1, 2)}])
+    obstacle = planned(catalog).plan.obstacle(CompactionEngine.SPARK)
+    assert obstacle is not None
+    assert obstacle.feature == "a column of type time"
+
+
+def test_encrypted_files_are_left_to_spark(catalog: CachingSqlCatalog) -> None:
+    table = as_lake_table(create_table(catalog, SCHEMA, [{"id": 1, "name": "x"}]))
+    head, files = table.metadata.current_snapshot(), planned(catalog).files
+    assert head is not None
+    assert find_obstacles(table, head, files) == {}
+    (task,) = files.values()
+    # Which pyiceberg 0.12 does not write.
+    task.file[[field.name for field in DATA_FILE_TYPE[2].fields].index("key_metadata")] = b"key"
+    assert task.file.key_metadata == b"key"
+    assert [(engine, found.feature) for engine, found in find_obstacles(table, head, files).items()] == [
+        (CompactionEngine.LOCAL, "encrypted files")
+    ]
