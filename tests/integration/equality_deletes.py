@@ -11,14 +11,11 @@ from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
     FileFormat,
-    ManifestContent,
     ManifestEntry,
     ManifestEntryStatus,
     ManifestFile,
-    ManifestWriterV2,
     write_manifest_list,
 )
-from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import (
@@ -29,8 +26,9 @@ from pyiceberg.table.snapshots import (
     update_snapshot_summaries,
 )
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, AssertTableUUID, SetSnapshotRefUpdate
-from pyiceberg.typedef import Record, TableVersion
-from pyiceberg.types import IntegerType, ListType, StructType
+from pyiceberg.typedef import Record
+
+from app.lake.delete_manifests import DeleteManifestWriter
 
 
 def commit_equality_delete(catalog: Catalog, table: Table, rows: pa.Table) -> int:
@@ -126,32 +124,3 @@ def _write_delete_manifest(table: Table, delete_file: DataFile, snapshot_id: int
             ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, snapshot_id=snapshot_id, data_file=delete_file)
         )
     return writer.to_manifest_file()
-
-
-class DeleteManifestWriter(ManifestWriterV2):
-    """Writes a manifest of delete files; pyiceberg's own writers only know data files."""
-
-    def content(self) -> ManifestContent:
-        return ManifestContent.DELETES
-
-    @property
-    def _meta(self) -> dict[str, str]:
-        return {**super()._meta, "content": "deletes"}
-
-    def _with_partition(self, format_version: TableVersion) -> Schema:
-        # pyiceberg 0.12 would write equality_ids as longs; the spec says int, and Iceberg's Java reader fails on longs.
-        schema = super()._with_partition(format_version)
-        data_file = schema.find_type("data_file")
-        if not isinstance(data_file, StructType):
-            raise TypeError(f"data_file is {data_file}, not a struct")
-        ids = ListType(element_id=136, element_type=IntegerType(), element_required=True)
-        fields = [
-            field.model_copy(update={"field_type": ids}) if field.name == "equality_ids" else field
-            for field in data_file.fields
-        ]
-        return Schema(
-            *(
-                field.model_copy(update={"field_type": StructType(*fields)}) if field.name == "data_file" else field
-                for field in schema.fields
-            )
-        )

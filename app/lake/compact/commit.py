@@ -15,8 +15,9 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
@@ -35,6 +36,8 @@ from app.lake.metadata_cache import MetadataCache
 from app.lake.row_diff.manifests import Tasks, live_files
 from app.lake.snapshot_summaries import summarise
 from app.lake.table import LakeTable
+
+Answer = TypeVar("Answer")
 
 # pyiceberg waits a millisecond and gives up after four; appenders of a busy table commit every few.
 ATTEMPTS = 12
@@ -113,23 +116,38 @@ def commit_bins(
         MissingFileError, UnreadableTableError: a manifest is missing or broken.
         UnsupportedTableError: the head has rows deleted by value, or a version that cannot be written.
     """
-    attempt = 0
+    return in_attempts(
+        catalog,
+        load,
+        base.table_uuid,
+        lambda table: _attempt(catalog, load, table, base, bins, cache, properties, branch),
+    )
+
+
+def in_attempts(
+    catalog: Catalog, load: Callable[[], LakeTable], table_uuid: str, attempt: Callable[[LakeTable], Answer]
+) -> Answer:
+    """What an attempt at the table as it is then comes to, after a dozen that others overtook.
+
+    Raises: as the attempt, and as `commit_bins`.
+    """
+    number = 0
     while True:
         table = load()
-        if str(table.state.table_uuid) != base.table_uuid:
+        if str(table.state.table_uuid) != table_uuid:
             raise NoSuchTableError(f"{table.state.name} is another table than the one that was rewritten")
         check_writable(catalog, table)
         try:
-            return _attempt(catalog, load, table, base, bins, cache, properties, branch)
+            return attempt(table)
         except (CommitRefusedError, MissingFileError) as error:
             if isinstance(error, MissingFileError) and load().state.metadata_location == table.state.metadata_location:
                 # Else an expiry may have deleted it since the table was loaded.
                 raise
-            attempt += 1
-            if attempt == ATTEMPTS:
+            number += 1
+            if number == ATTEMPTS:
                 raise
             # Full jitter: several that lost to one another do not meet again.
-            longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1))
+            longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (number - 1))
             time.sleep(random.uniform(0, longest_s))  # noqa: S311 - no secret
 
 
@@ -158,9 +176,74 @@ def _attempt(
         overtaken = [some for some in bins if some not in good]
     if not good:
         return BinsCommit(table=table, snapshot_id=None, committed=(), overtaken=tuple(overtaken))
+    removed = [file for some in good for file in some.removed]
+    dropped = _dangling(removed, applied)
+    content = _Content(
+        added=_by_spec(good), sequence_number=base.sequence_number, removed={f.path for f in removed}, dropped=dropped
+    )
+    committed, snapshot_id = _commit_content(catalog, load, table, branch, head, content, cache, properties)
+    return BinsCommit(
+        table=committed,
+        snapshot_id=snapshot_id,
+        committed=tuple(good),
+        overtaken=tuple(overtaken),
+        dropped_deletes=tuple(sorted(dropped)),
+    )
+
+
+def drop_deletes(
+    catalog: Catalog,
+    load: Callable[[], LakeTable],
+    table: LakeTable,
+    cache: MetadataCache,
+    dropped: Collection[str],
+    *,
+    properties: Mapping[str, str],
+    branch: str = MAIN_BRANCH,
+) -> int:
+    """Commit a snapshot without delete files that are about no live file of the head, none of which it may be lacking.
+
+    Costs writing the manifests anew that name one. Answers the snapshot's id.
+
+    Raises: as `commit_bins`, of which it is one attempt.
+    """
+    head = table.metadata.snapshot_by_name(branch)
+    if head is None:
+        raise ValueError(f"{table.state.name} has no snapshot to start from")
+    content = _Content(added={}, sequence_number=0, removed=frozenset(), dropped=dropped)
+    return _commit_content(catalog, load, table, branch, head, content, cache, properties)[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """What a snapshot has that its parent has not, by spec, and which files of it by their paths it has not."""
+
+    added: Mapping[int, Sequence[DataFile]]
+    sequence_number: int
+    removed: Collection[str]
+    dropped: Collection[str]
+
+
+def _by_spec(bins: Iterable[RewrittenBin]) -> dict[int, list[DataFile]]:
+    added: dict[int, list[DataFile]] = defaultdict(list)
+    for some in bins:
+        added[some.spec_id] += some.added
+    return added
+
+
+def _commit_content(
+    catalog: Catalog,
+    load: Callable[[], LakeTable],
+    table: LakeTable,
+    branch: str,
+    head: Snapshot,
+    content: _Content,
+    cache: MetadataCache,
+    properties: Mapping[str, str],
+) -> tuple[LakeTable, int]:
     files = SnapshotFiles(table, table.metadata.new_snapshot_id())
     try:
-        snapshot, dropped = _write(table, files, head, base, good, applied, properties)
+        snapshot = _write(table, files, head, content, properties)
     except BaseException:
         files.discard()
         raise
@@ -171,13 +254,7 @@ def _attempt(
         raise
     except Exception as error:  # noqa: BLE001 - whatever it was, the catalog may have said yes before
         committed = _look_for(load, files.snapshot_id, error)
-    return BinsCommit(
-        table=committed,
-        snapshot_id=files.snapshot_id,
-        committed=tuple(good),
-        overtaken=tuple(overtaken),
-        dropped_deletes=tuple(sorted(dropped)),
-    )
+    return committed, files.snapshot_id
 
 
 def _look_for(load: Callable[[], LakeTable], snapshot_id: int, error: Exception) -> LakeTable:
@@ -196,22 +273,11 @@ def _look_for(load: Callable[[], LakeTable], snapshot_id: int, error: Exception)
 
 
 def _write(
-    table: LakeTable,
-    files: SnapshotFiles,
-    head: Snapshot,
-    base: Base,
-    bins: Iterable[RewrittenBin],
-    applied: Mapping[str, int],
-    properties: Mapping[str, str],
-) -> tuple[Snapshot, set[str]]:
-    """The snapshot with these bins on top of the head, and the delete files that it does without."""
-    removed = [file for some in bins for file in some.removed]
-    added: dict[int, list[DataFile]] = defaultdict(list)
-    for some in bins:
-        added[some.spec_id] += some.added
-    dropped = _dangling(removed, applied)
-    gone = {ManifestContent.DATA: {file.path for file in removed}, ManifestContent.DELETES: dropped}
-    manifests = [files.add(some, spec_id, base.sequence_number) for spec_id, some in sorted(added.items())]
+    table: LakeTable, files: SnapshotFiles, head: Snapshot, content: _Content, properties: Mapping[str, str]
+) -> Snapshot:
+    """The snapshot with this content on top of the head."""
+    gone = {ManifestContent.DATA: content.removed, ManifestContent.DELETES: content.dropped}
+    manifests = [files.add(some, spec_id, content.sequence_number) for spec_id, some in sorted(content.added.items())]
     taken_out: list[DataFile] = []
     with reading_files(table.state.name):
         for manifest in filter(_has_live_files, head.manifests(table.io)):
@@ -220,17 +286,17 @@ def _write(
             )
             manifests.append(left)
             taken_out += files_out
-    missing = (gone[ManifestContent.DATA] | dropped).difference(file.file_path for file in taken_out)
+    missing = {*content.removed, *content.dropped}.difference(file.file_path for file in taken_out)
     if missing:
         raise RuntimeError(f"{table.state.name}: {sorted(missing)[:3]} are live and in no manifest")
     summary = summarise(
         Operation.REPLACE,
         head,
-        added=[data_file for some in added.values() for data_file in some],
+        added=[data_file for some in content.added.values() for data_file in some],
         removed=taken_out,
         properties=properties,
     )
-    snapshot = Snapshot(
+    return Snapshot(
         snapshot_id=files.snapshot_id,
         parent_snapshot_id=head.snapshot_id,
         sequence_number=table.metadata.next_sequence_number(),
@@ -238,7 +304,6 @@ def _write(
         summary=summary,
         schema_id=table.metadata.current_schema_id,
     )
-    return snapshot, dropped
 
 
 def _dangling(removed: Iterable[LiveFile], applied: Mapping[str, int]) -> set[str]:

@@ -30,7 +30,7 @@ from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, StringType
 
-from tests.integration.equality_deletes import DeleteManifestWriter
+from app.lake.delete_manifests import DeleteManifestWriter
 
 PATH_FIELD_ID, POS_FIELD_ID = 2147483546, 2147483545
 DELETES_SCHEMA = pa.schema(
