@@ -236,6 +236,14 @@ class Lake:
             )
             return await self._run_stoppable(lambda: carry_out(run, planned), run.stop)
 
+    async def find_spark_application(self, planned: PlannedTable, address: SparkAddress) -> str | None:
+        """The id of the Spark that has this very table; raises as `app.lake.compact.spark.SparkCheck.run`."""
+        from app.lake.compact.spark import SparkCheck
+
+        with span("lake.find_spark_application", dataset=str(planned.table.state.name)):
+            check = SparkCheck(planned, address)
+            return await self._run_stoppable(check.run, check.stop)
+
     async def stream_rows(self, table: LakeTable, version: ResolvedVersion, request: RowRequest) -> RowStream:
         """Plan a read; the rows come as the stream is read. Raises as `app.lake.reading.plan_scan`."""
         with span("lake.plan_scan", dataset=str(table.state.name)):

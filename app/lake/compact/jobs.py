@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pyiceberg.catalog import Catalog
 
@@ -14,6 +15,7 @@ from app.lake.compact.making import BinMaker
 from app.lake.compact.outcomes import CompactionOutcome, Way
 from app.lake.compact.planning import PlannedTable
 from app.lake.compact.running import MAX_ROUNDS, CompactionRun, OnCommit, OnProgress
+from app.lake.compact.spark import SparkCompactionRun, SparkJob
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable
 
@@ -23,7 +25,8 @@ class CompactionJob:
     """Memory is that of all threads together; each makes one bin at a time, with its share.
 
     `name` becomes part of the names of new files, `properties` of the summaries of new snapshots. With one of `rounds`
-    nothing is done beyond the plan; with `way` bins are made so wherever they can be.
+    nothing is done beyond the plan; with `way` bins are made so wherever they can be. With `spark` all of it is done
+    there, by the means that are there.
     """
 
     name: str
@@ -33,6 +36,17 @@ class CompactionJob:
     threads: int
     rounds: int = MAX_ROUNDS
     way: Way | None = None
+    spark: SparkJob | None = None
+
+
+class Run(Protocol):
+    """A run in one of the engines. `run` is called once, in a thread that may block; `stop` from any."""
+
+    def run(self, planned: PlannedTable) -> CompactionOutcome:
+        """Carry a plan out."""
+
+    def stop(self) -> None:
+        """Let `run` end soon, with what is done until then."""
 
 
 def prepare_run(
@@ -43,8 +57,10 @@ def prepare_run(
     *,
     on_progress: OnProgress,
     on_commit: OnCommit,
-) -> CompactionRun:
+) -> Run:
     """A run that is yet to be begun."""
+    if job.spark is not None:
+        return SparkCompactionRun(catalog, load, cache, job.spark, properties=job.properties, on_commit=on_commit)
     maker = BinMaker(name=job.name, memory_bytes=job.memory_bytes // job.threads, scratch=job.scratch, way=job.way)
     return CompactionRun(
         catalog,
@@ -59,10 +75,10 @@ def prepare_run(
     )
 
 
-def carry_out(run: CompactionRun, planned: PlannedTable) -> CompactionOutcome:
+def carry_out(run: Run, planned: PlannedTable) -> CompactionOutcome:
     """What the run comes to, with what stores raise in our words.
 
-    Raises: as `CompactionRun.run`; and
+    Raises: as `CompactionRun.run` and `SparkCompactionRun.run`; and
         DatasetNotFoundError: the table is gone, or another one has its name.
         BackendUnavailableError: manifests cannot be written.
     """

@@ -47,13 +47,15 @@ class CompactionOutcome:
     """What was done, bin by bin in the order of their commits.
 
     `overtaken` are bins that others changed each time they were made; `leftovers` are files that could not be removed,
-    and are in no snapshot. With `is_stopped` it was ended before its end; what is committed counts.
+    and are in no snapshot; `cleaning_snapshot_ids` are snapshots that only took delete files out. With `is_stopped` it
+    was ended before its end; what is committed counts.
     """
 
     committed: tuple[CommittedBin, ...]
     overtaken: tuple[Bin, ...] = ()
     dropped_deletes: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
+    cleaning_snapshot_ids: tuple[int, ...] = ()
     is_stopped: bool = False
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -71,8 +72,11 @@ def spark_session(remote: str, stopped: threading.Event, *, in_the_end: Sequence
         # Five seconds, where the client's own default is to try for ten minutes.
         session.client.set_retry_policies([DefaultPolicy(max_retries=4)])
         session.release_session_on_close = False
-        for name, value in _SETTINGS.items():
-            session.conf.set(name, value)
+        with warnings.catch_warnings():
+            # Spark 4 deprecates saying how texts are escaped; a server may have been told another way all the same.
+            warnings.simplefilter("ignore", UserWarning)
+            for name, value in _SETTINGS.items():
+                session.conf.set(name, value)
         session.release_session_on_close = True
         interrupting = threading.Thread(target=_interrupt, args=(session, stopped, ended), name="spark-interrupt")
         interrupting.start()
@@ -87,9 +91,11 @@ def spark_session(remote: str, stopped: threading.Event, *, in_the_end: Sequence
                 # A server that is gone has nothing left to give back.
                 with suppress(PySparkException):
                     session.sql(statement).collect()
-    except PySparkException as error:
+    except (PySparkException, SparkRefusedError) as error:
         if stopped.is_set():
             raise SparkStoppedError from error
+        if isinstance(error, SparkRefusedError):
+            raise
         raise BackendUnavailableError(BACKEND, _message(error)) from error
     finally:
         session.stop()
