@@ -222,7 +222,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         orphans = Orphans(lake, datasets, changes, settings)
         orphan_operations = OrphanOperations(operations_service, orphans)
         operation_runner.register(OperationKind.ORPHANS, orphan_operations)
-        compaction_planning = CompactionPlanning(lake, datasets)
+        compaction_planning = CompactionPlanning(lake, datasets, settings)
         compaction = Compaction(lake, datasets, changes, compaction_planning, settings)
         compaction_sweeps = CompactionSweeps(datasets, compaction_planning, compaction, CompactionReporting(planning))
         compaction_operations = CompactionOperations(operations_service, compaction_planning, compaction_sweeps, sweeps)

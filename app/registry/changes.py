@@ -28,9 +28,12 @@ from app.registry.change_rows import (
 from app.telemetry.tracing import span
 
 CURSOR_KIND = "changes"
+# Compactions commit what they have made by then, which no plan tells before: their snapshots tell it.
+_HAS_PLAN = f"(kind <> '{ChangeKind.COMPACTED.value}')"
 _SETTLE = """
     UPDATE changes
-    SET state = $2, settled_at = now(), settled_by = $3, settled_metadata = $4, failure = $5{also}
+    SET state = $2, settled_at = now(), settled_by = $3, settled_metadata = $4, failure = $5,
+        details = coalesce($6::jsonb, details){also}
     WHERE change_id = $1 AND state <> 'DONE'
 """
 
@@ -85,7 +88,7 @@ class ChangeLog:
                 if state is ChangeState.DONE:
                     await record_tags(connection, intent.plan, intent)
                 await connection.execute(
-                    _SETTLE.format(also=""), intent.change_id, state.value, by, intent.base_metadata, None
+                    _SETTLE.format(also=""), intent.change_id, state.value, by, intent.base_metadata, None, None
                 )
 
     async def replan(self, intent: Intent, plan: RefPlan, base_metadata: str, details: Mapping[str, JsonValue]) -> None:
@@ -103,10 +106,19 @@ class ChangeLog:
                 await record_tags(connection, plan, intent)
 
     async def settle(
-        self, change_id: UUID, state: ChangeState, *, by: str, metadata: str | None = None, failure: str | None = None
+        self,
+        change_id: UUID,
+        state: ChangeState,
+        *,
+        by: str,
+        metadata: str | None = None,
+        failure: str | None = None,
+        details: Mapping[str, JsonValue] | None = None,
     ) -> None:
-        """Write down how it ended. DONE is never taken back; repeating an outcome changes nothing."""
-        values = (change_id, state.value, by, metadata, failure)
+        """Write down how it ended, and what it was where `details` tell that only now. DONE is never taken back;
+        repeating an outcome changes nothing.
+        """
+        values = (change_id, state.value, by, metadata, failure, None if details is None else dict(details))
         with span("postgres.settle_change", state=state.value):
             async with translated():
                 try:
@@ -160,13 +172,13 @@ class ChangeLog:
         return to_stored(row).change if row else None
 
     async def list_overdue(self, table_uuid: UUID | None = None, *, limit: int = 100) -> list[StoredChange]:
-        """Intentions whose lease has run out, oldest first: their process has died or hangs."""
+        """Intentions to commit a plan whose lease has run out, oldest first: their process has died or hangs."""
         with span("postgres.list_overdue_changes"):
             async with translated():
                 rows = await self._pool.fetch(
                     f"""
                     SELECT {COLUMNS} FROM changes
-                    WHERE state = 'INTENDED' AND lease_until < now() AND subject_kind = 'DATASET'
+                    WHERE state = 'INTENDED' AND lease_until < now() AND subject_kind = 'DATASET' AND {_HAS_PLAN}
                       AND ($1::uuid IS NULL OR table_uuid = $1)
                     ORDER BY intended_at LIMIT $2
                     """,
@@ -176,13 +188,22 @@ class ChangeLog:
         return [to_stored(row) for row in rows]
 
     async def list_open(self, table_uuid: UUID) -> list[StoredChange]:
-        """All intentions of a table without an outcome, newest first; `is_overdue` where the lease has run out."""
+        """All intentions to commit a plan to a table that are without an outcome, newest first; `is_overdue` where the
+        lease has run out.
+        """
+        return await self._list_open(table_uuid, _HAS_PLAN)
+
+    async def list_open_compactions(self, table_uuid: UUID) -> list[StoredChange]:
+        """All compactions of a table that were begun and are without an outcome, newest first."""
+        return await self._list_open(table_uuid, f"NOT {_HAS_PLAN}")
+
+    async def _list_open(self, table_uuid: UUID, which: str) -> list[StoredChange]:
         with span("postgres.list_open_changes"):
             async with translated():
                 rows = await self._pool.fetch(
                     f"""
                     SELECT {COLUMNS} FROM changes
-                    WHERE state = 'INTENDED' AND table_uuid = $1 ORDER BY intended_at DESC
+                    WHERE state = 'INTENDED' AND table_uuid = $1 AND {which} ORDER BY intended_at DESC
                     """,
                     table_uuid,
                 )

@@ -228,6 +228,7 @@ async def test_a_run_is_carried_out_and_recorded(api: Api, catalog: Catalog) -> 
         "reason": "reads are slow",
         "subject": {"name": "events"},
         "details": {
+            "engine": "local",
             "snapshotIds": [told["snapshot_id"]],
             "filesBefore": "12",
             "filesAfter": "1",

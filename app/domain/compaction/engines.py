@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.compaction.planning import CompactionPlan
 from app.domain.names import DatasetName
-from app.errors import InvalidArgumentError, InvalidSettingError, UnsupportedTableError
+from app.errors import InvalidSettingError, InvalidTablePropertyError, UnsupportedTableError
 
 # The property of a table that chooses for it alone.
 ENGINE = "stratigraph.compaction.engine"
@@ -36,7 +36,7 @@ def choose_engine(
     Raises:
         UnsupportedTableError: no engine that may do it can.
         InvalidSettingError: it is to be Spark, and none is set.
-        InvalidArgumentError: the table's property is no engine.
+        InvalidTablePropertyError: the table's property is no engine.
     """
     of_table = _stated(properties)
     stated = of_table or rules.stated
@@ -62,8 +62,8 @@ def _stated(properties: Mapping[str, str]) -> CompactionEngine | None:
     try:
         return CompactionEngine(text.strip().lower())
     except ValueError as error:
-        engines = ", ".join(engine.value for engine in CompactionEngine)
-        raise InvalidArgumentError(ENGINE, f"{text[:40]!r} is none of {engines}") from error
+        known = ", ".join(engine.value for engine in CompactionEngine)
+        raise InvalidTablePropertyError(ENGINE, text, f"one of {known} is needed") from error
 
 
 def _checked(

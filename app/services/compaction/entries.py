@@ -51,7 +51,7 @@ class ExplainedEntry(PlanEntry):
 
 
 class AnalysisEntry(TypedDict):
-    """A table with its plan, or with the error that there is none for."""
+    """A table with its plan, or the error that there is none for; with both where no engine can carry it out."""
 
     namespace: str
     table: str
@@ -88,10 +88,10 @@ class StorageEntry(TypedDict):
 class TableEntry(TypedDict):
     """What was done to a table, or would be; `plan` is what was found before, null where even that failed.
 
-    In a dry run `files_after` is as planned, and `size_after_mb` what it is now. `engine` is what did it: `local` or
-    `spark`. `overtaken_bins` were changed by others each time they were made; `leftover_files` could not be removed,
-    and are in no snapshot. `skipped` says why nothing was done, `error` what failed; `is_partial` is true where some of
-    what is done is not all that was to be done.
+    In a dry run `files_after` is as planned, and `size_after_mb` what it is now. `engine` is what did it, or would:
+    `local` or `spark`. `overtaken_bins` were changed by others each time they were made; `leftover_files` could not be
+    removed, and are in no snapshot. `skipped` says why nothing was done, `error` what failed; `is_partial` is true
+    where some of what is done is not all that was to be done.
     """
 
     namespace: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.names import DatasetName
 from app.errors import AppError
 from app.lake.compact.outcomes import CommittedBin
@@ -60,9 +61,11 @@ def _done_entry(name: DatasetName, run: TableRun) -> TableEntry:
     entry["size_before_mb"], entry["size_after_mb"] = to_mb(before.counts.size_bytes), to_mb(after.counts.size_bytes)
     if run.run_id is None:
         return entry
-    entry["run_id"], entry["engine"], entry["duration_s"] = str(run.run_id), run.engine, round(run.duration_s, 2)
+    entry["run_id"], entry["engine"], entry["duration_s"] = str(run.run_id), run.engine.value, round(run.duration_s, 2)
     entry["bins"] = [_bin_entry(each) for each in run.committed]
-    entry["snapshot_ids"] = list(dict.fromkeys(str(each.snapshot_id) for each in run.committed))
+    cleaning = () if run.outcome is None else run.outcome.cleaning_snapshot_ids
+    ids = [*(each.snapshot_id for each in run.committed), *cleaning]
+    entry["snapshot_ids"] = list(dict.fromkeys(map(str, ids)))
     entry["snapshot_id"] = entry["snapshot_ids"][-1] if entry["snapshot_ids"] else None
     if (outcome := run.outcome) is not None:
         entry["dropped_delete_files"] = len(outcome.dropped_deletes)
@@ -78,6 +81,10 @@ def _done_entry(name: DatasetName, run: TableRun) -> TableEntry:
             entry["warnings"].append(
                 f"{len(outcome.leftovers):,} files that are in no snapshot could not be removed; they are orphans"
             )
+        if run.engine is CompactionEngine.SPARK and after.bins and not after.policy.rewrite_all:
+            # It does not say which ones others changed meanwhile.
+            entry["is_partial"] = True
+            entry["warnings"].append(f"Spark left something to do ({after.reason}); the next run takes it on")
     if run.failure is not None:
         entry["is_partial"] = True
         entry["error"] = error_entry(run.failure)

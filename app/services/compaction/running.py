@@ -1,7 +1,7 @@
 """Carrying compaction of a table out: one run at a time, recorded whatever becomes of it.
 
-What a crash leaves: files that nothing names, whose names tell the run, and which are orphans; snapshots that were
-committed, which the next run of the table writes down. What is left to do is planned anew then.
+What a crash leaves: files that nothing names, whose names tell the run, and which are orphans; a claim, and snapshots
+that were committed, from which the next run of the table writes it down. What is left to do is planned anew then.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import os
 import time
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from app.domain.changes import Command
+from app.domain.compaction.claims import RunClaim
 from app.domain.compaction.files import Place
+from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.compaction.policy import CompactionPolicy
 from app.domain.names import DatasetName
 from app.domain.operations import OperationCancelledError
@@ -26,11 +29,15 @@ from app.errors import (
     CommitStateUnknownError,
     DatasetNotFoundError,
     LockTimeoutError,
+    StateUnknown,
+    Unavailable,
 )
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.compact.commit import ATTEMPTS
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome
 from app.lake.compact.planning import PlannedTable
+from app.lake.compact.spark import SparkJob
+from app.lake.spark.session import SparkAddress
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
@@ -42,12 +49,16 @@ from app.services.retention import Report
 from app.settings import Settings
 from app.telemetry.tracing import span
 
+if TYPE_CHECKING:
+    from app.lake.compact.jobs import CompactionJob
+
 logger = logging.getLogger(__name__)
 
-LOCAL = "local"
 _MAX_THREADS = 4
 _CATCH_UP_WAIT_S = 1.0
 _PLANNED, _DONE = 0.05, 0.95
+# Why runs that are settled without snapshots have none.
+_NOTHING, _GIVEN_UP = "nothing was committed", "its process ended, and it had committed nothing when the next run began"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,7 +75,14 @@ class TableRun:
     outcome: CompactionOutcome | None = None
     failure: AppError | None = None
     duration_s: float = 0.0
-    engine: str = LOCAL
+    engine: CompactionEngine = CompactionEngine.LOCAL
+
+    @property
+    def id(self) -> UUID:
+        """The run's id. Only where anything is done."""
+        if self.run_id is None:
+            raise ValueError("nothing was to be done")
+        return self.run_id
 
 
 class Compaction:
@@ -101,8 +119,9 @@ class Compaction:
         Raises:
             CommitConflictError: others were always faster.
             CommitStateUnknownError: the catalog did not say what became of a commit.
-            UnsupportedTableError: the catalog cannot change this table.
-            InvalidTablePropertyError: a property of the table on how files are written is none.
+            UnsupportedTableError: no engine that may compact the table can, or the catalog cannot change it.
+            InvalidTablePropertyError: a property of the table on how files are written, or by what, is none.
+            MissingExtraError, InvalidSettingError: it is to be done in Spark, which cannot be.
         """
         table = await self._datasets.load(name)
         table_uuid = table.state.table_uuid
@@ -113,68 +132,99 @@ class Compaction:
                 if planned.table.state.table_uuid != table_uuid:
                     # Dropped and made again while we waited: the lock that is held is of another table.
                     raise CommitConflictError(str(name), 1)
-                await self._records.catch_up(planned.table)
+                await self._records.settle(planned.table, failure=_GIVEN_UP)
                 if places is not None:
                     planned = planned.only(places)
-                if not planned.plan.bins:
+                engine = self._planning.engine_of(planned, is_whole=places is None)
+                if engine is None:
                     report(1.0, f"{name}: nothing to do")
                     return TableRun(before=planned, after=planned)
-                self._lake.check_writable(planned.table)
-                done = TableRun(before=planned, after=planned, run_id=uuid4())
-                try:
-                    await self._carry_out(done, command, report, operation_id, is_once=places is not None)
-                finally:
-                    if done.committed:
-                        # Also where whoever asked for it has gone.
-                        await finished(self._write_down(name))
+                done = TableRun(before=planned, after=planned, run_id=uuid4(), engine=engine)
+                await self._claim_and_carry_out(done, command, report, operation_id, is_once=places is not None)
                 done.after = await self._planning.plan(name, policy)
                 report(1.0, f"{name}: done")
                 return done
 
     async def catch_up(self, table: LakeTable) -> None:
         """Write down what runs that died before they could have done to the table."""
-        if not await self._records.find_missing(table):
+        if not await self._records.has_open(table):
             return
+        state = table.state
         try:
-            async with self._changes.lock_compaction(table.state.table_uuid, timeout_s=_CATCH_UP_WAIT_S):
-                await self._records.catch_up(table)
+            async with self._changes.lock_compaction(state.table_uuid, timeout_s=_CATCH_UP_WAIT_S):
+                # Loaded anew: a run may have gone on since.
+                await self._records.settle(await self._datasets.load(state.name), failure=_GIVEN_UP)
         except LockTimeoutError:
-            logger.info("%s is being compacted, which is written down after its end", table.state.name)
+            logger.info("%s is being compacted, which is written down after its end", state.name)
 
     def _locked(self, table_uuid: UUID) -> AbstractAsyncContextManager[None]:
         return self._changes.lock_compaction(table_uuid, self._settings.lock_timeout_s)
 
-    async def _carry_out(
+    async def _claim_and_carry_out(
         self, done: TableRun, command: Command, report: Report, operation_id: UUID | None, *, is_once: bool
     ) -> None:
+        planned, spark = done.before, None
+        claim = RunClaim(run_id=done.id, engine=done.engine, base_id=planned.base.snapshot_id)
+        if done.engine is CompactionEngine.LOCAL:
+            self._lake.check_writable(planned.table)
+        else:
+            address = self._spark_address()
+            claim = replace(claim, application=await self._lake.find_spark_application(planned, address))
+            spark = SparkJob(address=address, claim=claim)
+        await self._records.claim(planned.table, claim, command, operation_id)
+        # What may still come of a run that is cut short, the next one looks for.
+        why_nothing: str | None = None
+        try:
+            job = self._job(done, command, operation_id, spark, is_once=is_once)
+            await self._carry_out(done, job, report)
+            why_nothing = _NOTHING
+        except AppError as error:
+            why_nothing = None if isinstance(error, (StateUnknown, Unavailable)) else error.message
+            raise
+        finally:
+            # Also where whoever asked for it has gone.
+            await finished(self._write_down(planned.table.state.name, why_nothing))
+
+    def _spark_address(self) -> SparkAddress:
+        remote = self._settings.spark_remote
+        if remote is None:
+            raise ValueError("Spark was chosen, and there is none")
+        return SparkAddress(remote=remote, catalog=self._settings.spark_catalog or self._lake.catalog_name)
+
+    def _job(
+        self, done: TableRun, command: Command, operation_id: UUID | None, spark: SparkJob | None, *, is_once: bool
+    ) -> CompactionJob:
         from app.lake.compact.jobs import CompactionJob
         from app.lake.compact.running import MAX_ROUNDS
 
-        name, plan, run_id = done.before.table.state.name, done.before.plan, done.run_id
-        if run_id is None:
-            raise ValueError("a run that does something has an id")
         scratch = self._settings.home / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
-        job = CompactionJob(
-            name=str(run_id),
-            properties=summary_properties(run_id, command, operation_id),
+        return CompactionJob(
+            name=str(done.id),
+            properties=summary_properties(done.id, command, operation_id),
             scratch=scratch,
             memory_bytes=self._settings.compaction_memory_bytes,
             threads=min(_MAX_THREADS, os.cpu_count() or 1),
             rounds=1 if is_once else MAX_ROUNDS,
+            spark=spark,
         )
+
+    async def _carry_out(self, done: TableRun, job: CompactionJob, report: Report) -> None:
+        name, plan = done.before.table.state.name, done.before.plan
 
         def tell(fraction: float) -> None:
             # One that shall not go on is stopped by its task's being cancelled: bins that are made are committed then.
             with suppress(OperationCancelledError):
                 report(_PLANNED + (_DONE - _PLANNED) * fraction, message)
 
-        message = f"{name}: {plan.counts.files:,} files, {len(plan.bins):,} bins"
+        where = " in Spark" if done.engine is CompactionEngine.SPARK else ""
+        message = f"{name}: {plan.counts.files:,} files, {len(plan.bins):,} bins{where}"
+        tell(0.0)
         begun = time.monotonic()
         try:
             done.outcome = await self._lake.compact(done.before, job, tell, done.committed.extend)
         except CommitOutcomeUnknownError as error:
-            self._fail(done, CommitStateUnknownError(str(name), str(run_id), str(error)), error)
+            self._fail(done, CommitStateUnknownError(str(name), str(done.id), str(error)), error)
         except CommitRefusedError as error:
             logger.info("compaction of %s was refused: %s", name, error)
             self._fail(done, CommitConflictError(str(name), ATTEMPTS), error)
@@ -190,9 +240,9 @@ class Compaction:
         logger.warning("compaction of %s ended early: %s", done.before.table.state.name, failure.message)
         done.failure = failure
 
-    async def _write_down(self, name: DatasetName) -> None:
+    async def _write_down(self, name: DatasetName, why_nothing: str | None) -> None:
         """What cannot be written down now is by the next run: the table is compacted all the same."""
         try:
-            await self._records.catch_up(await self._datasets.load(name))
+            await self._records.settle(await self._datasets.load(name), failure=why_nothing)
         except (BackendUnavailableError, DatasetNotFoundError) as error:
             logger.warning("a compaction of %s is yet to be written down: %s", name, error.message)

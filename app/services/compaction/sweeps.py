@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.domain.changes import ChangeKind, Command
 from app.domain.compaction.files import Place
+from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.planning import CompactionPlan
 from app.domain.compaction.policy import CompactionPolicy
@@ -64,10 +65,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """A table to be done, and the partitions of it that the budget is enough for; None for all."""
+    """A table to be done, by what, and the partitions of it that the budget is enough for; None for all."""
 
     name: DatasetName
     plan: CompactionPlan
+    engine: CompactionEngine
     places: frozenset[Place] | None = None
 
 
@@ -122,7 +124,8 @@ class CompactionSweeps:
                 yield found
         taken, left = _choose(candidates, limits.budget)
         for candidate in left:
-            yield _skipped(candidate, "the budget is spent on what gains more", is_dry_run=is_dry_run)
+            why = "the budget is spent on what gains more"
+            yield _skipped(candidate.name, candidate.plan, why, is_dry_run=is_dry_run)
         total, done = sum(_weight(candidate) for candidate in taken), 0
         for candidate in taken:
 
@@ -131,7 +134,8 @@ class CompactionSweeps:
 
             done += _weight(candidate)
             if limits.budget.seconds is not None and time.monotonic() - begun >= limits.budget.seconds:
-                yield _skipped(candidate, "the time is spent on what gains more", is_dry_run=is_dry_run)
+                why = "the time is spent on what gains more"
+                yield _skipped(candidate.name, candidate.plan, why, is_dry_run=is_dry_run)
             elif is_dry_run:
                 yield _planned(candidate)
             else:
@@ -170,14 +174,14 @@ class CompactionSweeps:
         self, name: DatasetName, policy: CompactionPolicy, limits: Limits, *, is_dry_run: bool
     ) -> _Candidate | TableEntry:
         planned = await self._planning.plan(name, policy)
-        candidate = _Candidate(name=name, plan=planned.plan)
         if (why := await self._why_skipped(planned.table, limits)) is not None:
-            return _skipped(candidate, why, is_dry_run=is_dry_run)
-        if planned.plan.bins:
-            return candidate
-        if not is_dry_run:
-            await self._compaction.catch_up(planned.table)
-        return planned_entry(name, planned.plan, dry_run=is_dry_run)
+            return _skipped(name, planned.plan, why, is_dry_run=is_dry_run)
+        engine = self._planning.engine_of(planned)
+        if engine is None:
+            if not is_dry_run:
+                await self._compaction.catch_up(planned.table)
+            return planned_entry(name, planned.plan, dry_run=is_dry_run)
+        return _Candidate(name=name, plan=planned.plan, engine=engine)
 
     async def _why_skipped(self, table: LakeTable, limits: Limits) -> str | None:
         state, now = table.state, datetime.now(UTC)
@@ -204,17 +208,16 @@ def _choose(candidates: Sequence[_Candidate], budget: Budget) -> tuple[list[_Can
     )
     if budget.size_bytes is None:
         return [each.of for each in ranked], []
-    partitions = rank(
-        Ranked(name=f"{candidate.name} {place}", of=(candidate.name, place), benefit=benefit_of(bins))
-        for candidate in candidates
-        for place, bins in _by_place(candidate.plan).items()
-    )
-    chosen: dict[str, set[Place]] = defaultdict(set)
-    for each in affordable(partitions, budget)[0]:
+    parts = rank(part for candidate in candidates for part in _parts(candidate))
+    chosen: dict[str, set[Place] | None] = {}
+    for each in affordable(parts, budget)[0]:
         name, place = each.of
-        chosen[str(name)].add(place)
+        if place is None:
+            chosen[str(name)] = None
+        elif (places := chosen.setdefault(str(name), set())) is not None:
+            places.add(place)
     taken = [
-        _Candidate(name=each.of.name, plan=each.of.plan, places=frozenset(chosen[each.name]))
+        replace(each.of, places=None if (places := chosen[each.name]) is None else frozenset(places))
         for each in ranked
         if each.name in chosen
     ]
@@ -227,6 +230,15 @@ def _weight(candidate: _Candidate) -> int:
     return max(1, sum(some.size_bytes for some in candidate.plan.bins if places is None or some.place in places))
 
 
+def _parts(candidate: _Candidate) -> Iterator[Ranked[tuple[DatasetName, Place | None]]]:
+    """What of a table may be done by itself: its partitions, or the whole where its engine takes tables."""
+    if candidate.engine is CompactionEngine.SPARK:
+        yield Ranked(name=str(candidate.name), of=(candidate.name, None), benefit=benefit_of(candidate.plan.bins))
+        return
+    for place, bins in _by_place(candidate.plan).items():
+        yield Ranked(name=f"{candidate.name} {place}", of=(candidate.name, place), benefit=benefit_of(bins))
+
+
 def _by_place(plan: CompactionPlan) -> dict[Place, list[Bin]]:
     found: dict[Place, list[Bin]] = defaultdict(list)
     for some in plan.bins:
@@ -236,6 +248,7 @@ def _by_place(plan: CompactionPlan) -> dict[Place, list[Bin]]:
 
 def _planned(candidate: _Candidate) -> TableEntry:
     entry = planned_entry(candidate.name, candidate.plan, dry_run=True)
+    entry["engine"] = candidate.engine.value
     if candidate.places is not None:
         saved = sum(some.files_saved for some in candidate.plan.bins if some.place in candidate.places)
         entry["files_after"] = candidate.plan.counts.files - saved
@@ -245,8 +258,8 @@ def _planned(candidate: _Candidate) -> TableEntry:
     return entry
 
 
-def _skipped(candidate: _Candidate, why: str, *, is_dry_run: bool) -> TableEntry:
-    entry = planned_entry(candidate.name, candidate.plan, dry_run=is_dry_run)
+def _skipped(name: DatasetName, plan: CompactionPlan, why: str, *, is_dry_run: bool) -> TableEntry:
+    entry = planned_entry(name, plan, dry_run=is_dry_run)
     entry["files_after"] = entry["files_before"]
     entry["skipped"] = why
     return entry

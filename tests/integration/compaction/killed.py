@@ -18,6 +18,17 @@ from tests.integration.races.dying import die, die_after
 from tests.integration.races.workers import CONTEXT
 
 
+def _after_the_claim(services: Services) -> None:
+    changes = services.compaction_sweeps._compaction._changes
+    intend = changes.intend
+
+    async def then(*arguments: Any, **named: Any) -> None:
+        await intend(*arguments, **named)
+        die()
+
+    changes.intend = then  # type: ignore[method-assign]
+
+
 def _before_the_first_file(services: Services) -> None:
     app.lake.compact.jobs.BinMaker.__call__ = die  # type: ignore[method-assign]
 
@@ -63,29 +74,30 @@ def _after_the_second_commit(services: Services) -> None:
 
 def _before_it_is_written_down(services: Services) -> None:
     records = services.compaction_sweeps._compaction._records
-    catch_up, count = records.catch_up, iter(range(2))
+    settle, count = records.settle, iter(range(2))
 
-    async def second(*arguments: Any) -> None:
+    async def second(*arguments: Any, **named: Any) -> None:
         if next(count) == 1:
             die()
-        await catch_up(*arguments)
+        await settle(*arguments, **named)
 
-    records.catch_up = second  # type: ignore[method-assign]
+    records.settle = second  # type: ignore[method-assign]
 
 
 def _after_it_is_written_down(services: Services) -> None:
     changes = services.compaction_sweeps._compaction._changes
-    record = changes.record
+    settle = changes.settle
 
     async def then(*arguments: Any, **named: Any) -> None:
-        await record(*arguments, **named)
+        await settle(*arguments, **named)
         die()
 
-    changes.record = then  # type: ignore[method-assign]
+    changes.settle = then  # type: ignore[method-assign]
 
 
 # Where a compaction is killed, and how many of three bins, each committed by itself, are in the table then.
 POINTS: Mapping[str, tuple[Callable[[Services], None], int]] = {
+    "after the claim": (_after_the_claim, 0),
     "before the first file": (_before_the_first_file, 0),
     "after the first bin": (_after_the_first_bin, 0),
     "before the commit": (_before_the_commit, 0),

@@ -6,7 +6,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from app.bootstrap import Services
-from app.services.compaction.records import RUN_ID
+from app.domain.compaction.claims import RUN_ID
 from app.services.orphans import OrphanAge
 from app.settings import Settings
 from tests.integration.compaction.killed import POINTS, kill_at
@@ -52,6 +52,9 @@ async def test_killed_compaction_loses_nothing_and_the_next_one_finishes(
     changes = await changes_of(services, table)
     assert {str(change.change_id) for change in changes} == runs
     assert len(runs) == (2 if 0 < committed < PARTS else 1)
+    # And no run is left open
+    log = services.compaction_sweeps._compaction._changes
+    assert await log.list_open_compactions(table.metadata.table_uuid) == []
     assert {(change.actor, change.reason) for change in changes} == {(COMMAND.actor, COMMAND.reason)}
     assert sum(len(change.details["snapshotIds"]) for change in changes) == len(table.metadata.snapshots) - FILES
 

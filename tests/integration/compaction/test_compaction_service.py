@@ -79,6 +79,7 @@ async def test_files_are_brought_together_told_and_recorded(services: Services, 
     assert (change.actor, change.reason, change.state) == (COMMAND.actor, COMMAND.reason, ChangeState.DONE)
     assert str(change.change_id) == told["run_id"]
     assert change.details == {
+        "engine": "local",
         "snapshotIds": [told["snapshot_id"]],
         "filesBefore": "24",
         "filesAfter": "2",

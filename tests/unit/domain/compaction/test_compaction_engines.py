@@ -10,7 +10,7 @@ from app.domain.compaction.obstacles import CompactionEngine, Obstacle
 from app.domain.compaction.planning import CompactionPlan, plan_compaction
 from app.domain.compaction.policy import MIB, CompactionPolicy
 from app.domain.names import DatasetName
-from app.errors import InvalidArgumentError, InvalidSettingError, UnsupportedTableError
+from app.errors import InvalidSettingError, InvalidTablePropertyError, UnsupportedTableError
 from app.settings import load_settings
 from tests.unit.domain.compaction.made_files import files
 
@@ -102,7 +102,9 @@ def test_a_spark_that_is_not_set_is_missed_when_settings_are_read() -> None:
 
 
 def test_a_property_that_is_no_engine_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match=r"stratigraph\.compaction\.engine.*'trino' is none of local, spark"):
+    with pytest.raises(
+        InvalidTablePropertyError, match=r"stratigraph\.compaction\.engine is 'trino': one of local, spark"
+    ):
         choose_engine(NAME, {ENGINE: "trino"}, plan(), rules())
 
 
