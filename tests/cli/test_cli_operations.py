@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -197,7 +196,7 @@ def test_one_that_has_ended_refuses_to_be_cancelled(cli: Cli, bench: Bench) -> N
 @pytest.mark.parametrize(
     ("name", "operation_id", "code", "exit_code"),
     [
-        ("unknown", str(uuid4()), "OPERATION_NOT_FOUND", 3),
+        ("unknown", "5f0b3c6e-6a5d-4c93-9a53-0d1f3e4a7b21", "OPERATION_NOT_FOUND", 3),
         ("a word", "nobody", "INVALID_ARGUMENT", 2),
         ("empty", "", "INVALID_ARGUMENT", 2),
         ("10 kB", "x" * 10_000, "INVALID_ARGUMENT", 2),

@@ -19,6 +19,8 @@ from tests.lake_tables import Orders
 
 pytestmark = pytest.mark.anyio
 
+# The same in every process that collects tests.
+NOBODYS = "5f0b3c6e-6a5d-4c93-9a53-0d1f3e4a7b21"
 NODE = "query($id: ID!) { node(id: $id) { __typename id } }"
 NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
 ENTITIES = """query($of: [_Any!]!) { _entities(representations: $of) { __typename
@@ -40,7 +42,7 @@ BAD_IDS = [
     _encoded(["dataset"]),
     _encoded(["dataset", "no uuid"]),
     _encoded(["dataset", 7]),
-    _encoded(["feature", str(uuid4())]),
+    _encoded(["feature", NOBODYS]),
     _encoded(["model", "churn", "1"]),
     _encoded(["model", "a\x00b"]),
     _encoded(["model-version", "churn", "0"]),
@@ -49,10 +51,10 @@ BAD_IDS = [
     _encoded(["pipeline-version", "refresh", str(2**31)]),
     _encoded(["pipeline-tag", "refresh", "\ud800"]),
     _encoded(["run", "no uuid"]),
-    _encoded(["snapshot", str(uuid4()), "0"]),
-    _encoded(["snapshot", str(uuid4()), str(2**70)]),
-    _encoded(["snapshot", str(uuid4()), "1e3"]),
-    _encoded(["tag", str(uuid4()), "\ud800"]),
+    _encoded(["snapshot", NOBODYS, "0"]),
+    _encoded(["snapshot", NOBODYS, str(2**70)]),
+    _encoded(["snapshot", NOBODYS, "1e3"]),
+    _encoded(["tag", NOBODYS, "\ud800"]),
     _encoded(["named-dataset", "", "x"]),
     base64.urlsafe_b64encode(b"[" * 50_000).decode(),
 ]
