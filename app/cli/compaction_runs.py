@@ -72,7 +72,7 @@ def run(
 ) -> None:
     """Bring small files together, in tables that gain by it; without --execute only say what would be done."""
     from app.domain.compaction.policy import CompactionPolicy
-    from app.services.compaction.limits import parse_limits
+    from app.services.compaction.sweeps import Limits
 
     with named_as_options():
         if idempotency_key is not None and not background:
@@ -80,7 +80,10 @@ def run(
         command = make_command(actor, reason, idempotency_key)
         chosen = choose_tables(namespace, table, all_tables=all_tables)
         overrides = read_overrides(target_file_size_mb, min_file_size_mb, max_concurrent_files, rewrite_all=rewrite_all)
-        policy, limits = overrides.applied_to(CompactionPolicy()), parse_limits(budget, skip_active, is_due_only=due)
+        policy, limits = (
+            overrides.applied_to(CompactionPolicy()),
+            Limits.parse(budget=budget, skip_active=skip_active, is_due_only=due),
+        )
         if background:
             _start(chosen, overrides, command, limits, is_dry_run=not execute, json=json)
             return

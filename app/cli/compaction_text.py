@@ -124,7 +124,7 @@ def _print_way(word: str, bins: list[BinEntry]) -> None:
 
     if not bins:
         return
-    before, after = sum(each["files_before"] for each in bins), sum(each["files_after"] for each in bins)
+    before, after = sum(each["files"] for each in bins), sum(each["files_after"] for each in bins)
     print_line(f"    {word}: {counted(len(bins), 'bin')}, {before:,} files → {after:,}")
     reasons = Counter(each["why"] for each in bins if each["why"] is not None)
     _print_some((f"{counted(count, 'bin')}: {why}" for why, count in reasons.most_common()), "      ")
@@ -166,7 +166,7 @@ def _compression(entry: TableEntry) -> str:
     """How many times smaller the table is; of bins in bytes, because small tables are few hundredths of a MB."""
     from app.domain.compaction.policy import MIB
 
-    before = sum(each["bytes_before"] for each in entry["bins"])
+    before = sum(each["bytes"] for each in entry["bins"])
     after = sum(each["bytes_after"] for each in entry["bins"])
     others = max(0.0, entry["size_before_mb"] * MIB - before)
     # Less than that is what was lost when the size was rounded.

@@ -12,7 +12,7 @@ from app.domain.compaction.policy import CompactionPolicy
 from app.errors import InvalidArgumentError
 from app.services.argument_names import arguments_named, snake_case
 from app.services.compaction.entries import PlanEntry, SummaryEntry, plan_entry, summary_entry
-from app.services.compaction.limits import parse_limits
+from app.services.compaction.sweeps import Limits
 
 
 class Compacting(Opening):
@@ -64,8 +64,10 @@ class Compacting(Opening):
         check_bool("due_only", due_only)
         known = _checked(policy)
         with arguments_named(snake_case):
-            limits = parse_limits(
-                optional_text("budget", budget), optional_text("skip_active", skip_active), is_due_only=due_only
+            limits = Limits.parse(
+                budget=optional_text("budget", budget),
+                skip_active=optional_text("skip_active", skip_active),
+                is_due_only=due_only,
             )
         command = self._command(reason)
         chosen = list_chosen(namespaces, table)

@@ -6,14 +6,7 @@ from collections.abc import Sequence
 
 from app.client.catalog import IcebergCatalog
 from app.domain.compaction.policy import CompactionPolicy
-from app.services.compaction.entries import BinEntry, PlanEntry, SummaryEntry, TableEntry
-
-
-class CompactedBin(BinEntry):
-    """A bin, which tells `files` and `bytes` of what was brought together under these names too."""
-
-    files: int
-    bytes: int
+from app.services.compaction.entries import PlanEntry, SummaryEntry, TableEntry
 
 
 class IcebergCompactionManager:
@@ -40,10 +33,10 @@ class IcebergCompactionManager:
     ) -> TableEntry:
         """One table: its files before and after, what was made of them, and by which snapshot.
 
-        `bins` are of type `CompactedBin`, and none in a dry run. Raises as `IcebergCatalog.compact`.
+        There are no `bins` in a dry run. Raises as `IcebergCatalog.compact`.
         """
         done = self._catalog.compact(table=(namespace, table), policy=self._policy, dry_run=dry_run, reason=reason)
-        return _told(done["tables"][0])
+        return done["tables"][0]
 
     def compact_all_tables(
         self,
@@ -59,7 +52,7 @@ class IcebergCompactionManager:
 
         Raises: as `IcebergCatalog.compact`.
         """
-        done = self._catalog.compact(
+        return self._catalog.compact(
             namespaces,
             policy=self._policy,
             dry_run=dry_run,
@@ -68,12 +61,3 @@ class IcebergCompactionManager:
             due_only=due_only,
             reason=reason,
         )
-        done["tables"] = [_told(table) for table in done["tables"]]
-        return done
-
-
-def _told(table: TableEntry) -> TableEntry:
-    table["bins"] = [
-        CompactedBin(**each, files=each["files_before"], bytes=each["bytes_before"]) for each in table["bins"]
-    ]
-    return table

@@ -87,7 +87,7 @@ def test_machines_read_what_was_done(cli: Cli, events: Table) -> None:
     (told,) = found["tables"]
     assert (told["files_before"], told["files_after"], told["dry_run"], told["error"]) == (12, 1, False, None)
     assert told["snapshot_id"] == str(events.refresh().metadata.current_snapshot_id)
-    assert [(each["way"], each["files_before"]) for each in told["bins"]] == [("rewrite", 12)]
+    assert [(each["way"], each["files"]) for each in told["bins"]] == [("rewrite", 12)]
     assert (found["files_before"], found["files_after"]) == (12, 1)
 
 

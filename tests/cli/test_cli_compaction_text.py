@@ -72,9 +72,9 @@ def a_bin(*, files: int, before_mb: float, after_mb: float, why: str | None = No
     return BinEntry(
         way="copy" if why is None else "rewrite",
         partition="",
-        files_before=files,
+        files=files,
         files_after=1,
-        bytes_before=round(before_mb * MIB),
+        bytes=round(before_mb * MIB),
         bytes_after=round(after_mb * MIB),
         why=why,
         snapshot_id="7",

@@ -47,7 +47,7 @@ def test_python_has_the_same_under_the_well_known_names(own_lake: SmallLake) -> 
         assert done["duration_s"] > 0
         (made,) = done["bins"]
         assert {name: dict(made)[name] for name in ("way", "files")} == {"way": "rewrite", "files": 12}
-        assert dict(made)["bytes"] == made["bytes_before"] > made["bytes_after"]
+        assert made["bytes"] > made["bytes_after"]
         table.refresh()
         assert done["snapshot_id"] == str(table.metadata.current_snapshot_id)
         assert ids_of(table) == ids_of(table, before) == rows

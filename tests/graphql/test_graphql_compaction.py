@@ -232,7 +232,7 @@ async def test_a_run_is_carried_out_and_recorded(api: Api, catalog: Catalog) -> 
             "snapshotIds": [told["snapshot_id"]],
             "filesBefore": "12",
             "filesAfter": "1",
-            "bytesBefore": str(told["bins"][0]["bytes_before"]),
+            "bytesBefore": str(told["bins"][0]["bytes"]),
             "bytesAfter": str(told["bins"][0]["bytes_after"]),
             "operationId": data["operations"]["nodes"][0]["operationId"],
         },
@@ -245,7 +245,7 @@ async def test_limits_leave_tables_alone_and_say_so(api: Api, catalog: Catalog) 
     create(catalog, DatasetName(namespace="platinum", name="kpis"), files=3)
 
     active = await run(api, namespace="bronze", dryRun=False, skipActive="15m")
-    due = await run(api, all=True, dueOnly=True)
+    due = await run(api, all=True, dueOnly=True, skipActive="0s")
     timed = await run(api, dataset=EVENTS, budget="1h", dryRun=False)
 
     (told,) = active["result"]["tables"]

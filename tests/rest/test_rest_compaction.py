@@ -124,7 +124,7 @@ def test_a_run_is_a_dry_one_unless_told_otherwise(own_api: TestClient, own_lake:
     (told,) = result["tables"]
     assert list(result) == ["tables", "files_before", "files_after", "size_before_mb", "size_after_mb"]
     assert (told["files_before"], told["files_after"], told["error"], told["engine"]) == (12, 1, None, "local")
-    assert [(each["files_before"], each["files_after"]) for each in told["bins"]] == [(12, 1)]
+    assert [(each["files"], each["files_after"]) for each in told["bins"]] == [(12, 1)]
     table.refresh()
     assert ids_of(table) == list(range(12 * ROWS))
     head = table.current_snapshot()

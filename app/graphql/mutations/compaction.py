@@ -40,7 +40,8 @@ class RunCompactionInput:
         "`stratigraph.compaction.schedule` of a table says.",
     )
     skip_active: str | None = strawberry.field(
-        default=None, description="Leave out datasets that were written to so lately: `15m`."
+        default=None,
+        description="Leave out datasets that were written to so lately: `15m`. With `dueOnly` it is that unless given.",
     )
     reason: str | None = strawberry.field(default=None, description=REASON_DESCRIPTION)
     idempotency_key: str | None = strawberry.field(default=None, description=KEY_DESCRIPTION)

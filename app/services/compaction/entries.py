@@ -60,13 +60,13 @@ class AnalysisEntry(TypedDict):
 
 
 class BinEntry(TypedDict):
-    """Files that were brought together. `why` is why they were not copied, null where they were."""
+    """So many files and bytes that were brought together. `why` they were not copied is null where they were."""
 
     way: str
     partition: str
-    files_before: int
+    files: int
     files_after: int
-    bytes_before: int
+    bytes: int
     bytes_after: int
     why: str | None
     snapshot_id: str

@@ -96,9 +96,9 @@ def _bin_entry(committed: CommittedBin) -> BinEntry:
     return BinEntry(
         way=made.way.value,
         partition=some.place.partition,
-        files_before=len(some.files),
+        files=len(some.files),
         files_after=len(made.added),
-        bytes_before=some.size_bytes,
+        bytes=some.size_bytes,
         bytes_after=made.size_bytes,
         why=made.why,
         snapshot_id=str(committed.snapshot_id),

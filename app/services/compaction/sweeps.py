@@ -34,6 +34,7 @@ from app.services.retention import Report
 
 logger = logging.getLogger(__name__)
 
+DUE_SKIP_ACTIVE = "15m"
 _SOME_PARTITIONS = "the budget is enough for some of its partitions alone"
 
 
@@ -53,9 +54,13 @@ class Limits:
     def parse(cls, *, budget: str | None = None, is_due_only: bool = False, skip_active: str | None = None) -> Limits:
         """These, of a budget such as `10GB` or `30m` and a time such as `15m`.
 
+        With `is_due_only` those that are being written to are left to the next time: `skip_active` is 15m unless given.
+
         Raises:
             InvalidArgumentError: one of them is none, by its name in the GraphQL schema.
         """
+        if skip_active is None and is_due_only:
+            skip_active = DUE_SKIP_ACTIVE
         return cls(
             budget=NO_LIMIT if budget is None else parse_budget(budget),
             is_due_only=is_due_only,

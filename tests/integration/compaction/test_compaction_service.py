@@ -70,7 +70,7 @@ async def test_files_are_brought_together_told_and_recorded(services: Services, 
     assert told["snapshot_id"] == str(table.metadata.current_snapshot_id)
     assert table.current_snapshot().summary.operation.value == "replace"
     assert table.current_snapshot().parent_snapshot_id == before
-    assert sorted((each["partition"], each["files_before"], each["files_after"]) for each in told["bins"]) == [
+    assert sorted((each["partition"], each["files"], each["files_after"]) for each in told["bins"]) == [
         ("part=0", 12, 1),
         ("part=1", 12, 1),
     ]
@@ -83,7 +83,7 @@ async def test_files_are_brought_together_told_and_recorded(services: Services, 
         "snapshotIds": [told["snapshot_id"]],
         "filesBefore": "24",
         "filesAfter": "2",
-        "bytesBefore": str(sum(each["bytes_before"] for each in told["bins"])),
+        "bytesBefore": str(sum(each["bytes"] for each in told["bins"])),
         "bytesAfter": str(sum(each["bytes_after"] for each in told["bins"])),
     }
     # And there is nothing left to do
@@ -194,7 +194,7 @@ async def test_a_budget_goes_to_what_gains_most(services: Services, catalog: Cat
     done = {name: len(entry["bins"]) for name, entry in told.items()}
     assert sum(done.values()) >= 1
     assert sum(entry["is_partial"] or entry["skipped"] is not None for entry in told.values()) >= 1
-    rewritten = sum(each["bytes_before"] for entry in told.values() for each in entry["bins"])
+    rewritten = sum(each["bytes"] for entry in told.values() for each in entry["bins"])
     assert rewritten <= 4 * budget
 
 
@@ -211,7 +211,9 @@ async def test_time_that_is_spent_begins_no_other_table(services: Services, cata
     [
         ({}, Limits()),
         ({"budget": "10GB"}, Limits(budget=Budget(size_bytes=10 * 2**30))),
-        ({"budget": "30m", "is_due_only": True}, Limits(budget=Budget(seconds=1800), is_due_only=True)),
+        ({"budget": "30m"}, Limits(budget=Budget(seconds=1800))),
+        ({"is_due_only": True}, Limits(is_due_only=True, skip_active=timedelta(minutes=15))),
+        ({"is_due_only": True, "skip_active": "0s"}, Limits(is_due_only=True, skip_active=timedelta())),
         ({"skip_active": "15m"}, Limits(skip_active=timedelta(minutes=15))),
     ],
 )

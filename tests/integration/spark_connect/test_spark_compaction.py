@@ -70,7 +70,7 @@ async def test_both_engines_make_the_same_of_a_table(
     for field in ("plan", "files_before", "files_after", "dropped_delete_files", "is_partial", "warnings"):
         assert there[field] == here[field], field  # type: ignore[literal-required]
     bins = [
-        sorted((each["partition"], each["files_before"], each["files_after"]) for each in entry["bins"])
+        sorted((each["partition"], each["files"], each["files_after"]) for each in entry["bins"])
         for entry in (here, there)
     ]
     assert bins[0] == bins[1]
@@ -103,7 +103,7 @@ async def test_the_record_tells_who_compacted_why_and_what(services: Services, l
         "snapshotIds": told["snapshot_ids"],
         "filesBefore": str(FILES),
         "filesAfter": "1",
-        "bytesBefore": str(sum(each["bytes_before"] for each in told["bins"])),
+        "bytesBefore": str(sum(each["bytes"] for each in told["bins"])),
         "bytesAfter": str(sum(each["bytes_after"] for each in told["bins"])),
     }
     assert told["snapshot_id"] == str(lake.catalog.load_table(lake.name("recorded")).metadata.current_snapshot_id)
