@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ from app.postgres.embedded import EmbeddedPostgres
 from app.postgres.migrate import migrate
 
 pytest_plugins = ["tests.servers.availability"]
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = "stratigraph_template"
 DROP_ATTEMPTS = 50

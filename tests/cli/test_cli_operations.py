@@ -216,7 +216,7 @@ def test_ids_that_are_none_are_refused(
     ("options", "named"),
     [
         (["--status", "sleeping"], "--status"),
-        (["--kind", "compaction"], "--kind"),
+        (["--kind", "tidying"], "--kind"),
         (["--limit", "0"], "--limit"),
     ],
 )

@@ -223,7 +223,7 @@ def test_ids_that_are_none_are_refused(api: TestClient, name: str, operation_id:
     ("query", "code"),
     [
         ("status=queued", "INVALID_ARGUMENT"),
-        ("kind=COMPACTION", "INVALID_ARGUMENT"),
+        ("kind=TIDYING", "INVALID_ARGUMENT"),
         ("kind=" + "x" * 5000, "INVALID_ARGUMENT"),
         ("first=0", "INVALID_PAGE"),
         ("first=101", "INVALID_PAGE"),

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from app.lake.catalog import EMBEDDED_CATALOG
@@ -23,6 +24,8 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.parametrize("lake
 
 TABLE = f"{EMBEDDED_CATALOG}.{NAME}"
 MERGE_ON_READ = {"write.delete.mode": "merge-on-read", "write.update.mode": "merge-on-read"}
+# Overtaken; or what was read was expired meanwhile, so that it is not there or of no known history.
+_REFUSALS = ("ValidationException", "CommitFailed", "NotFound", "does not exist", "is not an ancestor of")
 # An update moves a row's number by so much, so that one that was updated is told from one that was not.
 MOVED = 1_000_000
 
@@ -69,12 +72,10 @@ class SparkWriter:
             else:
                 self._sql(f"UPDATE {TABLE} SET n = n + {MOVED} WHERE {where} AND n = {n}")
                 self.moved.add(n)
-        except PySparkException as error:
-            # Overtaken, or what it read was expired meanwhile: it has written nothing.
+        except (PySparkException, Py4JJavaError) as error:
+            # It has written nothing.
             text = str(error)
-            if not any(
-                known in text for known in ("ValidationException", "CommitFailed", "NotFound", "does not exist")
-            ):
+            if not any(known in text for known in _REFUSALS):
                 raise
             self.refused[type(error).__name__] += 1
 
