@@ -24,7 +24,13 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Snapshot
-from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, AssertTableUUID, SetSnapshotRefUpdate
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    AssertCurrentSchemaId,
+    AssertRefSnapshotId,
+    AssertTableUUID,
+    SetSnapshotRefUpdate,
+)
 
 from app.domain.live_files import LiveFile
 from app.errors import MetadataNotWrittenError, MissingFileError
@@ -60,11 +66,16 @@ class RewrittenBin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """The snapshot that bins were read in, and on how many of its live files each of its delete files applied."""
+    """The snapshot that bins were read in, and on how many of its live files each of its delete files applied.
+
+    `schema_id` is the schema that their rows were written in, the table's own then: columns that it lacks they have
+    lost, so that they are good for no other one.
+    """
 
     table_uuid: str
     snapshot_id: int
     sequence_number: int
+    schema_id: int
     applied: Mapping[str, int]
 
 
@@ -88,6 +99,7 @@ def base_of(table: LakeTable, snapshot: Snapshot, files: Tasks) -> Base:
         table_uuid=str(table.state.table_uuid),
         snapshot_id=snapshot.snapshot_id,
         sequence_number=snapshot.sequence_number or 0,
+        schema_id=table.metadata.current_schema_id,
         applied=Counter(path for file in files for path in file.deletes),
     )
 
@@ -162,7 +174,7 @@ def _attempt(
     branch: str,
 ) -> BinsCommit:
     head = table.metadata.snapshot_by_name(branch)
-    if head is None:
+    if head is None or table.metadata.current_schema_id != base.schema_id:
         return BinsCommit(table=table, snapshot_id=None, committed=(), overtaken=tuple(bins))
     applied = base.applied
     good, overtaken = list(bins), []
@@ -173,7 +185,8 @@ def _attempt(
         # A file that was added once more meanwhile has its rows twice, and removing it would take both.
         times = Counter(file.path for file in live)
         good = [some for some in bins if all(file in live and times[file.path] == 1 for file in some.removed)]
-        overtaken = [some for some in bins if some not in good]
+        kept = set(map(id, good))
+        overtaken = [some for some in bins if id(some) not in kept]
     if not good:
         return BinsCommit(table=table, snapshot_id=None, committed=(), overtaken=tuple(overtaken))
     removed = [file for some in good for file in some.removed]
@@ -338,6 +351,7 @@ def _commit(
     requirements = (
         AssertTableUUID(uuid=table.state.table_uuid),
         AssertRefSnapshotId(ref=branch, snapshot_id=head.snapshot_id),
+        AssertCurrentSchemaId(current_schema_id=table.metadata.current_schema_id),
     )
     committed = commit_changes(catalog, table, requirements, updates, cache)
     delete_superseded_metadata(table.io, table.metadata, committed.metadata)

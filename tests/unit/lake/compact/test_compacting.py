@@ -16,6 +16,7 @@ from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.sorting import SortField, SortOrder
+from pyiceberg.table.update import SetCurrentSchemaUpdate
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
@@ -203,6 +204,26 @@ def test_a_file_that_an_expiry_deleted_since_the_plan_overtakes_its_bin(
     ids = table.refresh().scan().to_arrow()["id"].to_pylist()
     assert len(ids) == 12 * 40_000 - 1
     assert 7 not in ids
+
+
+@pytest.mark.parametrize("way", [Way.COPY, Way.REWRITE])
+def test_a_column_that_is_there_again_since_the_plan_loses_nothing(
+    catalog: CachingSqlCatalog, table: Table, compact: Callable[..., CompactionOutcome], way: Way
+) -> None:
+    # Given a plan made while a column was dropped, which is set back before the commit, as a rollback does
+    schema_id = table.metadata.current_schema_id
+    before = sorted(table.scan().to_arrow()["name"].to_pylist())
+    with table.update_schema() as change:
+        change.delete_column("name")
+    plan = planned(catalog)
+    now = catalog.load_table(str(NAME))
+    catalog.commit_table(now, (), (SetCurrentSchemaUpdate(schema_id=schema_id),))
+
+    outcome = compact(plan=plan, way=way)
+
+    assert outcome.committed
+    assert len(look(catalog).paths) < 12
+    assert sorted(table.refresh().scan().to_arrow()["name"].to_pylist()) == before
 
 
 @pytest.mark.parametrize("seed", range(3))
