@@ -138,7 +138,9 @@ class SparkCompactionRun:
         failure: AppError | None = None
         is_stopped = False
         try:
-            self._call(rewrite_statement(self._job.address.catalog, planned))
+            failed = self._call(rewrite_statement(self._job.address.catalog, planned))
+            if failed:
+                failure = BackendUnavailableError(BACKEND, f"{failed:,} data files could not be rewritten")
         except SparkStoppedError:
             is_stopped = True
         except AppError as error:
@@ -165,9 +167,11 @@ class SparkCompactionRun:
             cleaning_snapshot_ids=(*outcome.cleaning_snapshot_ids, dropped.snapshot_id),
         )
 
-    def _call(self, statement: str) -> None:
+    def _call(self, statement: str) -> int:
+        """How many files it failed to rewrite: with partial progress it answers although groups of them failed."""
         with spark_session(self._job.address.remote, self._stopped) as session, telling_refusals():
-            session.sql(statement).collect()
+            (row,) = session.sql(statement).collect()
+            return int(row["failed_data_files_count"] or 0)
 
     def _find(self, *, is_stopped: bool) -> CompactionOutcome:
         table = self._load()

@@ -44,19 +44,22 @@ def rewrite_options(planned: PlannedTable) -> dict[str, str]:
         "min-input-files": "2",
         # All deletes are applied, however few.
         "delete-file-threshold": "1",
-        "remove-dangling-deletes": "true",
+        # That would take deletes by value of a spec without partitions for those of its own files alone; those that are
+        # about nothing are dropped here afterwards.
+        "remove-dangling-deletes": "false",
         # New files are as old as what they are made of only where later deletes by value may be about them. Else they
         # are new, so that no position delete of before seems to be about them.
         "use-starting-sequence-number": _text(_has_equality_deletes(planned)),
         "rewrite-all": _text(policy.rewrite_all),
         "partial-progress.enabled": "true",
+        # Groups that failed are told by the answer.
         "partial-progress.max-commits": str(min(_MAX_COMMITS, 1 + plan.bytes_to_rewrite // _COMMIT_BYTES)),
     }
 
 
 def _has_equality_deletes(planned: PlannedTable) -> bool:
     deletes = (file for task in planned.files.values() for file in task.delete_files)
-    return any(file.content is DataFileContent.EQUALITY_DELETES for file in deletes)
+    return any(file.content == DataFileContent.EQUALITY_DELETES for file in deletes)
 
 
 def _is_sorted(metadata: TableMetadata) -> bool:

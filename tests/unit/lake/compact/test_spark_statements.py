@@ -34,7 +34,7 @@ def test_the_policy_is_told_in_options(catalog: CachingSqlCatalog) -> None:
         "max-file-size-bytes": str(180 * MIB),
         "min-input-files": "2",
         "delete-file-threshold": "1",
-        "remove-dangling-deletes": "true",
+        "remove-dangling-deletes": "false",
         "use-starting-sequence-number": "false",
         "rewrite-all": "true",
         "partial-progress.enabled": "true",
