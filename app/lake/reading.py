@@ -21,6 +21,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, ManifestGroupPlanner
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.transforms import VoidTransform
 
 from app.domain.versions import ResolvedVersion
 from app.errors import InvalidArgumentError, UnsupportedTableError
@@ -132,10 +133,10 @@ class DeletesPlanner(FilePlanner):
         def keep(entry: ManifestEntry) -> bool:
             if not manifest_entry_filter(entry):
                 return False
-            if entry.data_file.content is DataFileContent.EQUALITY_DELETES:
+            if entry.data_file.content == DataFileContent.EQUALITY_DELETES:
                 by_value.append(entry)
                 return False
-            if entry.data_file.content is DataFileContent.DATA:
+            if entry.data_file.content == DataFileContent.DATA:
                 path, number = entry.data_file.file_path, entry.sequence_number or 0
                 numbers[path] = min(number, numbers.get(path, number))
             return True
@@ -155,7 +156,9 @@ class DeletesPlanner(FilePlanner):
         deletes, file = entry.data_file, task.file
         if (entry.sequence_number or 0) <= numbers[file.file_path]:
             return False
-        if self.table_metadata.specs()[deletes.spec_id].is_unpartitioned():
+        # A spec whose fields were all taken away counts as one (as in Iceberg's own library).
+        fields = self.table_metadata.specs()[deletes.spec_id].fields
+        if all(isinstance(field.transform, VoidTransform) for field in fields):
             return True
         return bool(deletes.spec_id == file.spec_id and deletes.partition == file.partition)
 
@@ -271,7 +274,7 @@ def has_equality_deletes(table: LakeTable, snapshot: Snapshot) -> bool:
     if summary.get("total-equality-deletes") == "0":
         return False
     return any(
-        entry.data_file.content is DataFileContent.EQUALITY_DELETES
+        entry.data_file.content == DataFileContent.EQUALITY_DELETES
         for manifest in snapshot.manifests(table.io)
         if manifest.content is ManifestContent.DELETES
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)

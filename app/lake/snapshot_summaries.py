@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pyiceberg.manifest import DataFile
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary, UpdateMetrics, update_snapshot_summaries
 
+_TOTAL = "total-records"
+
 
 def summarise(
     operation: Operation,
@@ -25,9 +27,11 @@ def summarise(
         metrics.remove_file(file)
         partitions.add(file.partition)
     changed = {"changed-partition-count": str(len(partitions))} if partitions else {}
-    # pyiceberg adds up totals for the operations that it makes itself only; they are the same sums for `replace`.
-    totals = update_snapshot_summaries(
-        Summary(operation=Operation.OVERWRITE, **metrics.to_dict(), **changed, **properties),
-        parent.summary.additional_properties if parent and parent.summary else None,
-    )
+    own = Summary(operation=Operation.OVERWRITE, **metrics.to_dict(), **changed, **properties)
+    before = parent.summary.additional_properties if parent is not None and parent.summary is not None else {}
+    # pyiceberg adds up totals for the operations that it makes itself only; they are the same sums for `replace`. It
+    # takes totals that the parent does not tell for none, and readers would take that for an empty table.
+    if parent is not None and _TOTAL not in before:
+        return Summary(operation=operation, **own.additional_properties)
+    totals = update_snapshot_summaries(own, before or None)
     return Summary(operation=operation, **totals.additional_properties)

@@ -45,7 +45,7 @@ def column_stats(table: LakeTable, snapshot_id: int, names: Sequence[str] | None
             for manifest in snapshot.manifests(table.io)
             if manifest.content is ManifestContent.DATA
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-            if entry.data_file.content is DataFileContent.DATA
+            if entry.data_file.content == DataFileContent.DATA
         ]
         return [
             _summed(files, wanted, field.field_id, field_type)

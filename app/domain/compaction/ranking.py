@@ -70,14 +70,23 @@ def rank(candidates: Iterable[Ranked[Of]]) -> list[Ranked[Of]]:
 def affordable(ranked: Iterable[Ranked[Of]], budget: Budget) -> tuple[list[Ranked[Of]], list[Ranked[Of]]]:
     """The best that the bytes of a budget are enough for, and the others.
 
-    Ends with the first that does not fit, so that a small gain is never preferred to a large one that was to be next.
+    Ends with the first that does not fit any more, so that a small gain is never preferred to a large one that was to
+    be next. What no budget of this size is ever enough for keeps nobody back.
     """
+    known = list(ranked)
+    if budget.size_bytes is None:
+        return known, []
     taken: list[Ranked[Of]] = []
-    left = list(ranked)
-    spent = 0
-    while left and (budget.size_bytes is None or spent + left[0].benefit.bytes_to_touch <= budget.size_bytes):
-        spent += left[0].benefit.bytes_to_touch
-        taken.append(left.pop(0))
+    left: list[Ranked[Of]] = []
+    spent, is_spent = 0, False
+    for each in known:
+        size_bytes = each.benefit.bytes_to_touch
+        is_spent = is_spent or budget.size_bytes >= size_bytes > budget.size_bytes - spent
+        if is_spent or size_bytes > budget.size_bytes:
+            left.append(each)
+        else:
+            spent += size_bytes
+            taken.append(each)
     return taken, left
 
 

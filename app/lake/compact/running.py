@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
 
 from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.compaction.packing import Bin
@@ -117,8 +118,12 @@ class CompactionRun:
             # What others overtook, what more files than a bin may hold came to, or files that have become so small by
             # being rewritten that they fit together. Rewriting all of them would never end.
             policy = replace(planned.plan.policy, rewrite_all=False)
+            table_uuid = planned.table.state.table_uuid
             planned = plan_current(self._load, planned.plan.policy if ledger.overtaken else policy)
+            if planned.table.state.table_uuid != table_uuid:
+                raise NoSuchTableError(f"{planned.table.state.name} is another table than the one that was begun with")
             if not planned.plan.bins:
+                ledger.overtaken = []
                 break
         return CompactionOutcome(
             committed=tuple(ledger.committed),

@@ -40,7 +40,7 @@ def changes_of(table: LakeTable, snapshot: Snapshot) -> SnapshotChanges:
             if entry.snapshot_id != snapshot.snapshot_id or entry.status is ManifestEntryStatus.EXISTING:
                 continue
             is_removed, file = entry.status is ManifestEntryStatus.DELETED, entry.data_file
-            if file.content is DataFileContent.DATA:
+            if file.content == DataFileContent.DATA:
                 (found.removed if is_removed else found.added)[place_of(table.metadata, file)].append(file)
             elif is_removed:
                 found.removed_deletes.add(file.file_path)

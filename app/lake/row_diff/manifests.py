@@ -157,7 +157,7 @@ def _count_in_manifest(table: LakeTable, manifest: ManifestFile) -> int:
         return int(manifest.added_rows_count) + int(manifest.existing_rows_count)
     # Optional in version 1 of the format.
     entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-    return sum(e.data_file.record_count for e in entries if e.data_file.content is DataFileContent.DATA)
+    return sum(e.data_file.record_count for e in entries if e.data_file.content == DataFileContent.DATA)
 
 
 def _rewrites(

@@ -22,6 +22,7 @@ from app.domain.compaction.policy import CompactionPolicy
 from app.domain.compaction.ranking import NO_LIMIT, Budget, Ranked, affordable, benefit_of, parse_budget, rank
 from app.domain.compaction.schedule import parse_duration, schedule_of, why_active, why_not_due
 from app.domain.names import DatasetName
+from app.domain.operations import OperationCancelledError
 from app.domain.pages import PageRequest
 from app.errors import AppError, BackendUnavailableError
 from app.lake.table import LakeTable
@@ -30,11 +31,14 @@ from app.services.compaction.planning import CompactionPlanning
 from app.services.compaction.reporting import CompactionReporting
 from app.services.compaction.running import Compaction
 from app.services.datasets import Datasets
+from app.services.operation_attempts import INTERNAL_ERROR
 from app.services.retention import Report
+from app.telemetry.tracing import current_trace_id
 
 logger = logging.getLogger(__name__)
 
 DUE_SKIP_ACTIVE = "15m"
+_UNEXPECTED = "Something went wrong here; the log tells more under the trace id."
 _SOME_PARTITIONS = "the budget is enough for some of its partitions alone"
 
 
@@ -170,6 +174,16 @@ class CompactionSweeps:
             logger.warning("compaction of %s failed: %s", name, error.message)
             entry = planned_entry(name, candidate.plan, dry_run=False)
             entry["error"] = error_entry(error)
+        except OperationCancelledError:
+            raise
+        except Exception:
+            if ends_with_failure:
+                raise
+            # One table that nobody thought of keeps the others from nothing.
+            trace_id = current_trace_id()
+            logger.exception("compaction of %s failed unexpectedly, trace %s", name, trace_id)
+            entry = planned_entry(name, candidate.plan, dry_run=False)
+            entry["error"] = {"code": INTERNAL_ERROR, "message": _UNEXPECTED, "traceId": trace_id}
         if places is not None and len(places) < len(_by_place(candidate.plan)):
             entry["is_partial"] = True
             entry["warnings"].append(_SOME_PARTITIONS)

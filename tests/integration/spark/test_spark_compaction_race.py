@@ -53,7 +53,8 @@ class SparkWriter:
 
     def _write_on(self) -> None:
         try:
-            while not self._stopped.is_set():
+            # Spark is slow, and may lose to the others for as long as they write.
+            while not self._stopped.is_set() or not self.deleted | self.moved:
                 self._step()
         except BaseException as error:
             self.fault = error

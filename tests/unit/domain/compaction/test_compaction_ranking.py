@@ -63,3 +63,22 @@ def test_other_texts_are_no_budgets(text: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         parse_budget(text)
     assert caught.value.fields["argument"] == "budget"
+
+
+def test_what_is_larger_than_the_whole_budget_keeps_nobody_back() -> None:
+    def candidate(name: str, megabytes: int, files: int) -> Ranked[str]:
+        benefit = Benefit(files_removed=files, files_freed_of_deletes=0, bytes_to_touch=megabytes * 2**20)
+        return Ranked(name=name, of=name, benefit=benefit)
+
+    order = [
+        candidate("huge", 101, 9_000),
+        candidate("good", 60, 100),
+        candidate("next", 50, 50),
+        candidate("tiny", 1, 1),
+    ]
+
+    taken, left = affordable(order, Budget(size_bytes=100 * 2**20))
+
+    # After the first that does not fit any more nothing follows.
+    assert [each.name for each in taken] == ["good"]
+    assert [each.name for each in left] == ["huge", "next", "tiny"]
