@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +74,8 @@ def create_table(catalog: Catalog, name: str, files: Files, **properties: str) -
 def files_of(table: Table) -> list[Path]:
     """The data files of its head, the largest first."""
     return sorted(
-        (Path(task.file.file_path.removeprefix("file://")) for task in table.scan().plan_files()),
+        # Spark writes `file:/…`.
+        (Path(urlsplit(task.file.file_path).path) for task in table.scan().plan_files()),
         key=lambda path: -path.stat().st_size,
     )
 
