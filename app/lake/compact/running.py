@@ -151,6 +151,7 @@ class CompactionRun:
         except CommitOutcomeUnknownError:
             raise
         except Exception:
+            # Whatever it was, and it goes on: nothing names these files.
             self._remove(planned.table, [made for _, made in group])
             raise
 

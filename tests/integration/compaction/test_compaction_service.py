@@ -322,3 +322,26 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(services: Services, catal
     # And once there is room all is done
     (again,) = await compact(services)
     assert (again["error"], again["files_after"]) == (None, 1)
+
+
+async def test_an_error_that_nobody_thought_of_at_one_table_keeps_no_other_one_back(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(catalog)
+    create(catalog, ORDERS)
+    make = app.lake.compact.jobs.BinMaker.__call__
+
+    def broken(maker: Any, planned: Any, *arguments: Any) -> Any:
+        if planned.table.state.name == NAME:
+            raise TypeError("nobody thought of it")
+        return make(maker, planned, *arguments)
+
+    monkeypatch.setattr(app.lake.compact.jobs.BinMaker, "__call__", broken)
+
+    told = {entry["table"]: entry for entry in await compact(services, NAME, ORDERS)}
+
+    assert told["orders"]["files_after"] == 1
+    error = told["events"]["error"]
+    assert error is not None
+    assert error["code"] == "INTERNAL_ERROR"
+    assert "nobody" not in str(error)
