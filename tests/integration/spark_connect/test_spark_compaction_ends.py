@@ -7,10 +7,13 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
+from pyiceberg.table import Table
 
 from app.bootstrap import Services, open_services
 from app.domain.changes import ChangeState
@@ -46,6 +49,27 @@ async def opened(lake: SparkLake, **settings: Any) -> AsyncIterator[Services]:
 
 async def open_runs(services: Services, table_uuid: UUID) -> int:
     return len(await services.compaction_sweeps._compaction._changes.list_open_compactions(table_uuid))
+
+
+def lose_a_file_of_part_0(table: Table) -> None:
+    files = table.refresh().inspect.files().to_pylist()
+    lost = next(file["file_path"] for file in files if file["partition"]["part"] == 0)
+    Path(urlsplit(lost).path).unlink()
+
+
+async def test_files_that_spark_failed_to_rewrite_are_told_with_what_it_did(lake: SparkLake) -> None:
+    # Given a partition of which a file is gone
+    lose_a_file_of_part_0(fill(lake, "gone", parts=2, engine="spark"))
+
+    async with opened(lake) as services:
+        told = (await compact(services, lake, "gone"))["gone"]
+
+    # Then it is an error, although Spark answers, and the other partition is done
+    assert told["error"] is not None
+    assert told["error"]["code"] == BackendUnavailableError.code
+    assert f"{FILES} data files could not be rewritten" in str(told["error"]["message"])
+    assert told["is_partial"]
+    assert [(each["partition"], each["files"], each["files_after"]) for each in told["bins"]] == [("part=1", FILES, 1)]
 
 
 async def test_a_run_that_is_cancelled_stops_spark_and_the_next_one_finishes(lake: SparkLake) -> None:
