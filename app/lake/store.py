@@ -344,7 +344,7 @@ class Lake:
             return await self._threads.run_to_end(lambda: train(self._catalog, plan))
 
     async def _run_stoppable(self, call: Callable[[], Answer], stop: Callable[[], None]) -> Answer:
-        running = asyncio.ensure_future(self._threads.run_to_end(call))
+        running = self._threads.begin(call)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:

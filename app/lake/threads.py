@@ -55,9 +55,19 @@ class LakeThreads:
         self, function: Callable[Arguments, Answer], /, *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Answer:
         """As `run`, for calls whose outcome has to be known, however long it takes: commits."""
+        return await self.begin(function, *args, **kwargs)
+
+    def begin(
+        self, function: Callable[Arguments, Answer], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> asyncio.Future[Answer]:
+        """As `run_to_end`, to be awaited later.
+
+        No task: where Ctrl-C ends the event loop rather than what it runs, all tasks are cancelled, and one would say
+        that the call has ended while it goes on.
+        """
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: context.run(function, *args, **kwargs))
+        return loop.run_in_executor(self._pool, lambda: context.run(function, *args, **kwargs))
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Let running calls end, for so long; drop those that wait."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from pyiceberg.table import Table
@@ -49,6 +51,21 @@ class Stopped:
         raise AssertionError("nobody was told to stop")
 
 
+@pytest.fixture(params=["our own", "another library's"])
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ctrl-C as asyncio handles it, and as where a library has a handler of its own, such as PySpark's."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler if request.param == "our own" else interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_that_is_told_to_stop_keeps_what_is_made(
     number: signal.Signals, cli: Cli, own_lake: SmallLake, monkeypatch: pytest.MonkeyPatch

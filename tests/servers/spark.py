@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,10 @@ def spark_session(tmp: Path, more: Mapping[str, str] | None = None) -> Iterator[
         **(more or {}),
     }.items():
         builder = builder.config(key, value)
+    handler = signal.getsignal(signal.SIGINT)
     spark = builder.getOrCreate()
+    # Spark takes Ctrl-C for itself, and would keep it from the tests that follow.
+    signal.signal(signal.SIGINT, handler)
     spark.sparkContext.setLogLevel("ERROR")
     try:
         yield spark
