@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import statistics
 import sys
 import warnings
@@ -128,6 +129,8 @@ def _measure(lake: BenchLake, case: str, files: Files, names: Sequence[str], rou
         for turn in range(rounds + 1):
             for name in [*names[turn % len(names) :], *names[: turn % len(names)]]:
                 restored = table if turn else warm_up
+                # What one has written is not to be waited for by the next.
+                os.sync()
                 answer = processes[name].ask(json.dumps(restored.task()) + "\n")
                 count = restored.put_back()
                 if turn:
