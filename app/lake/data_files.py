@@ -27,17 +27,16 @@ from pyiceberg.io.pyarrow import (
     _ConvertToArrowExpression,
     _get_column_projection_values,
     _get_file_format,
-    pyarrow_to_schema,
-    schema_to_pyarrow,
 )
-from pyiceberg.schema import Schema, prune_columns, visit_with_partner
+from pyiceberg.schema import Schema, visit_with_partner
 from pyiceberg.table import FileScanTask
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import DoubleType, FloatType, ListType, MapType, NestedField, StructType, UUIDType
 
 from app.lake.deleted_positions import DeletedPositions, naming_file, positions_within
 from app.lake.file_scans import READ_BUFFER_BYTES, scan_file
-from app.lake.plain_columns import plain_columns, take_plain
+from app.lake.file_schemas import fit_schema, is_downcast, to_arrow_schema
+from app.lake.plain_columns import take_plain
 
 
 def stream_data_file(
@@ -85,33 +84,24 @@ def _stream(
     row_filter = visit(bound_filter, _ToArrow(read)) if is_filtered else None
     file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=READ_BUFFER_BYTES)
     read_schema, answer_schema = to_arrow_schema(read), to_arrow_schema(projected)
-    # Before version 3, nanoseconds are not Iceberg's: files that others wrote with them hold microseconds to us.
-    is_downcast = metadata.format_version <= 2
     with io.new_input(task.file.file_path).open() as stream:
         fragment = file_format.make_fragment(stream)
-        file_schema = pyarrow_to_schema(
-            fragment.physical_schema,
-            metadata.name_mapping(),
-            downcast_ns_timestamp_to_us=is_downcast,
-            format_version=metadata.format_version,
-        )
+        fitted = fit_schema(fragment.physical_schema, metadata, read)
+        file_schema, columns = fitted.of_file, fitted.columns
         spec = metadata.specs().get(task.file.spec_id)
         constants = _get_column_projection_values(task.file, read, metadata.schema(), spec, file_schema.field_ids)
-        present = prune_columns(file_schema, _leaf_ids(read), select_full_types=False)
-        # At least one, or else nothing says how many rows there are.
-        columns = [column.name for column in present.columns] or fragment.physical_schema.names[:1]
         is_pushed = is_filtered and deleted is None and only is None
         pushed = _pushed_down(bound_filter, read, file_schema, constants) if is_pushed else None
         projection = _Projection(
             file_schema,
-            downcast_ns_timestamp_to_us=is_downcast,
+            downcast_ns_timestamp_to_us=is_downcast(metadata.format_version),
             projected_missing_fields=constants,
             allow_timestamp_tz_mismatch=True,
         )
         plain: Sequence[int] | None = None
         for number, (first, batch) in enumerate(scan_file(stream, fragment, columns, pushed, only)):
             if number == 0:
-                plain = plain_columns(read, read_schema, file_schema, batch.schema)
+                plain = fitted.plain_columns(batch.schema)
             rows = _chosen(batch, first, only=only, deleted=deleted)
             if rows.num_rows == 0:
                 continue
@@ -138,17 +128,6 @@ def _chosen(batch: pa.RecordBatch, first: int, *, only: pa.Array | None, deleted
     if deleted is None or len(gone := positions_within(deleted, first, end)) == 0:
         return batch
     return batch.filter(pc.invert(pc.is_in(pa.arange(0, batch.num_rows), value_set=gone)))
-
-
-def to_arrow_schema(schema: Schema) -> pa.Schema:
-    """The schema in which Arrow holds rows of this one."""
-    return schema_to_pyarrow(schema, include_field_ids=False)
-
-
-def _leaf_ids(schema: Schema) -> set[int]:
-    return {
-        field_id for field_id in schema.field_ids if not isinstance(schema.find_type(field_id), (MapType, ListType))
-    }
 
 
 def _projected(

@@ -26,7 +26,8 @@ from pyiceberg.transforms import VoidTransform
 from app.domain.versions import ResolvedVersion
 from app.errors import InvalidArgumentError, UnsupportedTableError
 from app.lake.catalog import reading_files
-from app.lake.data_files import stream_data_file, to_arrow_schema
+from app.lake.data_files import stream_data_file
+from app.lake.file_schemas import to_arrow_schema
 from app.lake.filters import parse_filter, project, top_level_columns
 from app.lake.table import LakeTable
 from app.lake.threads import LakeThreads

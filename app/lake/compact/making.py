@@ -91,6 +91,10 @@ class BinMaker:
             return "not all of them are Parquet files", ()
         if not planned.table.metadata.sort_order().is_unsorted and self.way is None:
             return "the table has a sort order", ()
+        # Each file with rows has a row group at least: of thousands of small files no footer needs to be read.
+        most = some.size_bytes / max(1, sum(task.file.record_count > 0 for task in tasks))
+        if (why := self._why_small(most)) is not None:
+            return why, ()
         with ThreadPoolExecutor(_READERS, thread_name_prefix="footers-") as readers:
             io = planned.table.io
             footers = list(
@@ -105,12 +109,18 @@ class BinMaker:
             return str(obstacle), ()
         groups = sum(len(footer.row_groups) for footer in known)
         average = sum(footer.row_group_bytes for footer in known) / max(1, groups)
-        if average < self.copy_min_row_group_bytes and self.way is None:
-            return (
-                f"their row groups of {average / MIB:.1f} MB on average are smaller than "
-                f"{self.copy_min_row_group_bytes / MIB:.1f} MB, and would stay so"
-            ), ()
+        if (why := self._why_small(average)) is not None:
+            return why, ()
         return None, known
+
+    def _why_small(self, row_group_bytes: float) -> str | None:
+        """Why row groups of so many bytes on average, or of fewer, are not to stay."""
+        if row_group_bytes >= self.copy_min_row_group_bytes or self.way is not None:
+            return None
+        return (
+            f"their row groups of {row_group_bytes / MIB:.1f} MB on average are smaller than "
+            f"{self.copy_min_row_group_bytes / MIB:.1f} MB, and would stay so"
+        )
 
     def _copy(
         self, planned: PlannedTable, tasks: Sequence[FileScanTask], footers: Sequence[Footer], is_stopped: IsStopped

@@ -12,7 +12,8 @@ from pyiceberg.schema import Schema
 
 from app.errors import UnreadableTableError
 from app.lake.catalog import reading_files
-from app.lake.data_files import stream_data_file, to_arrow_schema
+from app.lake.data_files import stream_data_file
+from app.lake.file_schemas import to_arrow_schema
 from app.lake.row_diff.engine_values import column_to_engine, engine_schema, to_engine
 from app.lake.row_diff.long_values import Originals, StandIns, originals_in, shortened
 from app.lake.row_diff.parts import FilePart

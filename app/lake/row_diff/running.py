@@ -15,7 +15,7 @@ from app.domain import row_diffs
 from app.domain.row_diffs import KeyProblem, Method, RowDiff
 from app.domain.version_relation import DiffSide
 from app.errors import BackendUnavailableError
-from app.lake.data_files import to_arrow_schema
+from app.lake.file_schemas import to_arrow_schema
 from app.lake.json_rows import to_json_rows
 from app.lake.row_diff import joining, wide_joining
 from app.lake.row_diff.aligning import is_increasing

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from app.domain.row_diffs import Row, RowChange, RowSample
 from app.errors import JsonValue
-from app.lake.data_files import to_arrow_schema
+from app.lake.file_schemas import to_arrow_schema
 from app.lake.row_diff.columns import ComparedColumns
 from app.lake.row_diff.engine_values import from_engine
 from app.lake.row_diff.joining import Outcome, RowCounts

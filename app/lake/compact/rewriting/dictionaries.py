@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from app.lake.compact.rewriting.leaves import Leaf
 
-_SAMPLE_ROWS = 65_536
+# An eighth of what is written first, within limits: values that come twice further on are worth no dictionary.
+_SAMPLE_SHARE, _MOST_ROWS = 8, 65_536
 # Fewer say too little, and cost nothing either way.
 _LEAST_VALUES = 10_000
 # With 100,000 values, each as often, of which a dictionary is still of use, the sample has three quarters as many.
@@ -23,7 +24,7 @@ _MOST_DISTINCT = 0.8
 
 def with_dictionaries(rows: pa.Table, columns: Iterable[Leaf]) -> list[str]:
     """Paths of the columns that get a dictionary in a file of such rows. Costs a few milliseconds a column."""
-    sample = rows.slice(0, _SAMPLE_ROWS)
+    sample = rows.slice(0, min(_MOST_ROWS, max(_LEAST_VALUES, rows.num_rows // _SAMPLE_SHARE)))
     return [leaf.path for leaf in columns if _is_worth_it(list(leaf.values(sample)))]
 
 

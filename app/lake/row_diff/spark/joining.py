@@ -10,7 +10,7 @@ from pyiceberg.schema import Schema
 
 from app.domain.row_diffs import KeyFault
 from app.domain.version_relation import DiffSide
-from app.lake.data_files import to_arrow_schema
+from app.lake.file_schemas import to_arrow_schema
 from app.lake.row_diff.joining import KeyFinding, Outcome
 from app.lake.row_diff.spark.columns import is_float, is_nested
 from app.lake.row_diff.spark.values import to_engine_table

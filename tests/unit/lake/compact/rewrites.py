@@ -15,7 +15,8 @@ from pyiceberg.table.snapshots import Snapshot
 
 from app.domain.live_files import LiveFile
 from app.lake.compact.commit import Base, RewrittenBin, base_of
-from app.lake.data_files import stream_data_file, to_arrow_schema
+from app.lake.data_files import stream_data_file
+from app.lake.file_schemas import to_arrow_schema
 from app.lake.row_diff.manifests import Tasks, live_files
 from app.lake.table import LakeTable
 from tests.unit.lake.local_tables import NAME, as_lake_table, read

@@ -22,6 +22,7 @@ from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
 from app.domain.compaction.policy import CompactionPolicy
 from app.errors import MissingFileError, UnreadableTableError
+from app.lake.compact import making
 from app.lake.compact.making import BinMaker
 from app.lake.compact.outcomes import CompactionOutcome, Way
 from app.lake.compact.planning import PlannedTable, plan_table
@@ -118,6 +119,18 @@ def test_small_row_groups_are_rewritten_into_large_ones(
     assert {each.made.way for each in found.committed} == {Way.REWRITE}
     assert all("smaller than 16.0 MB" in (each.made.why or "") for each in found.committed)
     assert sum(len(task.file.split_offsets or []) for task in table.refresh().scan().plan_files()) < 12
+
+
+def test_of_files_that_are_too_small_to_be_copied_no_footer_is_read(
+    table: Table, compact: Callable[..., CompactionOutcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = duckdb_sum(table)
+    read: list[str] = []
+    monkeypatch.setattr(making, "read_footer", lambda _, location, __: read.append(location))
+    found = compact()
+    assert {each.made.way for each in found.committed} == {Way.REWRITE}
+    assert read == []
+    assert duckdb_sum(table) == before
 
 
 def test_deletes_are_applied_and_the_rest_is_copied(
