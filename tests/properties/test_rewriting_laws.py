@@ -81,6 +81,7 @@ def test_the_rows_are_the_same_in_the_same_order(data: st.DataObject) -> None:
                 outputs=data.draw(st.integers(1, 3)),
                 target_bytes=data.draw(st.sampled_from([1, 1500, 10_000_000])),
                 memory_bytes=data.draw(st.sampled_from([1, 100, 10_000_000])),
+                threads=data.draw(st.integers(1, 3)),
             )
             rows = [row for some in group for row in some.live]
             assert shown_files(made.table, files) == shown(rows, made.schema.fields)
@@ -130,6 +131,7 @@ def test_rows_are_sorted_as_the_table_says(data: st.DataObject) -> None:
                 tasks_of(made.table, [some.file.file_path for some in group], made.branch),
                 target_bytes=data.draw(st.sampled_from([1, 10_000_000])),
                 memory_bytes=data.draw(st.sampled_from([1, 1000, 10_000_000])),
+                threads=data.draw(st.integers(1, 3)),
             )
             rows = [row for some in group for row in some.live]
             # Python's sort leaves equal rows as they are, and so does ours

@@ -22,7 +22,7 @@ from app.lake.table import LakeTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionJob:
-    """Memory is that of all threads together; each makes one bin at a time, with its share.
+    """Memory is that of all bins together, of which several are made at once, and each of large ones by all threads.
 
     `name` becomes part of the names of new files, `properties` of the summaries of new snapshots. With one of `rounds`
     nothing is done beyond the plan; with `way` bins are made so wherever they can be. With `spark` all of it is done
@@ -61,7 +61,9 @@ def prepare_run(
     """A run that is yet to be begun."""
     if job.spark is not None:
         return SparkCompactionRun(catalog, load, cache, job.spark, properties=job.properties, on_commit=on_commit)
-    maker = BinMaker(name=job.name, memory_bytes=job.memory_bytes // job.threads, scratch=job.scratch, way=job.way)
+    maker = BinMaker(
+        name=job.name, memory_bytes=job.memory_bytes, threads=job.threads, scratch=job.scratch, way=job.way
+    )
     return CompactionRun(
         catalog,
         load,

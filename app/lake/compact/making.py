@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
@@ -17,6 +17,7 @@ from app.lake.compact.copying.data_files import join_data_files
 from app.lake.compact.copying.errors import JoinStoppedError
 from app.lake.compact.copying.footers import Footer, read_footer
 from app.lake.compact.copying.joinable import find_obstacle
+from app.lake.compact.memory import MemoryBudget
 from app.lake.compact.outcomes import MadeBin, Way
 from app.lake.compact.planning import PlannedTable
 from app.lake.compact.rewriting.bins import rewrite_bin
@@ -26,6 +27,8 @@ from app.lake.compact.running import CompactionStoppedError, IsStopped
 
 # Small row groups cost a request each for every column, in whatever file they are.
 COPY_MIN_ROW_GROUP_BYTES = 16 * MIB
+# Rows decoded, together with what is encoded of them, come to so many times their files; seldom to more.
+_DECODED_GROWTH = 16
 # Footers are read so many at once, of each bin.
 _READERS = 8
 # Iceberg spec, "Sort Orders": id 0 is for files that are in none.
@@ -34,7 +37,7 @@ _UNSORTED = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinMaker:
-    """Makes the files of bins, several of them at once, each with its share of the memory.
+    """Makes the files of bins, several of them at once, which have `memory_bytes` together, and `threads` each.
 
     `name` becomes part of the names of new files, so that one that nothing names tells whose it was. With `way` bins
     are made so wherever that can be, whatever their row groups and the table's sort order.
@@ -43,8 +46,13 @@ class BinMaker:
     name: str
     memory_bytes: int
     scratch: Path
+    threads: int = 1
     copy_min_row_group_bytes: int = COPY_MIN_ROW_GROUP_BYTES
     way: Way | None = None
+    _memory: MemoryBudget = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_memory", MemoryBudget(self.memory_bytes))
 
     def __call__(self, planned: PlannedTable, some: Bin, is_stopped: IsStopped) -> MadeBin:
         """The files that have the rows of a bin.
@@ -63,16 +71,21 @@ class BinMaker:
                 why, footers = self._why_not_copied(planned, some, tasks, is_stopped)
                 if why is None:
                     return MadeBin(way=Way.COPY, added=(self._copy(planned, tasks, footers, is_stopped),))
-            files = rewrite_bin(
-                table,
-                tasks,
-                outputs=some.outputs,
-                target_bytes=planned.plan.policy.target_bytes,
-                memory_bytes=self.memory_bytes,
-                name=self.name,
-                scratch=self.scratch,
-                is_stopped=is_stopped,
-            )
+            with self._memory.held(self._wanted_bytes(some), is_stopped) as memory_bytes:
+                if memory_bytes is None:
+                    raise CompactionStoppedError
+                files = rewrite_bin(
+                    table,
+                    tasks,
+                    outputs=some.outputs,
+                    target_bytes=planned.plan.policy.target_bytes,
+                    memory_bytes=memory_bytes,
+                    # One that has all the memory has all the processors too.
+                    threads=self.threads if memory_bytes == self.memory_bytes else 1,
+                    name=self.name,
+                    scratch=self.scratch,
+                    is_stopped=is_stopped,
+                )
         except (JoinStoppedError, RewriteStoppedError) as error:
             raise CompactionStoppedError from error
         return MadeBin(way=Way.REWRITE, added=files, why=why)
@@ -112,6 +125,10 @@ class BinMaker:
         if (why := self._why_small(average)) is not None:
             return why, ()
         return None, known
+
+    def _wanted_bytes(self, some: Bin) -> int:
+        """The memory that rewriting a bin should have: for all of its rows, decoded, and for what they become."""
+        return max(self.memory_bytes // (2 * self.threads), some.size_bytes * _DECODED_GROWTH)
 
     def _why_small(self, row_group_bytes: float) -> str | None:
         """Why row groups of so many bytes on average, or of fewer, are not to stay."""

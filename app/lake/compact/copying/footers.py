@@ -79,29 +79,37 @@ def read_footer(io: FileIO, location: str, size_bytes: int | None = None) -> Foo
     with naming_file(location):
         file = io.new_input(location)
         with file.open() as stream:
-            size = len(file) if size_bytes is None else size_bytes
-            raw = _read_raw(stream, location, size)
-            end = size - TRAILER_BYTES - len(raw)
-            fields, groups = _read_file_metadata(raw)
-            footer = Footer(
-                location=location,
-                size_bytes=size,
-                rows=get_int(fields, FileFields.NUM_ROWS),
-                version=get_int(fields, FileFields.VERSION),
-                created_by=_find_bytes(fields, FileFields.CREATED_BY),
-                notes=_notes(fields),
-                fields=_without_named(fields),
-            )
-            try:
-                _refuse_whole(fields)
-                survey = survey_row_groups(
-                    groups,
-                    end,
-                    lambda start, length: read_exactly(stream, location, start, length),
-                    leaves=_count_leaves(fields),
-                )
-            except UncopyableError as error:
-                return replace(footer, obstacle=Obstacle(kind=error.kind, location=location, detail=str(error)))
+            return read_open_footer(stream, location, len(file) if size_bytes is None else size_bytes)
+
+
+def read_open_footer(stream: InputStream, location: str, size: int) -> Footer:
+    """As `read_footer`, of a file of this size that is open, or in memory.
+
+    Raises:
+        BrokenParquetError: it is no Parquet file, or broken.
+    """
+    raw = _read_raw(stream, location, size)
+    end = size - TRAILER_BYTES - len(raw)
+    fields, groups = _read_file_metadata(raw)
+    footer = Footer(
+        location=location,
+        size_bytes=size,
+        rows=get_int(fields, FileFields.NUM_ROWS),
+        version=get_int(fields, FileFields.VERSION),
+        created_by=_find_bytes(fields, FileFields.CREATED_BY),
+        notes=_notes(fields),
+        fields=_without_named(fields),
+    )
+    try:
+        _refuse_whole(fields)
+        survey = survey_row_groups(
+            groups,
+            end,
+            lambda start, length: read_exactly(stream, location, start, length),
+            leaves=_count_leaves(fields),
+        )
+    except UncopyableError as error:
+        return replace(footer, obstacle=Obstacle(kind=error.kind, location=location, detail=str(error)))
     if survey.rows != footer.rows:
         reason = f"it says that it has {footer.rows} rows, and its row groups have {survey.rows}"
         raise BrokenParquetError(location, reason)

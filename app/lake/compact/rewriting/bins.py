@@ -20,10 +20,10 @@ from app.lake.compact.rewriting.stopping import RewriteStoppedError
 from app.lake.compact.rewriting.writing import RollingWriter, file_overhead_bytes, group_overhead_bytes
 from app.lake.table import LakeTable
 
-# Of the memory that a bin may take, for rows of a row group; the rest is for what is read, decoded and encoded.
-_ROW_GROUP_SHARE = 0.3
+# Of the memory that a bin may take, for rows of row groups; the rest is for what is read, decoded and encoded.
+_ROW_GROUPS_SHARE = 0.5
 # Where rows are sorted, there are as many again, twice.
-_SORT_SHARE = 0.2
+_SORT_SHARE, _SORTED_ROW_GROUPS_SHARE = 0.15, 0.3
 
 
 def rewrite_bin(
@@ -33,6 +33,7 @@ def rewrite_bin(
     outputs: int,
     target_bytes: int,
     memory_bytes: int,
+    threads: int,
     name: str,
     scratch: Path,
     is_stopped: Callable[[], bool],
@@ -44,8 +45,9 @@ def rewrite_bin(
     tasks have one spec and partition. Rows are in the table's current schema. `name` is part of the files' names,
     `scratch` a folder for rows that are sorted, and `on_rows` is told how many rows were done, again and again.
 
-    Blocks; several bins may be rewritten in threads at once. Memory: `memory_bytes`, but for a row, and a batch of
-    values that their file has once, that are larger. Costs reading the files and their delete files whole.
+    Blocks; several bins may be rewritten at once, and so many row groups of each are encoded at once, in `threads`
+    beside the caller's. Memory: `memory_bytes`, but for a row, and a batch of values that their file has once, that
+    are larger. Costs reading the files and their delete files whole.
 
     Raises:
         InvalidTablePropertyError: a table property on how files are written has a value that it cannot have.
@@ -66,13 +68,14 @@ def rewrite_bin(
         limits=RowGroupLimits(
             rows=layout.options.row_group_rows,
             file_bytes=layout.options.row_group_bytes,
-            memory_bytes=int(memory_bytes * _ROW_GROUP_SHARE),
+            # Of those that are encoded, and of the one that is collected.
+            memory_bytes=int(memory_bytes * (_SORTED_ROW_GROUPS_SHARE if keys else _ROW_GROUPS_SHARE) / (threads + 1)),
         ),
         overhead_bytes=file_overhead_bytes(layout),
         group_overhead_bytes=group_overhead_bytes(layout),
     )
     ordered = _ordered(live, keys, scratch, int(memory_bytes * _SORT_SHARE))
-    with closing(ordered), RollingWriter(table.io, destination, layout, rolling) as writer:
+    with closing(ordered), RollingWriter(table.io, destination, layout, rolling, threads=threads) as writer:
         for rows in ordered:
             if is_stopped():
                 raise RewriteStoppedError

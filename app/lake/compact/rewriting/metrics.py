@@ -55,11 +55,15 @@ def _mode(properties: Mapping[str, str], name: str, default: MetricsMode | None)
 
 
 class FileMetrics:
-    """The metrics of one file: rows are shown to it as they are written, and its footer at the end."""
+    """What a manifest says of the rows of a file: those of one row group, or of several that were added up."""
 
     def __init__(self, columns: Sequence[Leaf], modes: Modes) -> None:
         self._columns = columns
         self._modes = modes
+        self._rows = 0
+        self._sizes: Counter[int] = Counter()
+        self._values: Counter[int] = Counter()
+        self._nulls: Counter[int] = Counter()
         self._nans: Counter[int] = Counter()
         self._bounds: dict[int, tuple[Any, Any]] = {}
 
@@ -74,6 +78,50 @@ class FileMetrics:
             elif mode is not MetricModeTypes.COUNTS and isinstance(leaf.kind, (StringType, BinaryType)):
                 self._see_long(leaf, list(leaf.values(rows)))
 
+    def read(self, footer: pq.FileMetaData) -> None:
+        """Take what the footer of the same rows says."""
+        self._rows += footer.num_rows
+        for number in range(footer.num_row_groups):
+            group = footer.row_group(number)
+            for place, leaf in enumerate(self._columns):
+                chunk = group.column(place)
+                self._sizes[leaf.field_id] += chunk.total_compressed_size
+                mode = self._modes[leaf.field_id].type
+                if mode is MetricModeTypes.NONE:
+                    continue
+                self._values[leaf.field_id] += chunk.num_values
+                statistics = chunk.statistics
+                self._nulls[leaf.field_id] += statistics.null_count
+                if mode is not MetricModeTypes.COUNTS and statistics.has_min_max:
+                    found = (comparable(leaf.kind, raw) for raw in (statistics.min_raw, statistics.max_raw))
+                    self._take(leaf.field_id, *found)
+
+    def add(self, other: FileMetrics) -> None:
+        """Take those of more rows of the same file."""
+        self._rows += other._rows
+        for mine, its in (
+            (self._sizes, other._sizes),
+            (self._values, other._values),
+            (self._nulls, other._nulls),
+            (self._nans, other._nans),
+        ):
+            mine.update(its)
+        for field_id, bounds in other._bounds.items():
+            self._take(field_id, *bounds)
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a DataFile that they are."""
+        lower, upper = self._serialised()
+        return {
+            "record_count": self._rows,
+            "column_sizes": dict(self._sizes),
+            "value_counts": dict(self._values),
+            "null_value_counts": dict(self._nulls),
+            "nan_value_counts": dict(self._nans),
+            "lower_bounds": lower,
+            "upper_bounds": upper,
+        }
+
     def _see_long(self, leaf: Leaf, parts: list[pa.Array]) -> None:
         longest = max((pc.max(pc.binary_length(part)).as_py() or 0 for part in parts), default=0)
         if longest <= _MAX_STATISTICS_BYTES:
@@ -82,37 +130,6 @@ class FileMetrics:
             found = pc.min_max(part.cast(pa.large_binary())).as_py()
             if found["min"] is not None:
                 self._take(leaf.field_id, found["min"], found["max"])
-
-    def of(self, footer: pq.FileMetaData) -> dict[str, Any]:
-        """The fields of a DataFile that the metrics are."""
-        sizes: Counter[int] = Counter()
-        values: Counter[int] = Counter()
-        nulls: Counter[int] = Counter()
-        for number in range(footer.num_row_groups):
-            group = footer.row_group(number)
-            for place, leaf in enumerate(self._columns):
-                chunk = group.column(place)
-                sizes[leaf.field_id] += chunk.total_compressed_size
-                mode = self._modes[leaf.field_id].type
-                if mode is MetricModeTypes.NONE:
-                    continue
-                values[leaf.field_id] += chunk.num_values
-                statistics = chunk.statistics
-                nulls[leaf.field_id] += statistics.null_count
-                if mode is not MetricModeTypes.COUNTS and statistics.has_min_max:
-                    found = (comparable(leaf.kind, raw) for raw in (statistics.min_raw, statistics.max_raw))
-                    self._take(leaf.field_id, *found)
-        lower, upper = self._serialised()
-        return {
-            "record_count": footer.num_rows,
-            "column_sizes": dict(sizes),
-            "value_counts": dict(values),
-            "null_value_counts": dict(nulls),
-            "nan_value_counts": dict(self._nans),
-            "lower_bounds": lower,
-            "upper_bounds": upper,
-            "split_offsets": _split_offsets(footer),
-        }
 
     def _take(self, field_id: int, least: Any, greatest: Any) -> None:
         known = self._bounds.get(field_id)
@@ -132,13 +149,3 @@ class FileMetrics:
             if above is not None:
                 upper[leaf.field_id] = above
         return lower, upper
-
-
-def _split_offsets(footer: pq.FileMetaData) -> list[int]:
-    """Where each row group begins."""
-    offsets = []
-    for number in range(footer.num_row_groups):
-        first = footer.row_group(number).column(0)
-        begins = [first.data_page_offset, first.dictionary_page_offset if first.has_dictionary_page else None]
-        offsets.append(min(offset for offset in begins if offset is not None))
-    return sorted(offsets)

@@ -1,71 +1,79 @@
-"""One Parquet file that is being written."""
+"""One Parquet file that is being written, of row groups that are encoded already."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 
-from app.errors import BackendUnavailableError, UnreadableTableError
+from app.errors import BackendUnavailableError
+from app.lake.compact.copying.footers import MAGIC, Footer
+from app.lake.compact.copying.merging import plan_join
 from app.lake.compact.rewriting.destinations import Destination
-from app.lake.compact.rewriting.dictionaries import with_dictionaries
 from app.lake.compact.rewriting.layout import FileLayout
 from app.lake.compact.rewriting.metrics import FileMetrics
+from app.lake.compact.rewriting.row_groups import EncodedGroup
 
 
 class ParquetFile:
-    """Row groups are written until it is closed; each table is one. `first` is what will be written first.
+    """Row groups are added one behind the other, and then the footer that says where they are.
 
     Raises:
         BackendUnavailableError: storage refused, as where it is full; the file's location is in the message.
-        UnreadableTableError: the rows are not such as the schema allows.
     """
 
-    def __init__(self, io: FileIO, location: str, layout: FileLayout, first: pa.Table) -> None:
+    def __init__(self, io: FileIO, location: str, layout: FileLayout) -> None:
         self.location = location
+        self.size_bytes = 0
+        self._io = io
         self._layout = layout
         self._metrics = FileMetrics(layout.columns, layout.modes)
-        with _writing(location, layout.dataset):
+        self._footers: list[Footer] = []
+        with _writing(location):
             self._stream = cast("Any", io.new_output(location).create(overwrite=True))
-            self._writer = pq.ParquetWriter(
-                self._stream,
-                layout.arrow_schema,
-                use_dictionary=with_dictionaries(first, layout.columns),
-                **layout.options.arguments,
-            )
+            self._write(MAGIC)
 
     @property
-    def size_bytes(self) -> int:
-        """Bytes written: without the footer, until it is closed."""
-        return int(self._stream.tell())
+    def row_groups(self) -> int:
+        """How many it has."""
+        return len(self._footers)
 
-    def write(self, rows: pa.Table) -> None:
+    def add(self, group: EncodedGroup) -> None:
         """One more row group."""
-        with _writing(self.location, self._layout.dataset):
-            self._writer.write_table(rows, row_group_size=rows.num_rows)
-        self._metrics.see(rows)
+        with _writing(self.location):
+            for start, end in group.footer.data:
+                self._write(group.content.slice(start, end - start))
+        self._footers.append(replace(group.footer, location=self.location))
+        self._metrics.add(group.metrics)
 
     def close(self, destination: Destination) -> DataFile:
         """The end of the file, and what a manifest says of it."""
-        with _writing(self.location, self._layout.dataset):
-            self._writer.close()
-            size_bytes = self.size_bytes
+        # Where everything is follows from what there is, as where files are joined.
+        plan = plan_join(self._io, self._footers, is_stopped=lambda: False)
+        end = plan.pieces[-1]
+        if not isinstance(end, bytes):
+            raise TypeError("a joined file ends with what was made for it")
+        with _writing(self.location):
+            self._write(end)
             self._stream.close()
+        if self.size_bytes != plan.size_bytes:
+            raise RuntimeError(f"{self.location} has {self.size_bytes} bytes and was to have {plan.size_bytes}")
         file: DataFile = DataFile.from_args(
             content=DataFileContent.DATA,
             file_path=self.location,
             file_format=FileFormat.PARQUET,
             partition=destination.partition,
-            file_size_in_bytes=size_bytes,
+            file_size_in_bytes=self.size_bytes,
             sort_order_id=self._layout.sort_order_id,
             equality_ids=None,
             key_metadata=None,
-            **self._metrics.of(self._writer.writer.metadata),
+            split_offsets=list(plan.split_offsets),
+            **self._metrics.fields(),
         )
         # Not a field of manifest entries, but what their manifest is of.
         file.spec_id = destination.spec_id
@@ -73,17 +81,17 @@ class ParquetFile:
 
     def abandon(self) -> None:
         """Close what is open of it; the file is not whole then, and is to be removed."""
-        # Or else it would write its footer when it is collected.
-        self._writer.is_open = False
         with contextlib.suppress(OSError, pa.ArrowException):
             self._stream.close()
 
+    def _write(self, content: bytes | pa.Buffer) -> None:
+        self._stream.write(content)
+        self.size_bytes += len(content)
+
 
 @contextlib.contextmanager
-def _writing(location: str, dataset: str) -> Iterator[None]:
+def _writing(location: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise BackendUnavailableError("lake", f"{location} cannot be written: {error}") from error
-    except pa.ArrowInvalid as error:
-        raise UnreadableTableError(dataset, f"rows of it cannot be written: {error}") from error

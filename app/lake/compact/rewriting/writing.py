@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +16,11 @@ from pyiceberg.manifest import DataFile
 
 from app.domain.compaction.rolling import Rolling
 from app.lake.compact.rewriting.destinations import Destination
+from app.lake.compact.rewriting.dictionaries import with_dictionaries
 from app.lake.compact.rewriting.layout import FileLayout
 from app.lake.compact.rewriting.live_rows import WeighedRows
 from app.lake.compact.rewriting.parquet_file import ParquetFile
+from app.lake.compact.rewriting.row_groups import EncodedGroup, encode_group
 
 # What a footer says of a column chunk, with the bounds of short values.
 _CHUNK_OVERHEAD_BYTES = 200
@@ -34,15 +39,24 @@ def file_overhead_bytes(layout: FileLayout) -> int:
 
 
 class RollingWriter:
-    """Rows are added one batch after the other; `finish` answers the files. On an error all that was written goes."""
+    """Rows are added one batch after the other; `finish` answers the files. On an error all that was written goes.
 
-    def __init__(self, io: FileIO, destination: Destination, layout: FileLayout, rolling: Rolling) -> None:
+    Row groups are encoded in so many threads beside the caller's, and as many wait to be; one more is collected.
+    """
+
+    def __init__(
+        self, io: FileIO, destination: Destination, layout: FileLayout, rolling: Rolling, *, threads: int
+    ) -> None:
         self._io = io
         self._destination = destination
         self._layout = layout
         self._rolling = rolling
         self._buffer: list[pa.RecordBatch] = []
         self._buffered = (0, 0, 0.0)
+        self._threads = threads
+        self._encoders = ThreadPoolExecutor(threads, thread_name_prefix="encoder-")
+        self._encoding: deque[Future[EncodedGroup]] = deque()
+        self._dictionaries: Sequence[str] | None = None
         self._open: ParquetFile | None = None
         self._locations: list[str] = []
         self._files: list[DataFile] = []
@@ -52,14 +66,15 @@ class RollingWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._encoders.shutdown(cancel_futures=True)
         if kind is not None:
             self._discard()
 
     def add(self, rows: WeighedRows) -> None:
-        """More rows; writes those of them and of earlier ones that are a row group."""
+        """More rows; begins a row group where they are enough for one."""
         batch, weight = self._layout.relabelled(rows.batch), rows.weight
         while batch.num_rows:
-            share = self._rolling.share_for(batch.num_rows, batch.nbytes, weight, buffered=self._buffered)
+            share = self._share_for(batch, weight)
             taken = int(batch.num_rows * share)
             if taken == 0 and not self._buffer:
                 taken = 1
@@ -72,8 +87,16 @@ class RollingWriter:
     def finish(self) -> tuple[DataFile, ...]:
         """Write what is left, and answer the files; none where there were no rows."""
         self._flush()
+        self._write_begun()
         self._close()
         return tuple(self._files)
+
+    def _share_for(self, batch: pa.RecordBatch, weight: float) -> float:
+        share = self._rolling.share_for(batch.num_rows, batch.nbytes, weight, buffered=self._buffered)
+        if share < 1 and self._rolling.needs_what_was_begun:
+            self._write_begun()
+            share = self._rolling.share_for(batch.num_rows, batch.nbytes, weight, buffered=self._buffered)
+        return share
 
     def _discard(self) -> None:
         """Remove all that was written. Storage that refuses is logged: what is left is an orphan."""
@@ -95,23 +118,41 @@ class RollingWriter:
             self._buffered = (rows + batch.num_rows, memory_bytes + batch.nbytes, before + weight)
 
     def _flush(self) -> None:
+        """Begin a row group of what is collected."""
         if not self._buffer:
             return
         rows = pa.Table.from_batches(self._buffer)
         weight = self._buffered[2]
         self._buffer, self._buffered = [], (0, 0, 0.0)
-        if self._open is None:
-            location = self._destination.location(len(self._locations))
-            self._locations.append(location)
-            self._open = ParquetFile(self._io, location, self._layout, rows)
-        self._open.write(rows)
-        self.rows_written += rows.num_rows
-        self._rolling.group_written(self._open.size_bytes, weight)
+        if self._dictionaries is None:
+            self._dictionaries = with_dictionaries(rows, self._layout.columns)
+        self._write_begun(but=self._threads - 1)
+        self._rolling.group_begun(weight)
+        self._encoding.append(self._encoders.submit(encode_group, rows, self._layout, self._dictionaries))
         if self._rolling.is_full:
-            self._close()
+            # That may be an estimate.
+            self._write_begun()
+            if self._rolling.is_full:
+                self._close()
+
+    def _write_begun(self, *, but: int = 0) -> None:
+        """Write the row groups that are being encoded, the first ones first, until no more than `but` are left."""
+        while len(self._encoding) > but:
+            group = self._encoding.popleft().result()
+            if self._open is not None and not self._rolling.has_room_for(group.size_bytes):
+                # It has become larger than was to be foreseen.
+                self._close()
+            if self._open is None:
+                location = self._destination.location(len(self._locations))
+                self._locations.append(location)
+                self._open = ParquetFile(self._io, location, self._layout)
+            self._open.add(group)
+            self.rows_written += group.footer.rows
+            self._rolling.group_written(self._open.size_bytes)
 
     def _close(self) -> None:
         if self._open is not None:
             self._files.append(self._open.close(self._destination))
             self._open = None
+            self._dictionaries = None
             self._rolling.file_closed()

@@ -42,6 +42,7 @@ def rewrite(
             "outputs": 1,
             "target_bytes": BIG,
             "memory_bytes": BIG,
+            "threads": 2,
             "name": "test",
             "scratch": Path(scratch),
             "is_stopped": lambda: False,

@@ -47,7 +47,7 @@ from app.errors import (
     MissingFileError,
     UnreadableTableError,
 )
-from app.lake.compact.rewriting import parquet_file
+from app.lake.compact.rewriting.parquet_file import ParquetFile
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
 from app.lake.internals import CachingSqlCatalog
 from tests.properties.raw_values import to_array
@@ -375,19 +375,19 @@ def test_a_full_disk_is_told_and_nothing_is_left(
 ) -> None:
     table = random_table(catalog, 3, 2000)
     before = files_of(table)
-    write = parquet_file.pq.ParquetWriter.write_table
+    write = ParquetFile._write
     calls: list[int] = []
 
-    def failing(self: pq.ParquetWriter, rows: pa.Table, **options: Any) -> None:
-        calls.append(rows.num_rows)
-        if len(calls) == 5:
+    def failing(self: ParquetFile, content: bytes | pa.Buffer) -> None:
+        calls.append(len(content))
+        if len(calls) == 9:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(self, rows, **options)
+        write(self, content)
 
     def refused(*_: Sequence[object]) -> None:
         raise PermissionError("not yours")
 
-    monkeypatch.setattr(parquet_file.pq.ParquetWriter, "write_table", failing)
+    monkeypatch.setattr(ParquetFile, "_write", failing)
     if is_removal_refused:
         monkeypatch.setattr(type(table.io), "delete", refused)
     with pytest.raises(BackendUnavailableError, match="No space left") as error:

@@ -1,0 +1,64 @@
+"""Row groups as they are encoded: each by itself and in memory, so that several can be at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.errors import UnreadableTableError
+from app.lake.compact.copying.footers import Footer, read_open_footer
+from app.lake.compact.rewriting.layout import FileLayout
+from app.lake.compact.rewriting.metrics import FileMetrics
+
+_IN_MEMORY = "a row group"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedGroup:
+    """A Parquet file of one row group, in memory; its footer and its metrics."""
+
+    content: pa.Buffer
+    footer: Footer
+    metrics: FileMetrics
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that it has in a file, but for what the footer says of it."""
+        return sum(end - start for start, end in self.footer.data)
+
+
+def encode_group(rows: pa.Table, layout: FileLayout, dictionaries: Sequence[str]) -> EncodedGroup:
+    """Encode and compress rows, those of the columns at `dictionaries` with one. Releases the GIL all but always.
+
+    Memory: the encoded bytes, twice while they grow.
+
+    Raises:
+        UnreadableTableError: the rows are not such as the schema allows.
+    """
+    metrics = FileMetrics(layout.columns, layout.modes)
+    sink = pa.BufferOutputStream()
+    with _encoding(layout.dataset):
+        with pq.ParquetWriter(
+            sink, layout.arrow_schema, use_dictionary=list(dictionaries), **layout.options.arguments
+        ) as writer:
+            writer.write_table(rows, row_group_size=rows.num_rows)
+        metrics.see(rows)
+    metrics.read(writer.writer.metadata)
+    content = sink.getvalue()
+    with pa.BufferReader(content) as stream:
+        footer = read_open_footer(stream, _IN_MEMORY, content.size)
+    if footer.obstacle is not None:
+        raise RuntimeError(f"Arrow has written what cannot be put into a file: {footer.obstacle}")
+    return EncodedGroup(content=content, footer=footer, metrics=metrics)
+
+
+@contextlib.contextmanager
+def _encoding(dataset: str) -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        raise UnreadableTableError(dataset, f"rows of it cannot be written: {error}") from error
