@@ -25,8 +25,8 @@ from app.lake.compact.rewriting.destinations import destination_of
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
 from app.lake.compact.running import CompactionStoppedError, IsStopped
 
-# Small row groups cost a request each for every column, in whatever file they are.
-COPY_MIN_ROW_GROUP_BYTES = 16 * MIB
+# Small row groups cost a request each for every column, in whatever file they are (docs/decisions/0023).
+COPY_MIN_ROW_GROUP_BYTES = 8 * MIB
 # Rows decoded, together with what is encoded of them, come to so many times their files; seldom to more.
 _DECODED_GROWTH = 16
 # Footers are read so many at once, of each bin.

@@ -117,7 +117,7 @@ def test_small_row_groups_are_rewritten_into_large_ones(
 ) -> None:
     found = compact()
     assert {each.made.way for each in found.committed} == {Way.REWRITE}
-    assert all("smaller than 16.0 MB" in (each.made.why or "") for each in found.committed)
+    assert all("smaller than 8.0 MB" in (each.made.why or "") for each in found.committed)
     assert sum(len(task.file.split_offsets or []) for task in table.refresh().scan().plan_files()) < 12
 
 
