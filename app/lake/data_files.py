@@ -12,15 +12,16 @@ The public reader gathers whole files in memory before it gives the first row.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression, BoundTerm
 from pyiceberg.expressions.literals import Literal
 from pyiceberg.expressions.visitors import bind, extract_field_ids, translate_column_names, visit
-from pyiceberg.io import FileIO
+from pyiceberg.io import FileIO, InputStream
 from pyiceberg.io.pyarrow import (
     ArrowAccessor,
     ArrowProjectionVisitor,
@@ -37,6 +38,9 @@ from app.lake.deleted_positions import DeletedPositions, naming_file, positions_
 from app.lake.file_scans import READ_BUFFER_BYTES, scan_file
 from app.lake.file_schemas import fit_schema, is_downcast, to_arrow_schema
 from app.lake.plain_columns import take_plain
+
+# Smaller files are read whole, by one request rather than one for the footer and one for each range of columns.
+_WHOLE_BYTES = 256 * 1024
 
 
 def stream_data_file(
@@ -84,7 +88,7 @@ def _stream(
     row_filter = visit(bound_filter, _ToArrow(read)) if is_filtered else None
     file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=READ_BUFFER_BYTES)
     read_schema, answer_schema = to_arrow_schema(read), to_arrow_schema(projected)
-    with io.new_input(task.file.file_path).open() as stream:
+    with _opened(io, task) as stream:
         fragment = file_format.make_fragment(stream)
         fitted = fit_schema(fragment.physical_schema, metadata, read)
         file_schema, columns = fitted.of_file, fitted.columns
@@ -119,6 +123,15 @@ def _stream(
                 # Ten nanoseconds a row.
                 column.validate(full=True)
             yield rows
+
+
+def _opened(io: FileIO, task: FileScanTask) -> InputStream:
+    with contextlib.ExitStack() as opened:
+        stream = opened.enter_context(io.new_input(task.file.file_path).open())
+        if task.file.file_size_in_bytes <= _WHOLE_BYTES:
+            return cast("InputStream", pa.BufferReader(stream.read()))
+        opened.pop_all()
+    return stream
 
 
 def _chosen(batch: pa.RecordBatch, first: int, *, only: pa.Array | None, deleted: pa.Array | None) -> pa.RecordBatch:

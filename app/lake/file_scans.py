@@ -35,8 +35,8 @@ def scan_file(
         return
     # Not by a scanner, which decodes whole row groups: four megabytes of a repeated text may be gigabytes of it.
     for run in _runs(fragment, columns, pushed, only):
-        # Read ahead in large ranges, unless one row group alone is too much to be held.
-        is_ahead = run.size_bytes <= _RUN_BYTES
+        # Read ahead in large ranges, unless one row group alone is too much to be held, or all is in memory.
+        is_ahead = run.size_bytes <= _RUN_BYTES and not isinstance(stream, pa.BufferReader)
         file = pq.ParquetFile(stream, metadata=fragment.metadata, pre_buffer=is_ahead, buffer_size=run.buffer_bytes)
         batches = file.iter_batches(batch_size=run.batch_rows, row_groups=run.groups, columns=columns)
         yield from _numbered(run.first, batches)
