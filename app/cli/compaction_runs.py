@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +10,7 @@ import typer
 from app.cli import options
 from app.cli.compaction_options import Smallest, Target, read_overrides
 from app.cli.compaction_text import print_plan, print_summary, print_table_run
+from app.cli.interrupting import noted_when_interrupted
 from app.cli.output import print_json, print_line, print_note
 from app.cli.progress import Progress
 from app.cli.registry_arguments import named_as_options
@@ -126,29 +123,9 @@ def _run(
                     sys.stdout.flush()
         return summary_entry(entries)
 
-    with _ended_in_order(is_told=not json and not is_dry_run):
+    note = "What was committed stays, and the next run does the rest."
+    with noted_when_interrupted(note, is_told=not json and not is_dry_run):
         return with_services(work)
-
-
-@contextmanager
-def _ended_in_order(*, is_told: bool) -> Iterator[None]:
-    """Within this SIGTERM is what Ctrl-C is: bins that are made are committed, and the run is written down."""
-
-    def interrupt(_: int, frame: FrameType | None) -> None:
-        # Called, not raised as a signal: that would wait until the event loop has something else to do.
-        handler = signal.getsignal(signal.SIGINT)
-        if callable(handler):
-            handler(signal.SIGINT, frame)
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt:
-        if is_told:
-            print_note("Interrupted. What was committed stays, and the next run does the rest.")
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _start(

@@ -31,6 +31,7 @@ from app.cli import (
     serving,
     working,
 )
+from app.cli.interrupting import terminated_like_interrupted
 from app.cli.output import print_error, print_failure
 from app.errors import AppError
 from app.services.argument_names import arguments_named, option_name
@@ -105,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     command = arguments[0] if arguments else ""
     try:
-        with arguments_named(option_name, OPTIONS_OF_COMMANDS.get(command)):
+        with terminated_like_interrupted(), arguments_named(option_name, OPTIONS_OF_COMMANDS.get(command)):
             code = app(list(arguments), prog_name="stratigraph", standalone_mode=False)
         sys.stdout.flush()
     except AppError as error:

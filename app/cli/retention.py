@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import options
+from app.cli.interrupting import noted_when_interrupted
 from app.cli.output import Column, print_json, print_line, print_note, print_table
 from app.cli.progress import Progress
 from app.cli.registry_arguments import named_as_options
@@ -81,7 +82,9 @@ def cleanup(
                         print_table_run(entry)
             return summary_entry(entries)
 
-        summary = with_services(work)
+        note = "What has expired stays so, and the next run deletes the files that are left of it."
+        with noted_when_interrupted(note, is_told=execute and not json):
+            summary = with_services(work)
     if json:
         print_json(summary)
     else:

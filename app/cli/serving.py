@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import signal
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,7 +51,6 @@ def serve(
         listening = stack.enter_context(_listen(settings))
         url = _url_of(listening, settings.host)
         lock.announce(url)
-        stack.enter_context(_terminated_like_interrupted())
         # Ctrl-C and SIGTERM are the way to end a server, not a failure.
         with contextlib.suppress(KeyboardInterrupt):
             stack.enter_context(_postgres_held(settings))
@@ -181,18 +178,3 @@ def _postgres_held(settings: Settings) -> Iterator[None]:
 
     with EmbeddedPostgres(settings.home):
         yield
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM unwind the program as Ctrl-C does, so that what it started is stopped."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -22,6 +22,7 @@ def with_services(work: Callable[[Services], Awaitable[Answer]]) -> Answer:
     """
     import anyio
 
+    from app.cli.interrupting import woken_by_signals
     from app.lake.configuration import check_configuration
     from app.settings import load_settings
 
@@ -30,8 +31,9 @@ def with_services(work: Callable[[Services], Awaitable[Answer]]) -> Answer:
     from app.bootstrap import open_services
 
     async def run() -> Answer:
-        async with open_services(settings) as services:
-            return await work(services)
+        with woken_by_signals():
+            async with open_services(settings) as services:
+                return await work(services)
 
     return anyio.run(run)
 

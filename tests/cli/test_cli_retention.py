@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from app.client import IcebergCatalog, IcebergRetentionManager, RetentionPolicy
 from app.errors import DatasetNotFoundError, InvalidArgumentError
+from app.lake import store
+from app.lake.expire.deletion import delete_files
 from tests.cli.results import ROOT, Cli
 from tests.integration.format_v3 import upgrade_to_v3
 from tests.lake_tables import ORDERS, TAG, SmallLake, append_elsewhere, create_orders
@@ -87,6 +93,46 @@ def test_what_expires_is_listed_and_gone(cli: Cli, own_lake: SmallLake) -> None:
     assert "(weekly)" in explained.stdout
     left = cli("retention", "explain", ORDERS, TAG).stdout
     assert f"Tag {TAG} names it" in left
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_is_told_to_stop_leaves_the_rest_to_the_next(
+    number: signal.Signals, cli: Cli, own_lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a run that is told to stop when it begins to delete files
+    stopped = threading.Event()
+
+    def delete(*arguments: Any, is_stopped: Callable[[], bool], **options: Any) -> Any:
+        if not stopped.is_set():
+            stopped.set()
+            os.kill(os.getpid(), number)
+            pause = threading.Event()
+            while not is_stopped():
+                pause.wait(0.01)
+        return delete_files(*arguments, is_stopped=is_stopped, **options)
+
+    for number_of_append in range(10, 17):
+        append_elsewhere(own_lake.catalog, number_of_append)
+    monkeypatch.setattr(store, "delete_files", delete)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    # When it is
+    result = cli("retention", "cleanup", *ONE, *ALL_GONE, "--execute", "--yes")
+
+    # Then it is told, and what had expired stays so
+    assert stopped.is_set()
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "Interrupted. What has expired stays so, and the next run deletes the files that are left of it.\n"
+    )
+    assert signal.getsignal(signal.SIGTERM) is handler
+    table = own_lake.catalog.load_table(ORDERS)
+    folder = Path(table.location().removeprefix("file://")) / "metadata"
+    assert len(table.metadata.snapshots) == 3
+    assert len(list(folder.glob("snap-*.avro"))) == 10
+    # And the next one deletes what is left
+    assert cli("retention", "cleanup", *ONE, *ALL_GONE, "--execute", "--yes").exit_code == 0
+    assert len(list(folder.glob("snap-*.avro"))) == 3
 
 
 def test_a_broken_table_is_told_and_the_others_are_done(cli: Cli, own_lake: SmallLake) -> None:
