@@ -139,6 +139,15 @@ class ProtectedBranchError(Protected):
         )
 
 
+class DatasetForbiddenError(Forbidden):
+    """The catalog forbids us this table, or this change of it: what was asked of it changed nothing."""
+
+    code = "DATASET_FORBIDDEN"
+
+    def __init__(self, dataset: str, reason: str) -> None:
+        super().__init__(f"The catalog forbids this of {dataset}: {reason}", dataset=dataset, reason=reason)
+
+
 class RegistrationGivenUpError(Conflict):
     """The registration of a model version took too long, and was given up; nothing was registered."""
 

@@ -18,6 +18,7 @@ from pyiceberg.catalog import (
     load_catalog,
 )
 from pyiceberg.exceptions import (
+    ForbiddenError,
     NoSuchNamespaceError,
     NoSuchTableError,
     ResolveError,
@@ -33,6 +34,7 @@ from app.domain.names import DatasetName
 from app.errors import (
     AppError,
     BackendUnavailableError,
+    DatasetForbiddenError,
     DatasetNotFoundError,
     InvalidSettingError,
     MissingFileError,
@@ -91,7 +93,7 @@ def open_configured_catalog(name: str, cache: MetadataCache) -> Catalog:
         raise
     except Exception as error:
         # Each kind of catalog has a client of its own, which says in its own way that it was not given what it needs.
-        raise InvalidSettingError("STRATIGRAPH_CATALOG", f"catalog {name!r}: {_first_line(error)}") from error
+        raise InvalidSettingError("STRATIGRAPH_CATALOG", f"catalog {name!r}: {first_line(error)}") from error
 
 
 def _get_configuration(name: str) -> RecursiveDict:
@@ -118,7 +120,8 @@ def _sqlalchemy_url(database_url: str) -> str:
 def translated_errors(dataset: DatasetName | None = None, namespace: str | None = None) -> Iterator[None]:
     """Turn what catalogs, file systems and parsers raise into this project's errors.
 
-    `dataset` is the table that the block is about: what cannot be read then is that table, not the catalog.
+    `dataset` is the table that the block is about: what cannot be read or is forbidden then is that table, not the
+    catalog.
     """
     try:
         yield
@@ -129,18 +132,23 @@ def translated_errors(dataset: DatasetName | None = None, namespace: str | None 
             raise DatasetNotFoundError(str(dataset)) from error
         raise NamespaceNotFoundError(namespace or "?") from error
     except SQLAlchemyError as error:
-        raise BackendUnavailableError("catalog", _first_line(getattr(error, "orig", None) or error)) from error
+        raise BackendUnavailableError("catalog", first_line(getattr(error, "orig", None) or error)) from error
     except ServerError as error:
         if dataset is None:
-            raise BackendUnavailableError("catalog", _first_line(error)) from error
+            raise BackendUnavailableError("catalog", first_line(error)) from error
         # The server is there and answers, but it could not answer about this table: it reads the metadata file for us.
-        raise UnreadableTableError(str(dataset), f"the catalog answered {_first_line(error)}") from error
+        raise UnreadableTableError(str(dataset), f"the catalog answered {first_line(error)}") from error
+    except ForbiddenError as error:
+        if dataset is None:
+            raise BackendUnavailableError("catalog", first_line(error)) from error
+        # Of this table alone: others may be allowed, and the catalog is there.
+        raise DatasetForbiddenError(str(dataset), first_line(error)) from error
     except (RESTError, requests.RequestException) as error:
-        raise BackendUnavailableError("catalog", _first_line(error)) from error
+        raise BackendUnavailableError("catalog", first_line(error)) from error
     except _BROKEN_FILES as error:
         if dataset is None:
-            raise BackendUnavailableError("catalog", _first_line(error)) from error
-        raise UnreadableTableError(str(dataset), _first_line(error)) from error
+            raise BackendUnavailableError("catalog", first_line(error)) from error
+        raise UnreadableTableError(str(dataset), first_line(error)) from error
 
 
 @contextmanager
@@ -179,9 +187,10 @@ def reading_files(dataset: DatasetName) -> Iterator[None]:
             ValueError,
             struct.error,
         ) as error:
-            raise UnreadableTableError(str(dataset), _first_line(error)) from error
+            raise UnreadableTableError(str(dataset), first_line(error)) from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error is and says, in one line of at most 300 characters."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]

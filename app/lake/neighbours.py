@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pyiceberg.catalog import Catalog
 
 from app.domain.names import DatasetName
-from app.errors import DatasetNotFoundError, UnreadableTableError
+from app.errors import DatasetForbiddenError, DatasetNotFoundError, UnreadableTableError
 from app.lake.expire.walking import own_locations
 from app.lake.internals import CachingSqlCatalog
 from app.lake.table import LakeTable
 
+# The locations of each table; none of one that the catalog forbids us to look at.
 Neighbours = Mapping[DatasetName, Sequence[str]]
 
 
@@ -35,12 +36,19 @@ def list_neighbours(
             found[name] = own_locations(load(name))
         except DatasetNotFoundError:
             continue  # dropped meanwhile
+        except DatasetForbiddenError:
+            found[name] = ()
         except UnreadableTableError:
             if not files.get(name):
                 raise
             folder = files[name].rpartition("/")[0]
             found[name] = [folder.removesuffix("/metadata")]
     return found
+
+
+def hidden_from(name: DatasetName, neighbours: Neighbours) -> list[DatasetName]:
+    """The tables but this one of which it is not known where they have their files."""
+    return [other for other, places in neighbours.items() if not places and other != name]
 
 
 def others_of(name: DatasetName, neighbours: Neighbours) -> dict[str, Sequence[str]]:

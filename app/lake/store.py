@@ -114,7 +114,7 @@ class Lake:
         Costs one catalog call, and reading the metadata file where its location is new to us.
 
         Raises:
-            DatasetNotFoundError: no such table.
+            DatasetNotFoundError, DatasetForbiddenError: no such table, or none that we may look at.
             UnreadableTableError: its metadata is missing or broken.
             BackendUnavailableError: the catalog does not answer.
         """

@@ -19,6 +19,7 @@ from app.domain.versions import ResolvedVersion, VersionSelector, closest, resol
 from app.errors import (
     BackendUnavailableError,
     ChangeNotFoundError,
+    DatasetForbiddenError,
     DatasetNotFoundError,
     InvalidArgumentError,
     JsonValue,
@@ -124,6 +125,7 @@ class Datasets:
 
         Raises:
             DatasetNotFoundError: no such table, with the closest names.
+            DatasetForbiddenError: the catalog does not let us look at it.
             UnreadableTableError: its metadata is missing or broken.
             BackendUnavailableError: the catalog does not answer.
         """
@@ -145,7 +147,7 @@ class Datasets:
         One catalog call where it is still called so, else as `find_names`.
 
         Raises:
-            UnreadableTableError, BackendUnavailableError: as `load`.
+            DatasetForbiddenError, UnreadableTableError, BackendUnavailableError: as `load`.
         """
         try:
             table = await self.load(seen_as)
@@ -194,7 +196,7 @@ class Datasets:
         """
         try:
             return (await self.load(name)).state.table_uuid
-        except UnreadableTableError:
+        except (DatasetForbiddenError, UnreadableTableError):
             if (seen := await self.find_uuid(name)) is None:
                 raise
             return seen
@@ -301,7 +303,7 @@ class Datasets:
         found: dict[UUID, DatasetName] = {}
         answers = await asyncio.gather(*map(self._lake.load, names), return_exceptions=True)
         for name, answer in zip(names, answers, strict=True):
-            if isinstance(answer, UnreadableTableError):
+            if isinstance(answer, (DatasetForbiddenError, UnreadableTableError)):
                 logger.warning("%s is passed over in the search for a table id: %s", name, answer.message)
             elif isinstance(answer, DatasetNotFoundError):
                 logger.info("%s is not there any more", name)
@@ -317,7 +319,7 @@ class Datasets:
             batch = names[start : start + SEARCH_BATCH]
             answers = await asyncio.gather(*(self._lake.load(name) for name in batch), return_exceptions=True)
             for name, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, UnreadableTableError):
+                if isinstance(answer, (DatasetForbiddenError, UnreadableTableError)):
                     found.add(name)
                 elif isinstance(answer, DatasetNotFoundError):
                     logger.info("%s was dropped while it was looked at for a tag", name)

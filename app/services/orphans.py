@@ -11,7 +11,8 @@ from app.domain.changes import Command
 from app.domain.names import DatasetName
 from app.domain.orphans import Orphan, OrphanKind, OrphanTally
 from app.domain.retention.overrides import GC_ENABLED, is_gc_enabled
-from app.errors import DatasetNotFoundError, InvalidArgumentError, UnsupportedTableError
+from app.errors import DatasetForbiddenError, DatasetNotFoundError, InvalidArgumentError, UnsupportedTableError
+from app.lake.neighbours import Neighbours, hidden_from
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
@@ -105,14 +106,18 @@ class Orphans:
     async def find(self, name: DatasetName, age: OrphanAge, report: Report = quiet) -> OrphanReport:
         """The orphans of a table that are of that age. Costs reading its manifests and listing its files.
 
-        Also where removing them would be refused (as `check` tells), which is a warning.
+        Also where removing them would be refused (as `remove` tells), which is a warning.
 
         Raises:
             UnsupportedTableError: another table's location is the same, inside or around this one's.
             As `Datasets.load`, `Lake.list_neighbours` and `Lake.find_orphans`.
         """
         report(0.0, f"{name}: looking for orphans")
-        found, _ = await self._look(name, age)
+        neighbours = await self._lake.list_neighbours()
+        table = await self._datasets.load(name)
+        found, _ = await self._look(table, neighbours, age)
+        refusals = (_find_refusal(table), _find_hidden(name, neighbours))
+        found.warnings += [f"Removing them would be refused: {each.message}" for each in refusals if each is not None]
         return found
 
     async def remove(
@@ -131,12 +136,17 @@ class Orphans:
 
         Raises:
             LockTimeoutError: an expiry of the table, or another removal, is under way.
+            DatasetForbiddenError: also where it is another table that the catalog does not let us look at, whose files
+                may be here.
             As `check` and `find`.
         """
         table = await self.check(name)
         async with self._changes.lock_retention(table.state.table_uuid, self._lock_timeout_s):
             report(0.0, f"{name}: looking for orphans")
-            found, sizes = await self._look(name, age)
+            neighbours = await self._lake.list_neighbours()
+            if (hidden := _find_hidden(name, neighbours)) is not None:
+                raise hidden
+            found, sizes = await self._look(await self._datasets.load(name), neighbours, age)
             report(0.4, f"{name}: looking once more at {len(sizes):,} files")
             now = await self.check(name)
             if now.state.table_uuid != table.state.table_uuid:
@@ -173,12 +183,10 @@ class Orphans:
         found.examples += [f"{file.path}: {file.reason}" for file in done.examples]
         del found.examples[_MAX_EXAMPLES:]
 
-    async def _look(self, name: DatasetName, age: OrphanAge) -> tuple[OrphanReport, dict[str, int]]:
-        neighbours = await self._lake.list_neighbours()
-        table = await self._datasets.load(name)
-        report = OrphanReport(dataset=name, tally=OrphanTally())
-        if (refusal := _find_refusal(table)) is not None:
-            report.warnings.append(f"Removing them would be refused: {refusal.message}")
+    async def _look(
+        self, table: LakeTable, neighbours: Neighbours, age: OrphanAge
+    ) -> tuple[OrphanReport, dict[str, int]]:
+        report = OrphanReport(dataset=table.state.name, tally=OrphanTally())
         paths: dict[str, int] = {}
 
         def take(found: Iterable[Orphan]) -> None:
@@ -190,6 +198,15 @@ class Orphans:
 
         report.tally = await self._lake.find_orphans(table, neighbours, age.before_ms, take)
         return report, paths
+
+
+def _find_hidden(name: DatasetName, neighbours: Neighbours) -> DatasetForbiddenError | None:
+    hidden = hidden_from(name, neighbours)
+    if not hidden:
+        return None
+    return DatasetForbiddenError(
+        str(hidden[0]), f"where it has its files cannot be told, and some that lie with {name} may be its own"
+    )
 
 
 def _find_refusal(table: LakeTable) -> UnsupportedTableError | None:

@@ -19,7 +19,7 @@ from app.domain.pipelines import NATIVE_NAMESPACE
 from app.domain.run_projection import Binding, BoundUse
 from app.domain.run_state import ResolvableUse
 from app.domain.versions import VersionSelector, resolve
-from app.errors import AppError, Invalid, NotFound, UnreadableTableError
+from app.errors import AppError, DatasetForbiddenError, Invalid, NotFound, UnreadableTableError
 from app.lake.table import LakeTable
 from app.registry.bindings import BindingKey, Bindings
 from app.services.datasets import Datasets
@@ -55,7 +55,7 @@ class Resolving:
 
         Raises:
             BackendUnavailableError: Postgres or the catalog is away.
-            UnreadableTableError: it is a table that cannot be read now.
+            DatasetForbiddenError, UnreadableTableError: it is a table that cannot be read now.
         """
         keys = [_key(use) for use in uses]
         known = await self._bindings.find(keys)
@@ -141,7 +141,7 @@ class Resolving:
             batch = names[start : start + SEARCH_BATCH]
             answers = await asyncio.gather(*map(self._datasets.load, batch), return_exceptions=True)
             for name, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, (NotFound, UnreadableTableError)):
+                if isinstance(answer, (NotFound, DatasetForbiddenError, UnreadableTableError)):
                     logger.info("%s has no location that can be read: %s", name, answer.message)
                 elif isinstance(answer, BaseException):
                     raise answer

@@ -20,7 +20,7 @@ from app.domain.retention.policy import RetentionPolicy
 from app.domain.retention.reasons import ReasonKind
 from app.errors import UnsupportedTableError
 from app.lake.expire.reachable import ExpiryPlan
-from app.lake.neighbours import Neighbours
+from app.lake.neighbours import Neighbours, hidden_from
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.holds import HoldStore
@@ -38,16 +38,34 @@ NAMED = frozenset(
         ReasonKind.UNDO_PIN,
     }
 )
+_SHOWN_HIDDEN = 3
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredPlan:
-    """A plan for a table as it was loaded, and what carrying it out frees, to the byte."""
+    """A plan for a table as it was loaded, and what carrying it out frees, to the byte.
+
+    `hidden` are tables of which it is not known where they have their files, so that files which they share with this
+    one are not told from its own.
+    """
 
     table: LakeTable
     plan: RetentionPlan
     files: ExpiryPlan
+    hidden: tuple[DatasetName, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before it is carried out: those of the plan, and what could not be looked at."""
+        found = [warning.text for warning in self.plan.warnings]
+        if self.hidden and not self.files.expiry.is_empty:
+            shown = ", ".join(map(str, self.hidden[:_SHOWN_HIDDEN])) + (" ..." if self.hidden[_SHOWN_HIDDEN:] else "")
+            found.append(
+                f"The catalog forbids us to look at {shown}: a file that such a table shares with this one counts as "
+                "this one's alone"
+            )
+        return found
 
     @property
     def pinned(self) -> Mapping[str, int]:
@@ -186,7 +204,8 @@ class RetentionPlanning:
             for reason in verdict.reasons:
                 kept_by.setdefault(reason.text, set()).add(verdict.snapshot.snapshot_id)
         files = await self._lake.measure_expiry(table, plan.expired_ids, plan.removed_refs, kept_by, neighbours)
-        return MeasuredPlan(table=table, plan=plan, files=files)
+        hidden = tuple(hidden_from(table.state.name, neighbours))
+        return MeasuredPlan(table=table, plan=plan, files=files, hidden=hidden)
 
 
 def _protected_tags(table: LakeTable, records: Mapping[tuple[UUID, str], TagRecord]) -> frozenset[str]:

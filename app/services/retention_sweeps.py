@@ -181,7 +181,7 @@ def _with_plan(entry: TableEntry, planned: MeasuredPlan) -> TableEntry:
     entry["bytes_total"] = planned.files.total.size_bytes
     entry["files_deleted"] = planned.files.freed.file_count
     entry["pinned"] = dict(planned.pinned)
-    entry["warnings"] = [warning.text for warning in planned.plan.warnings]
+    entry["warnings"] = planned.warnings
     return entry
 
 

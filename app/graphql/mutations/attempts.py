@@ -22,6 +22,7 @@ from app.errors import (
     ArtifactNotFoundError,
     BranchExistsError,
     BranchNotFoundError,
+    DatasetForbiddenError,
     DatasetNotFoundError,
     HeadMovedError,
     HoldNotFoundError,
@@ -55,6 +56,7 @@ from app.graphql.types.user_errors import Owner, UserError, user_error
 Payload = TypeVar("Payload")
 
 _OF_DATASET = (
+    DatasetForbiddenError,
     DatasetNotFoundError,
     MissingFileError,
     NamespaceNotFoundError,

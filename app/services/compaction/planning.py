@@ -40,7 +40,8 @@ class ExplainedPlan:
 class CompactionPlanning:
     """Plans compactions.
 
-    Every method raises DatasetNotFoundError, MissingFileError, UnreadableTableError and BackendUnavailableError.
+    Every method raises DatasetForbiddenError, DatasetNotFoundError, MissingFileError, UnreadableTableError and
+    BackendUnavailableError.
     """
 
     def __init__(self, lake: Lake, datasets: Datasets, settings: Settings) -> None:
