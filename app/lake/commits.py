@@ -12,12 +12,17 @@ import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
+    AuthorizationExpiredError,
     BadRequestError,
     CommitFailedException,
     CommitStateUnknownException,
+    ForbiddenError,
     NoSuchTableError,
     RESTError,
+    TooManyRequestsError,
+    UnauthorizedError,
 )
+from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.update import (
     AssertCurrentSchemaId,
@@ -32,9 +37,18 @@ from pyiceberg.table.update import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.history import RefKind
+from app.domain.names import DatasetName
 from app.domain.ref_plans import RefPlan, RefUpdate
-from app.errors import MetadataNotWrittenError, UnsupportedTableError
-from app.lake.internals import CachingSqlCatalog, MetadataWriteError, delete_superseded_metadata
+from app.errors import (
+    AppError,
+    BackendUnavailableError,
+    CommitConflictError,
+    DatasetForbiddenError,
+    MetadataNotWrittenError,
+    UnsupportedTableError,
+)
+from app.lake.catalog import first_line
+from app.lake.internals import CachingSqlCatalog, MetadataWriteError, delete_superseded_metadata, takes_commits
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable, to_state
 
@@ -45,8 +59,16 @@ class CommitRefusedError(Exception):
     """The catalog said no, and nothing was changed: an expectation did not hold, or another writer came first."""
 
 
+class CommitDeferredError(CommitRefusedError):
+    """The catalog did not look at the commit: too many requests, or a login that does not hold. Nothing was changed."""
+
+
 class CommitOutcomeUnknownError(Exception):
     """The catalog did not say whether the commit took place."""
+
+
+# All that `commit_changes` raises where nothing was changed, so that what was written for the commit may be removed.
+NOTHING_CHANGED = (CommitRefusedError, DatasetForbiddenError, MetadataNotWrittenError, UnsupportedTableError)
 
 
 def commit_plan(catalog: Catalog, table: LakeTable, plan: RefPlan, cache: MetadataCache) -> LakeTable:
@@ -57,8 +79,9 @@ def commit_plan(catalog: Catalog, table: LakeTable, plan: RefPlan, cache: Metada
     Raises:
         CommitRefusedError: nothing was changed; load again and decide again.
         CommitOutcomeUnknownError: look at the table before anything else is done.
-        MetadataNotWrittenError: nothing was changed.
-        UnsupportedTableError: this catalog cannot write metadata of the table's format version.
+        DatasetForbiddenError, MetadataNotWrittenError: nothing was changed.
+        UnsupportedTableError: this catalog cannot write metadata of the table's format version, or takes no such
+            change; nothing was changed.
     """
     check_writable(catalog, table)
     committed = commit_changes(catalog, table, _to_requirements(table, plan), _to_updates(plan), cache)
@@ -78,25 +101,18 @@ def commit_changes(
     Raises:
         CommitRefusedError: nothing was changed.
         CommitOutcomeUnknownError: look at the table before anything else is done.
+        DatasetForbiddenError: nothing was changed; this program may not change the table.
         MetadataNotWrittenError: nothing was changed; only of SQL catalogs, whose metadata files are written from here.
+        UnsupportedTableError: nothing was changed; the catalog takes no such change.
     """
     # pyiceberg changes the handle that it commits with.
     handle = copy(table.handle)
+    response = _ask(catalog, table, handle, requirements, updates)
     try:
-        response = catalog.commit_table(handle, requirements, updates)
-    except (CommitFailedException, NoSuchTableError, BadRequestError) as error:
-        raise CommitRefusedError(str(error)) from error
-    except MetadataWriteError as error:
-        raise MetadataNotWrittenError(str(table.state.name), error.location, error.reason) from error
-    except (CommitStateUnknownException, SQLAlchemyError, RESTError, requests.RequestException, OSError) as error:
-        raise CommitOutcomeUnknownError(f"{type(error).__name__}: {error}"[:300]) from error
-    except ValueError as error:
-        if isinstance(catalog, RestCatalog):
-            # The server had said yes when its answer could not be parsed.
-            raise CommitOutcomeUnknownError(f"{type(error).__name__}: {error}"[:300]) from error
-        # Raised while the new metadata is built, before anything is written: a snapshot expired meanwhile.
-        raise CommitRefusedError(str(error)) from error
-    state = to_state(response.metadata, response.metadata_location, table.state.name, base=table)
+        state = to_state(response.metadata, response.metadata_location, table.state.name, base=table)
+    except Exception as error:
+        # The catalog has said yes: whatever this is, it must not pass for an error from before that.
+        raise CommitOutcomeUnknownError(f"it was committed, but cannot be read: {first_line(error)}") from error
     handle.metadata, handle.metadata_location = response.metadata, response.metadata_location
     if isinstance(catalog, CachingSqlCatalog):
         cache.put(response.metadata_location, response.metadata)
@@ -104,6 +120,53 @@ def commit_changes(
     if response.metadata_location != table.state.metadata_location:
         cache.drop(table.state.metadata_location, str(table.state.name))
     return LakeTable(state=state, handle=handle)
+
+
+def _ask(
+    catalog: Catalog,
+    table: LakeTable,
+    handle: Table,
+    requirements: tuple[TableRequirement, ...],
+    updates: tuple[TableUpdate, ...],
+) -> CommitTableResponse:
+    """What the catalog answers to a commit; raises as `commit_changes`."""
+    name = str(table.state.name)
+    try:
+        return catalog.commit_table(handle, requirements, updates)
+    except (CommitFailedException, NoSuchTableError, BadRequestError) as error:
+        raise CommitRefusedError(str(error)) from error
+    except ForbiddenError as error:
+        raise DatasetForbiddenError(name, first_line(error)) from error
+    except (TooManyRequestsError, UnauthorizedError, AuthorizationExpiredError) as error:
+        raise CommitDeferredError(first_line(error)) from error
+    except NotImplementedError as error:
+        if isinstance(catalog, RestCatalog) and not _is_answer(error) and takes_commits(catalog):
+            # It was asked, and has not said this: its yes could not be parsed.
+            raise CommitOutcomeUnknownError(first_line(error)) from error
+        reason = f"the catalog does not take it ({first_line(error)})"
+        raise UnsupportedTableError(name, "this change", reason) from error
+    except MetadataWriteError as error:
+        raise MetadataNotWrittenError(name, error.location, error.reason) from error
+    except (CommitStateUnknownException, SQLAlchemyError, RESTError, requests.RequestException, OSError) as error:
+        raise CommitOutcomeUnknownError(first_line(error)) from error
+    except ValueError as error:
+        if isinstance(catalog, RestCatalog):
+            # The server had said yes when its answer could not be parsed.
+            raise CommitOutcomeUnknownError(first_line(error)) from error
+        # Raised while the new metadata is built, before anything is written: a snapshot expired meanwhile.
+        raise CommitRefusedError(str(error)) from error
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether an error is made of what a REST server answered: pyiceberg names the failed request as its cause."""
+    return isinstance(error.__cause__, requests.HTTPError)
+
+
+def giving_up(dataset: DatasetName, attempts: int, refusal: CommitRefusedError | None) -> AppError:
+    """What to tell of a commit that was refused that often, lastly so; nothing was changed."""
+    if isinstance(refusal, CommitDeferredError):
+        return BackendUnavailableError("catalog", f"nothing was changed in {attempts} attempts: {refusal}")
+    return CommitConflictError(str(dataset), attempts)
 
 
 def check_writable(catalog: Catalog, table: LakeTable) -> None:

@@ -8,6 +8,7 @@ slower for us:
   longer to build the statement than Postgres to answer it.
 - `SqlCatalog._update_and_stage_table`: deep-copies the whole metadata for each commit; overridden to share what did not
   change (metadata objects are never mutated), and to take snapshots out as Iceberg does.
+- `RestCatalog._supported_endpoints`: what a server says that it can do, to tell whether it takes commits.
 - `MetastoreCatalog._write_metadata`: where a commit writes its metadata file, before the catalog is told of it;
   overridden so that a failure there can be told from one whose outcome is unknown.
 """
@@ -22,6 +23,7 @@ from datetime import datetime
 import pyiceberg
 from pydantic import ValidationError as PydanticValidationError
 from pyiceberg.catalog import MetastoreCatalog
+from pyiceberg.catalog.rest import Capability, RestCatalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError, ValidationError
 from pyiceberg.io import FileIO, load_file_io
@@ -185,6 +187,11 @@ class CachingSqlCatalog(SqlCatalog):
             io=self._load_file_io(properties=metadata.properties, location=location),
             catalog=self,
         )
+
+
+def takes_commits(catalog: RestCatalog) -> bool:
+    """Whether the server says that tables can be changed through it."""
+    return Capability.V1_UPDATE_TABLE in catalog._supported_endpoints
 
 
 def _remove_part(io: FileIO, location: str) -> None:

@@ -30,12 +30,13 @@ from app.errors import (
     AppError,
     CommitConflictError,
     CommitStateUnknownError,
+    DatasetForbiddenError,
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
     JsonValue,
     Unavailable,
 )
-from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
+from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError, giving_up
 from app.lake.recovery import Finding
 from app.lake.store import Lake
 from app.lake.table import LakeTable
@@ -105,6 +106,12 @@ class _Committed:
 
 
 Decide = Callable[[LakeTable], Awaitable[Decision]]
+
+
+def pause_s(attempt: int) -> float:
+    """How long to wait after an attempt, of which the first is 0, that was refused."""
+    # Jitter, so that writers who met once do not meet again and again.
+    return min(RETRY_MAX_S, RETRY_BASE_S * 2.0**attempt) * random.uniform(0.5, 1)  # noqa: S311
 
 
 def worker_name() -> str:
@@ -211,20 +218,21 @@ class Executor:
         plan: RefPlan,
         details: Mapping[str, JsonValue],
     ) -> _Committed:
+        refused: CommitRefusedError | None = None
         for attempt in range(MAX_ATTEMPTS):
             try:
                 done = await self._lake.commit(table, plan)
             except CommitOutcomeUnknownError as error:
                 return await self._look_for(intent, plan, details, table, str(error))
             except CommitRefusedError as refusal:
+                refused = refusal
                 logger.info("commit to %s refused (attempt %d): %s", intent.dataset, attempt + 1, refusal)
             else:
                 return _Committed(
                     table=done, plan=plan, details=details, metadata_location=done.state.metadata_location
                 )
-            # Jitter, so that writers who met once do not meet again and again.
-            await asyncio.sleep(min(RETRY_MAX_S, RETRY_BASE_S * 2**attempt) * random.uniform(0.5, 1))  # noqa: S311
-            base, table = table, await self._datasets.load(intent.dataset)
+            await asyncio.sleep(pause_s(attempt))
+            base, table = table, await self._load_again(intent, refused)
             if _may_be_in(table.state, plan):
                 # A gateway that sends a request twice gets a refusal for the second, of what the first has done.
                 finding, location = await self._lake.find_commit(table, plan, base.state.metadata_location)
@@ -239,7 +247,19 @@ class Executor:
             plan, details = decision.plan, decision.details
             intent = replace(intent, is_protection_requested=decision.is_protection_requested)
             await self._changes.replan(intent, plan, table.state.metadata_location, details)
-        raise CommitConflictError(str(intent.dataset), MAX_ATTEMPTS)
+        failure = giving_up(intent.dataset, MAX_ATTEMPTS, refused)
+        if failure.leaves_open:
+            # Its family may have done something. This one is known not to have.
+            await self._settle(intent, ChangeState.FAILED, failure=f"{type(failure).__name__}: {failure}"[:1000])
+        raise failure from refused
+
+    async def _load_again(self, intent: Intent, refused: Exception | None) -> LakeTable:
+        try:
+            return await self._datasets.load(intent.dataset)
+        except DatasetForbiddenError as error:
+            # The refusal may have been of a request's second copy; of what the first has done nothing can be seen.
+            reason = f"{refused}; and then {error.message}"
+            raise CommitStateUnknownError(str(intent.dataset), str(intent.change_id), reason) from error
 
     async def _look_for(
         self, intent: Intent, plan: RefPlan, details: Mapping[str, JsonValue], table: LakeTable, reason: str

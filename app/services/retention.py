@@ -16,6 +16,7 @@ says of who needs its snapshots, are what they were; else it is planned again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -29,14 +30,16 @@ from app.domain.history import to_instant
 from app.domain.names import DatasetName
 from app.domain.retention.policy import RetentionPolicy
 from app.errors import (
-    CommitConflictError,
+    AppError,
     CommitStateUnknownError,
+    DatasetForbiddenError,
     DatasetNotFoundError,
     JsonValue,
     LockTimeoutError,
     MetadataNotWrittenError,
+    UnsupportedTableError,
 )
-from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
+from app.lake.commits import CommitDeferredError, CommitOutcomeUnknownError, CommitRefusedError, giving_up
 from app.lake.expire.commit import BaseJudgement, ExpiryCommit
 from app.lake.neighbours import Neighbours
 from app.lake.store import Lake
@@ -44,6 +47,7 @@ from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
 from app.registry.retention_runs import NewRun, RetentionRun, RetentionRunStore, RunState
 from app.services.datasets import Datasets
+from app.services.executing import pause_s
 from app.services.finishing import finished
 from app.services.holding import Holding
 from app.services.pinning import Pinning
@@ -110,8 +114,8 @@ class Retention:
 
     Every method raises, beside what it names: DatasetNotFoundError, UnreadableTableError, UnsupportedTableError (the
     catalog cannot change this table, or whose its files are cannot be told), LockTimeoutError (another run of this
-    table), CommitConflictError, CommitStateUnknownError, MetadataNotWrittenError (nothing was changed),
-    BackendUnavailableError (also Postgres: nothing expires then).
+    table), CommitConflictError, CommitStateUnknownError, DatasetForbiddenError, MetadataNotWrittenError (nothing was
+    changed), BackendUnavailableError (also Postgres: nothing expires then).
     """
 
     def __init__(
@@ -185,6 +189,7 @@ class Retention:
         operation_id: UUID | None,
         table_uuid: UUID,
     ) -> tuple[MeasuredPlan, UUID | None, BaseJudgement | None]:
+        refused: CommitRefusedError | None = None
         for attempt in range(MAX_ATTEMPTS):
             # A table that is tagged or rolled back more often than its manifests can be read in would never be
             # expired. At last they are read while all of that waits, so that it goes on; engines that write past us
@@ -203,15 +208,19 @@ class Retention:
                 new = _new_run(planned, command, operation_id)
                 report(0.3, f"{name}: expiring {len(expiry.snapshot_ids)} snapshots")
                 # Once it is begun it is ended, even if whoever asked for it has gone.
-                base = await finished(self._carry_out(new, planned, policy, is_locked=is_locked))
-            if base is not None:
-                return planned, new.run_id, base
-        raise CommitConflictError(str(name), MAX_ATTEMPTS)
+                came = await finished(self._carry_out(new, planned, policy, is_locked=is_locked))
+            if isinstance(came, BaseJudgement):
+                return planned, new.run_id, came
+            refused = came
+            if isinstance(refused, CommitDeferredError):
+                # What others changed is planned for at once; this only time helps against.
+                await asyncio.sleep(pause_s(attempt))
+        raise giving_up(name, MAX_ATTEMPTS, refused) from refused
 
     async def _carry_out(
         self, new: NewRun, planned: MeasuredPlan, policy: RetentionPolicy, *, is_locked: bool
-    ) -> BaseJudgement | None:
-        """Commit, with what it is about written down before and after; None where the table was changed meanwhile."""
+    ) -> BaseJudgement | CommitRefusedError:
+        """Commit, with what it is about written down before and after; the refusal, after which it is planned again."""
         # Before the lock is taken: of a table with a million files that takes seconds.
         await self._runs.plan(new, planned.files.batches())
         try:
@@ -222,8 +231,8 @@ class Retention:
         except CommitRefusedError as refusal:
             logger.info("expiry of %s refused: %s", new.dataset, refusal)
             await self._runs.abandon(new.run_id, str(refusal))
-            return None
-        except (LockTimeoutError, MetadataNotWrittenError) as error:
+            return refusal
+        except (LockTimeoutError, DatasetForbiddenError, MetadataNotWrittenError, UnsupportedTableError) as error:
             await self._runs.abandon(new.run_id, error.message)
             raise
         return done.base
@@ -244,7 +253,12 @@ class Retention:
 
     async def _look_for(self, new: NewRun, expiry: Expiry, reason: str) -> ExpiryCommit:
         """The table with the snapshots gone, after a commit whose answer got lost."""
-        table = await self._datasets.find_table(new.table_uuid, new.dataset)
+        try:
+            table = await self._datasets.find_table(new.table_uuid, new.dataset)
+        except AppError as error:
+            # Not as what it is: of some errors it is known that nothing was changed.
+            reason = f"{reason}; and then {error.message}"
+            raise CommitStateUnknownError(str(new.dataset), str(new.run_id), reason) from error
         if table is None or not expiry.is_done_in(table.state):
             # It may yet take place; then its files are orphans, and no harm is done. The next run looks again.
             raise CommitStateUnknownError(str(new.dataset), str(new.run_id), reason)

@@ -37,8 +37,8 @@ class Versioning:
 
     Every method raises, beside what it names: DatasetNotFoundError, UnreadableTableError, UnsupportedTableError (the
     catalog cannot change this table), LockTimeoutError, CommitConflictError, CommitStateUnknownError,
-    MetadataNotWrittenError, IdempotencyKeyInUseError, IdempotencyKeyReusedError, BackendUnavailableError. Unless it is
-    CommitStateUnknownError, an error means that nothing was changed.
+    DatasetForbiddenError, MetadataNotWrittenError, IdempotencyKeyInUseError, IdempotencyKeyReusedError,
+    BackendUnavailableError. Unless it is CommitStateUnknownError, an error means that nothing was changed.
     """
 
     def __init__(self, datasets: Datasets, changes: ChangeLog, executor: Executor, settings: Settings) -> None:

@@ -33,9 +33,15 @@ from pyiceberg.table.update import (
 )
 
 from app.domain.live_files import LiveFile
-from app.errors import MetadataNotWrittenError, MissingFileError
+from app.errors import MissingFileError
 from app.lake.catalog import reading_files
-from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError, check_writable, commit_changes
+from app.lake.commits import (
+    NOTHING_CHANGED,
+    CommitOutcomeUnknownError,
+    CommitRefusedError,
+    check_writable,
+    commit_changes,
+)
 from app.lake.compact.snapshot_files import SnapshotFiles
 from app.lake.internals import delete_superseded_metadata
 from app.lake.metadata_cache import MetadataCache
@@ -123,10 +129,11 @@ def commit_bins(
     Raises:
         CommitRefusedError: others were always faster; nothing was changed, nothing is left of the attempts.
         CommitOutcomeUnknownError: the snapshot may come to be, and what it names must not be removed.
-        MetadataNotWrittenError: nothing was changed, nothing is left of the attempt.
+        DatasetForbiddenError, MetadataNotWrittenError: nothing was changed, nothing is left of the attempt.
         NoSuchTableError: the table is gone, or another one has its name.
         MissingFileError, UnreadableTableError: a manifest is missing or broken.
-        UnsupportedTableError: the head has rows deleted by value, or a version that cannot be written.
+        UnsupportedTableError: the head has rows deleted by value, a version that cannot be written, or a catalog that
+            takes no such change; nothing is left of the attempt.
     """
     return in_attempts(
         catalog,
@@ -262,7 +269,7 @@ def _commit_content(
         raise
     try:
         committed = _commit(catalog, table, branch, head, snapshot, cache)
-    except (CommitRefusedError, MetadataNotWrittenError):
+    except NOTHING_CHANGED:
         files.discard()
         raise
     except Exception as error:  # noqa: BLE001 - whatever it was, the catalog may have said yes before

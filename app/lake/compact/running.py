@@ -101,6 +101,7 @@ class CompactionRun:
 
         Raises:
             CommitRefusedError: others were always faster with their commits.
+            DatasetForbiddenError: the catalog does not let us load or change it; the new files are removed.
             CommitOutcomeUnknownError: the catalog did not say; the new files are left where they are.
             NoSuchTableError: the table is gone, or another one has its name.
             MissingFileError, UnreadableTableError: a file is missing or broken.

@@ -84,8 +84,9 @@ def commit_expiry(catalog: Catalog, table: LakeTable, expiry: Expiry, cache: Met
     Raises:
         CommitRefusedError: the table is not as planned for, and nothing was changed; load and plan again.
         CommitOutcomeUnknownError: look at the table (`Expiry.is_done_in`, then `judge_base`) before anything is done.
-        MetadataNotWrittenError: nothing was changed.
-        UnsupportedTableError: this catalog cannot write metadata of the table's format version.
+        DatasetForbiddenError, MetadataNotWrittenError: nothing was changed.
+        UnsupportedTableError: nothing was changed; this catalog cannot write metadata of the table's format version, or
+            takes no such change.
     """
     check_writable(catalog, table)
     if table.state.table_uuid != expiry.table_uuid or table.state.metadata_location != expiry.base_location:

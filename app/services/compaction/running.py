@@ -27,12 +27,13 @@ from app.errors import (
     BackendUnavailableError,
     CommitConflictError,
     CommitStateUnknownError,
+    DatasetForbiddenError,
     DatasetNotFoundError,
     LockTimeoutError,
     StateUnknown,
     Unavailable,
 )
-from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
+from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError, giving_up
 from app.lake.compact.commit import ATTEMPTS
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome
 from app.lake.compact.planning import PlannedTable
@@ -119,6 +120,7 @@ class Compaction:
         Raises:
             CommitConflictError: others were always faster.
             CommitStateUnknownError: the catalog did not say what became of a commit.
+            DatasetForbiddenError: the catalog does not let us change it; nothing was changed.
             UnsupportedTableError: no engine that may compact the table can, or the catalog cannot change it.
             InvalidTablePropertyError: a property of the table on how files are written, or by what, is none.
             MissingExtraError, InvalidSettingError: it is to be done in Spark, which cannot be.
@@ -227,7 +229,7 @@ class Compaction:
             self._fail(done, CommitStateUnknownError(str(name), str(done.id), str(error)), error)
         except CommitRefusedError as error:
             logger.info("compaction of %s was refused: %s", name, error)
-            self._fail(done, CommitConflictError(str(name), ATTEMPTS), error)
+            self._fail(done, giving_up(name, ATTEMPTS, error), error)
         except AppError as error:
             self._fail(done, error, error)
         finally:
@@ -244,5 +246,5 @@ class Compaction:
         """What cannot be written down now is by the next run: the table is compacted all the same."""
         try:
             await self._records.settle(await self._datasets.load(name), failure=why_nothing)
-        except (BackendUnavailableError, DatasetNotFoundError) as error:
+        except (BackendUnavailableError, DatasetForbiddenError, DatasetNotFoundError) as error:
             logger.warning("a compaction of %s is yet to be written down: %s", name, error.message)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 from pydantic import ValidationError
-from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.catalog.rest import Capability, Endpoint, RestCatalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.table import CommitTableResponse
 
@@ -19,6 +19,7 @@ from app.errors import (
     CommitStateUnknownError,
     HeadMovedError,
     TagExistsError,
+    UnsupportedTableError,
 )
 from app.lake.commits import CommitOutcomeUnknownError, commit_plan
 from app.lake.metadata_cache import MetadataCache
@@ -328,3 +329,30 @@ async def test_unreadable_answer_of_a_rest_server_leaves_the_outcome_open(servic
     with pytest.raises(CommitOutcomeUnknownError) as caught:
         commit_plan(CutAnswers(), table, plan, MetadataCache(0))
     assert isinstance(caught.value.__cause__, ValidationError)
+
+
+@pytest.mark.parametrize(
+    ("case", "endpoints", "expected"),
+    [
+        ("a yes that pyiceberg does not understand", {Capability.V1_UPDATE_TABLE}, CommitOutcomeUnknownError),
+        ("a server that says that it takes no commits", set(), UnsupportedTableError),
+    ],
+)
+async def test_what_was_never_asked_is_told_from_a_yes_that_cannot_be_understood(
+    services: Services, case: str, endpoints: set[Endpoint], expected: type[Exception]
+) -> None:
+    class Unfinished(RestCatalog):
+        def __init__(self) -> None:
+            self.name = "rest"
+            self._supported_endpoints = endpoints
+
+        def commit_table(self, *arguments: object) -> CommitTableResponse:
+            raise NotImplementedError("x")
+
+    table = await services.datasets.load(NAME)
+    plan = plan_tag(table.state, "t", table.state.history.refs[MAIN].snapshot_id)
+    assert plan is not None
+
+    with pytest.raises(expected) as caught:
+        commit_plan(Unfinished(), table, plan, MetadataCache(0))
+    assert isinstance(caught.value.__cause__, NotImplementedError), case
