@@ -33,8 +33,8 @@ from pyiceberg.table.update import (
 )
 
 from app.domain.live_files import LiveFile
-from app.errors import MissingFileError
-from app.lake.catalog import reading_files
+from app.errors import DatasetNotFoundError, MissingFileError
+from app.lake.catalog import first_line, reading_files
 from app.lake.commits import (
     NOTHING_CHANGED,
     CommitOutcomeUnknownError,
@@ -43,7 +43,7 @@ from app.lake.commits import (
     commit_changes,
 )
 from app.lake.compact.snapshot_files import SnapshotFiles
-from app.lake.internals import delete_superseded_metadata
+from app.lake.internals import CachingSqlCatalog, delete_superseded_metadata
 from app.lake.metadata_cache import MetadataCache
 from app.lake.row_diff.manifests import Tasks, live_files
 from app.lake.snapshot_summaries import summarise
@@ -269,27 +269,41 @@ def _commit_content(
         raise
     try:
         committed = _commit(catalog, table, branch, head, snapshot, cache)
+    except CommitRefusedError as refusal:
+        # A gateway that sends a request twice gets a refusal for the second, of what the first has done: the files
+        # that were written are the table's then. A database answers for the very statement that it was sent.
+        found = None if isinstance(catalog, CachingSqlCatalog) else _find(load, files.snapshot_id, refusal)
+        if found is None:
+            files.discard()
+            raise
+        committed = found
     except NOTHING_CHANGED:
         files.discard()
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it was, the catalog may have said yes before
-        committed = _look_for(load, files.snapshot_id, error)
+    except Exception as error:
+        # Whatever it was, the catalog may have said yes before.
+        found = _find(load, files.snapshot_id, error)
+        if found is None:
+            raise CommitOutcomeUnknownError(f"snapshot {files.snapshot_id}: {error}") from error
+        committed = found
     return committed, files.snapshot_id
 
 
-def _look_for(load: Callable[[], LakeTable], snapshot_id: int, error: Exception) -> LakeTable:
-    """The table with the snapshot, after a commit of which only an error came back.
+def _find(load: Callable[[], LakeTable], snapshot_id: int, error: Exception) -> LakeTable | None:
+    """The table with the snapshot, after a commit of which an error came back; None where it is not there.
 
     Raises:
-        CommitOutcomeUnknownError: it is not there yet, or it cannot be told.
+        CommitOutcomeUnknownError: it cannot be told.
     """
     try:
         found = load()
+    except (DatasetNotFoundError, NoSuchTableError):
+        return None
     except Exception as again:
-        raise CommitOutcomeUnknownError(f"snapshot {snapshot_id}: {error}; nor can the table be loaded") from again
-    if found.metadata.snapshot_by_id(snapshot_id) is None:
-        raise CommitOutcomeUnknownError(f"snapshot {snapshot_id}: {error}") from error
-    return found
+        raise CommitOutcomeUnknownError(
+            f"snapshot {snapshot_id}: {error}; nor can the table be loaded: {first_line(again)}"
+        ) from again
+    return None if found.metadata.snapshot_by_id(snapshot_id) is None else found
 
 
 def _write(

@@ -251,3 +251,40 @@ async def test_an_expiry_that_is_done_and_can_no_longer_be_looked_at_is_finished
     done = await expire(services, NAME)
     assert (done.earlier.runs, done.run_id) == (1, None)
     assert on_disk(table) == reached(table)
+
+
+@pytest.mark.parametrize("status", [409, 429], ids=["a refusal", "too many requests"])
+async def test_a_compaction_whose_second_copy_is_refused_keeps_the_files_of_the_first(
+    services: Services, settings: Settings, table: Table, proxy: AnsweringProxy, status: int
+) -> None:
+    # Given a gateway that sends a commit twice, and passes on what is said to the second
+    with proxy.spoiling(str(NAME), lambda _: {}, status=status) as rule:
+        (told,) = await compact(services)
+
+    assert (rule.answered, told["error"], told["files_after"]) == (1, None, 1)
+    assert await states(settings) == ["DONE"]
+    assert len(table.refresh().scan().to_arrow()) == 20 * FILES
+    assert reached(table) <= on_disk(table)
+
+
+async def test_a_compaction_that_was_refused_and_can_no_longer_be_looked_at_keeps_its_files(
+    services: Services, settings: Settings, table: Table, proxy: AnsweringProxy
+) -> None:
+    with ExitStack() as then:
+
+        def forbid(answer: Any) -> Any:
+            del answer
+            then.enter_context(proxy.answering(str(NAME), 403))
+            return {}
+
+        with proxy.spoiling(str(NAME), forbid, status=409):
+            (told,) = await compact(services)
+
+    assert told["error"] is not None
+    assert told["error"]["code"] == CommitStateUnknownError.code
+    assert await states(settings) == ["INTENDED"]
+    assert len(table.refresh().scan().to_arrow()) == 20 * FILES
+    assert reached(table) <= on_disk(table)
+    # And it is written down by the next run
+    await compact(services)
+    assert await states(settings) == ["DONE"]
