@@ -29,6 +29,7 @@ from app.lake.catalog import reading_files
 from app.lake.data_files import stream_data_file
 from app.lake.file_schemas import to_arrow_schema
 from app.lake.filters import parse_filter, project, top_level_columns
+from app.lake.partitions import unify_nan
 from app.lake.table import LakeTable
 from app.lake.threads import LakeThreads
 from app.telemetry.tracing import detached_span
@@ -112,7 +113,17 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
 
 
 class FilePlanner(ManifestGroupPlanner):
-    """pyiceberg's, less what is left of the filter in each partition: unused here, and it fails on null partitions."""
+    """pyiceberg's, less what is left of the filter in each partition: unused here, and it fails on null partitions.
+
+    NaN is one partition, as it is to Iceberg's own library: pyiceberg finds no deletes for files of it.
+    """
+
+    def plan_manifest_entries(self, manifests: Iterable[ManifestFile]) -> Iterator[list[ManifestEntry]]:
+        """The entries of each manifest whose files may have rows that are asked for."""
+        for entries in super().plan_manifest_entries(manifests):
+            for entry in entries:
+                unify_nan(entry.data_file.partition)
+            yield entries
 
     def _build_residual_evaluator(self, spec_id: int) -> Callable[[DataFile], ResidualEvaluator]:
         evaluator = UnpartitionedResidualEvaluator(self.table_metadata.schema(), self.row_filter)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pyiceberg.manifest import DataFile
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary, UpdateMetrics, update_snapshot_summaries
 
+from app.lake.partitions import unify_nan
+
 _TOTAL = "total-records"
 
 
@@ -22,10 +24,10 @@ def summarise(
     metrics, partitions = UpdateMetrics(), set()
     for file in added:
         metrics.add_file(file)
-        partitions.add(file.partition)
+        partitions.add(unify_nan(file.partition))
     for file in removed:
         metrics.remove_file(file)
-        partitions.add(file.partition)
+        partitions.add(unify_nan(file.partition))
     changed = {"changed-partition-count": str(len(partitions))} if partitions else {}
     own = Summary(operation=Operation.OVERWRITE, **metrics.to_dict(), **changed, **properties)
     before = parent.summary.additional_properties if parent is not None and parent.summary is not None else {}

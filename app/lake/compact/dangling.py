@@ -14,7 +14,6 @@ from pyiceberg.table.refs import MAIN_BRANCH
 from app.lake.catalog import reading_files
 from app.lake.commits import WRITABLE_FORMAT_VERSION
 from app.lake.compact.commit import drop_deletes, in_attempts
-from app.lake.compact.planning import has_nan
 from app.lake.metadata_cache import MetadataCache
 from app.lake.row_diff.manifests import counted_files
 from app.lake.table import LakeTable
@@ -68,8 +67,6 @@ def find_dangling_deletes(table: LakeTable) -> set[str]:
             for manifest in head.manifests(table.io)
             if manifest.content is ManifestContent.DELETES
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-            # Which files those of NaN are about cannot be told.
-            if not has_nan(entry.data_file)
         }
         if not paths:
             return set()

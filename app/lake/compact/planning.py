@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -136,16 +135,7 @@ def _fault_of(task: FileScanTask, times: int) -> str | None:
         return "in the table more than once"
     if task.file.file_format not in READABLE_FORMATS:
         return f"{FileFormat(task.file.file_format).value} files"
-    if has_nan(task.file):
-        # Which deletes are about them cannot be told here: NaN is equal to nothing.
-        return "in a partition of NaN"
     return None
-
-
-def has_nan(file: DataFile) -> bool:
-    """Whether a value of its partition is no number."""
-    values = (file.partition[place] for place in range(len(file.partition)))
-    return any(isinstance(value, float) and math.isnan(value) for value in values)
 
 
 def place_of(metadata: TableMetadata, file: DataFile) -> Place:

@@ -11,7 +11,8 @@ from app.lake.compact.commit import BinsCommit, RewrittenBin, commit_bins
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable, to_state
 from tests.integration.spark.conftest import SharedLake
-from tests.unit.lake.compact.rewrites import Seen, look_at
+from tests.unit.lake.compact.rewrites import Seen, look_at, rows_of
+from tests.unit.lake.compact.rewriting import rewrite
 
 pytestmark = pytest.mark.spark
 
@@ -131,3 +132,36 @@ def test_spark_reads_changes_across_a_compaction(lake: SharedLake) -> None:
         f"options => map('start-snapshot-id', '{start}', 'end-snapshot-id', '{lake.head()}'))"
     )
     assert lake.sql("SELECT id, _change_type FROM changes_across") == [(100, "INSERT")]
+
+
+def test_rows_that_spark_deleted_in_a_partition_of_nan_stay_deleted(lake: SharedLake) -> None:
+    # Given a delete file of Spark about several files of NaN
+    lake.sql(
+        "CREATE TABLE {t} (id BIGINT, x DOUBLE) USING iceberg PARTITIONED BY (x) "
+        f"TBLPROPERTIES ({MERGE_ON_READ}, 'write.delete.granularity'='partition')"
+    )
+    for number in range(3):
+        lake.sql(
+            "INSERT INTO {t} SELECT /*+ COALESCE(1) */ id, IF(id % 2 = 0, double('NaN'), 1.0) "
+            f"FROM range({number * 10}, {number * 10 + 10})"
+        )
+    lake.sql("DELETE FROM {t} WHERE id % 10 IN (2, 3)")
+    expected = [number for number in range(30) if number % 10 not in (2, 3)]
+    assert [row[0] for row in lake.sql("SELECT id FROM {t} ORDER BY id")] == expected
+    # Then our readers find it, and what is rewritten has none of the rows
+    seen = look(lake)
+    table = seen.table.handle
+    # One delete file a partition, each about three files
+    assert len(seen.files) == 6
+    assert len({file.deletes for file in seen.files}) == 2
+    assert [row[0] for row in rows_of(table)] == expected
+    places = {repr(task.file.partition) for task in seen.files.values()}
+    assert len(places) == 2
+    parts = [
+        {file: task for file, task in seen.files.items() if repr(task.file.partition) == place} for place in places
+    ]
+    bins = [RewrittenBin(removed=part, added=rewrite(table, list(part.values()))) for part in parts]
+    found = commit(lake, seen, bins)
+    assert (len(found.committed), found.overtaken) == (2, ())
+    assert [row[0] for row in lake.sql("SELECT id FROM {t} ORDER BY id")] == expected
+    assert lake.sql("SELECT content, count(*) FROM {t}.files GROUP BY content") == [(0, 2)]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from pyiceberg.manifest import DATA_FILE_TYPE, DataFile
+from pyiceberg.manifest import DATA_FILE_TYPE
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField, StringType, TimeType
 
 from app.domain.compaction.obstacles import CompactionEngine, Obstacle
@@ -21,7 +19,7 @@ from app.domain.compaction.planning import Verdict
 from app.domain.compaction.policy import CompactionPolicy
 from app.errors import MissingFileError, UnsupportedTableError
 from app.lake.compact.obstacles import find_obstacles
-from app.lake.compact.planning import PlannedTable, has_nan, partitions_of, plan_table, refuse_obstacle
+from app.lake.compact.planning import PlannedTable, partitions_of, plan_table, refuse_obstacle
 from app.lake.internals import CachingSqlCatalog
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.unit.lake.local_tables import NAME, append, as_lake_table, create_table, delete_rows
@@ -168,10 +166,3 @@ def test_encrypted_files_are_left_to_spark(catalog: CachingSqlCatalog) -> None:
     assert [(engine, found.feature) for engine, found in find_obstacles(table, head, files).items()] == [
         (CompactionEngine.LOCAL, "encrypted files")
     ]
-
-
-@pytest.mark.parametrize(
-    ("values", "found"), [((1.0,), False), ((1.0, math.nan), True), ((None, "nan"), False), ((), False)]
-)
-def test_a_partition_of_nan_is_seen(values: tuple[object, ...], found: bool) -> None:
-    assert has_nan(DataFile.from_args(partition=Record(*values))) is found
