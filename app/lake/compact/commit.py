@@ -134,6 +134,7 @@ def commit_bins(
         MissingFileError, UnreadableTableError: a manifest is missing or broken.
         UnsupportedTableError: the head has rows deleted by value, a version that cannot be written, or a catalog that
             takes no such change; nothing is left of the attempt.
+        InvalidTablePropertyError: manifests are to be compressed in a way that there is not.
     """
     return in_attempts(
         catalog,

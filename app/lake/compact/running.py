@@ -25,6 +25,7 @@ from app.domain.compaction.policy import MIB
 from app.errors import MissingFileError
 from app.lake.commits import CommitOutcomeUnknownError
 from app.lake.compact.commit import RewrittenBin, commit_bins
+from app.lake.compact.manifest_codecs import manifest_codec
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome, MadeBin
 from app.lake.compact.planning import PlannedTable, is_still_there, plan_current, refuse_obstacle
 from app.lake.expire.deletion import delete_files
@@ -106,12 +107,15 @@ class CompactionRun:
             NoSuchTableError: the table is gone, or another one has its name.
             MissingFileError, UnreadableTableError: a file is missing or broken.
             UnsupportedTableError: the table is one that cannot be compacted here, or has become one.
+            InvalidTablePropertyError: a table property on how files are written has a value that it cannot have.
             BackendUnavailableError: an object store, or the folder for what does not fit, does not answer.
             What was committed before it failed counts all the same.
         """
         ledger = self._ledger
         for number in range(self._rounds):
             refuse_obstacle(planned, CompactionEngine.LOCAL)
+            # Told before any file is made, not by the commit of them.
+            manifest_codec(planned.table.metadata.properties)
             ledger.overtaken = []
             self._round(planned)
             if self._stopped.is_set() or number == self._rounds - 1:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 
-from pyiceberg.avro.codecs import AvroCompressionCodec
 from pyiceberg.io import OutputFile
 from pyiceberg.manifest import (
     DataFile,
@@ -19,8 +18,8 @@ from pyiceberg.manifest import (
     write_manifest,
     write_manifest_list,
 )
-from pyiceberg.table import TableProperties
 
+from app.lake.compact.manifest_codecs import manifest_codec
 from app.lake.delete_manifests import DeleteManifestWriter
 from app.lake.expire.deletion import delete_files
 from app.lake.table import LakeTable
@@ -29,7 +28,11 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotFiles:
-    """Writes the metadata files of a snapshot of this id, on top of the table as it is; `discard` removes them."""
+    """Writes the metadata files of a snapshot of this id, on top of the table as it is; `discard` removes them.
+
+    Raises:
+        InvalidTablePropertyError: the table wants manifests compressed in a way that there is not.
+    """
 
     def __init__(self, table: LakeTable, snapshot_id: int) -> None:
         self.snapshot_id = snapshot_id
@@ -38,10 +41,7 @@ class SnapshotFiles:
         self._name = uuid.uuid4()
         self._numbers = count()
         self._written: list[str] = []
-        codec = TableProperties.WRITE_AVRO_COMPRESSION
-        self._codec: AvroCompressionCodec = table.metadata.properties.get(  # type: ignore[assignment]
-            codec, TableProperties.WRITE_AVRO_COMPRESSION_DEFAULT
-        )
+        self._codec = manifest_codec(table.metadata.properties)
 
     def add(self, files: Iterable[DataFile], spec_id: int, sequence_number: int) -> ManifestFile:
         """A manifest of data files that are new in the snapshot, with the data sequence number of older ones."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pytest
+from pyiceberg.avro.codecs.snappy_codec import SnappyCodec
+from pyiceberg.avro.file import AvroFile
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry, ManifestEntryStatus
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -20,7 +22,7 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField, StringType
 
-from app.errors import MetadataNotWrittenError, UnsupportedTableError
+from app.errors import InvalidTablePropertyError, MetadataNotWrittenError, UnsupportedTableError
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.compact import commit
 from app.lake.compact.commit import BinsCommit, RewrittenBin, commit_bins
@@ -528,6 +530,67 @@ def test_files_of_different_specs_and_partitions_keep_theirs(catalog: CachingSql
     assert rows_of(table.refresh()) == before
     after = look(catalog)
     assert sorted((task.file.spec_id, str(task.file.partition)) for task in after.files.values()) == sorted(places)
+
+
+def with_codec(table: Table, name: str) -> None:
+    with table.transaction() as change:
+        change.set_properties({"write.avro.compression-codec": name})
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("gzip", "deflate"),
+        ("GZip", "deflate"),
+        ("zstd", "zstandard"),
+        ("uncompressed", "null"),
+        ("UNCOMPRESSED", "null"),
+        ("null", "null"),
+        ("bzip2", "bzip2"),
+    ],
+)
+def test_manifests_are_compressed_as_the_table_says(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit, name: str, codec: str
+) -> None:
+    with_codec(table, name)
+    seen, before = look(catalog), rows_of(table)
+    commit_all(seen, seen.bins()[:1])
+    head = table.refresh().current_snapshot()
+    assert head is not None
+    own = [m.manifest_path for m in head.manifests(table.io) if m.added_snapshot_id == head.snapshot_id]
+    assert len(own) == 2
+    for path in (head.manifest_list, *own):
+        with AvroFile[Record](table.io.new_input(path)) as file:
+            assert file.header.meta["avro.codec"] == codec
+    assert rows_of(table) == before
+
+
+@pytest.mark.parametrize("name", ["brotli", "", "zstd "])
+def test_manifests_in_no_known_codec_are_refused_by_the_propertys_name(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit, name: str
+) -> None:
+    with_codec(table, name)
+    seen = look(catalog)
+    with pytest.raises(InvalidTablePropertyError, match=r"write\.avro\.compression-codec") as raised:
+        commit_all(seen, [seen.bin()])
+    assert raised.value.fields["value"] == name
+    assert catalog.load_table(str(NAME)).metadata.current_snapshot_id == seen.head.snapshot_id
+    assert_no_strangers(catalog)
+
+
+def test_a_codec_that_cannot_be_written_here_is_refused(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a Python without the library that it takes
+    def missing(_: bytes) -> tuple[bytes, int]:
+        raise ImportError("Snappy support not installed")
+
+    monkeypatch.setattr(SnappyCodec, "compress", missing)
+    with_codec(table, "snappy")
+    seen = look(catalog)
+    with pytest.raises(InvalidTablePropertyError, match="Snappy support not installed"):
+        commit_all(seen, [seen.bin()])
+    assert_no_strangers(catalog)
 
 
 def read_as(table: Table, some: list[dict[str, Any]]) -> Any:

@@ -17,6 +17,7 @@ from pyiceberg.types import LongType, NestedField
 
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.policy import CompactionPolicy
+from app.errors import InvalidTablePropertyError
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.compact import commit, running
 from app.lake.compact.outcomes import MadeBin, Way
@@ -242,3 +243,20 @@ def test_what_few_files_a_bin_may_hold_is_brought_together_in_rounds(
     assert [len(each.some.files) for each in found.committed] == [3, 3, 3, 3]
     assert len(list(table.refresh().scan().plan_files())) == 1
     assert [row[0] for row in rows_of(table)] == list(range(9))
+
+
+def test_a_codec_of_manifests_that_there_is_not_is_told_before_any_file_is_made(
+    compaction: Compaction, table: Table
+) -> None:
+    with table.transaction() as change:
+        change.set_properties({"write.avro.compression-codec": "brotli"})
+    made: list[Bin] = []
+
+    def counted(planned: PlannedTable, some: Bin, is_stopped: Callable[[], bool]) -> MadeBin:
+        made.append(some)
+        return make(planned, some, is_stopped)
+
+    with pytest.raises(InvalidTablePropertyError, match=r"write\.avro\.compression-codec"):
+        compaction.run(counted).run(compaction.planned())
+    assert made == []
+    assert not strangers(table)
