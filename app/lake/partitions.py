@@ -1,10 +1,12 @@
-"""Partitions as manifests have them."""
+"""Partitions as manifests have them, and the columns that they are of."""
 
 from __future__ import annotations
 
 import math
 
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
+from pyiceberg.types import IcebergType
 
 
 def unify_nan(partition: Record) -> Record:
@@ -17,3 +19,10 @@ def unify_nan(partition: Record) -> Record:
         if isinstance(value, float) and math.isnan(value):
             partition[place] = math.nan
     return partition
+
+
+def column_types(metadata: TableMetadata) -> dict[int, IcebergType]:
+    """The type of each column that the table's schemas have, by its field id, in the latest schema that has it."""
+    schemas = sorted(metadata.schemas, key=lambda schema: schema.schema_id)
+    schemas.append(metadata.schema())
+    return {field_id: schema.find_type(field_id) for schema in schemas for field_id in schema.field_ids}

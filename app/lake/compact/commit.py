@@ -262,7 +262,7 @@ def _commit_content(
     cache: MetadataCache,
     properties: Mapping[str, str],
 ) -> tuple[LakeTable, int]:
-    files = SnapshotFiles(table, table.metadata.new_snapshot_id())
+    files = SnapshotFiles(table, table.metadata.new_snapshot_id(), head)
     try:
         snapshot = _write(table, files, head, content, properties)
     except BaseException:
@@ -335,7 +335,7 @@ def _write(
         snapshot_id=files.snapshot_id,
         parent_snapshot_id=head.snapshot_id,
         sequence_number=table.metadata.next_sequence_number(),
-        manifest_list=files.list_of(manifests, head.snapshot_id),
+        manifest_list=files.list_of(manifests),
         summary=summary,
         schema_id=table.metadata.current_schema_id,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 
 from pyiceberg.io import OutputFile
@@ -18,8 +18,13 @@ from pyiceberg.manifest import (
     write_manifest,
     write_manifest_list,
 )
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.types import IcebergType
 
+from app.lake.catalog import reading_files
 from app.lake.compact.manifest_codecs import manifest_codec
+from app.lake.compact.typed_specs import partition_types, typed_spec
 from app.lake.delete_manifests import DeleteManifestWriter
 from app.lake.expire.deletion import delete_files
 from app.lake.table import LakeTable
@@ -28,15 +33,17 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotFiles:
-    """Writes the metadata files of a snapshot of this id, on top of the table as it is; `discard` removes them.
+    """Writes the metadata files of a snapshot of this id on top of another one; `discard` removes them.
 
     Raises:
         InvalidTablePropertyError: the table wants manifests compressed in a way that there is not.
     """
 
-    def __init__(self, table: LakeTable, snapshot_id: int) -> None:
+    def __init__(self, table: LakeTable, snapshot_id: int, parent: Snapshot) -> None:
         self.snapshot_id = snapshot_id
         self._table = table
+        self._parent = parent
+        self._specs: dict[int, PartitionSpec] = {}
         self._locations = table.handle.location_provider()
         self._name = uuid.uuid4()
         self._numbers = count()
@@ -79,7 +86,7 @@ class SnapshotFiles:
                     writer.existing(entry)
         return writer.to_manifest_file(), removed
 
-    def list_of(self, manifests: Sequence[ManifestFile], parent_id: int | None) -> str:
+    def list_of(self, manifests: Sequence[ManifestFile]) -> str:
         """The list of the snapshot's manifests; answers its location."""
         location = self._locations.new_metadata_location(f"snap-{self.snapshot_id}-0-{self._name}.avro")
         metadata = self._table.metadata
@@ -87,7 +94,7 @@ class SnapshotFiles:
             metadata.format_version,
             self._output(location),
             self.snapshot_id,
-            parent_id,
+            self._parent.snapshot_id,
             metadata.next_sequence_number(),
             self._codec,
         ) as writer:
@@ -107,7 +114,7 @@ class SnapshotFiles:
         metadata = self._table.metadata
         location = self._locations.new_metadata_location(f"{self._name}-m{next(self._numbers)}.avro")
         arguments = (
-            metadata.specs()[spec_id],
+            self._spec(spec_id),
             metadata.schema(),
             self._output(location),
             self.snapshot_id,
@@ -116,6 +123,21 @@ class SnapshotFiles:
         if content is ManifestContent.DELETES:
             return DeleteManifestWriter(*arguments)
         return write_manifest(metadata.format_version, *arguments)
+
+    def _spec(self, spec_id: int) -> PartitionSpec:
+        if spec_id not in self._specs:
+            with reading_files(self._table.state.name):
+                self._specs[spec_id] = typed_spec(self._table.metadata, spec_id, lambda: self._types_of(spec_id))
+        return self._specs[spec_id]
+
+    def _types_of(self, spec_id: int) -> Iterable[Mapping[int, IcebergType]]:
+        """The types of the partition fields of a spec, as each manifest of the parent has them."""
+        io = self._table.io
+        return (
+            partition_types(io, manifest)
+            for manifest in self._parent.manifests(io)
+            if manifest.partition_spec_id == spec_id
+        )
 
     def _output(self, location: str) -> OutputFile:
         self._written.append(location)

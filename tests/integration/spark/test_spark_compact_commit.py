@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.table import FileScanTask
 
+from app.domain.live_files import LiveFile
 from app.lake.compact.commit import BinsCommit, RewrittenBin, commit_bins
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable, to_state
@@ -37,6 +39,15 @@ def by_place(seen: Seen) -> list[RewrittenBin]:
         seen.bin(lambda task, place=place: (task.file.spec_id, repr(task.file.partition)) == place)
         for place in sorted(places)
     ]
+
+
+def rewritten(seen: Seen) -> list[RewrittenBin]:
+    """As `by_place`, by our own writer."""
+    parts: dict[tuple[int, str], dict[LiveFile, FileScanTask]] = {}
+    for file, task in seen.files.items():
+        parts.setdefault((task.file.spec_id, repr(task.file.partition)), {})[file] = task
+    table = seen.table.handle
+    return [RewrittenBin(removed=part, added=rewrite(table, list(part.values()))) for part in parts.values()]
 
 
 def commit(lake: SharedLake, seen: Seen, bins: list[RewrittenBin]) -> BinsCommit:
@@ -155,13 +166,43 @@ def test_rows_that_spark_deleted_in_a_partition_of_nan_stay_deleted(lake: Shared
     assert len(seen.files) == 6
     assert len({file.deletes for file in seen.files}) == 2
     assert [row[0] for row in rows_of(table)] == expected
-    places = {repr(task.file.partition) for task in seen.files.values()}
-    assert len(places) == 2
-    parts = [
-        {file: task for file, task in seen.files.items() if repr(task.file.partition) == place} for place in places
-    ]
-    bins = [RewrittenBin(removed=part, added=rewrite(table, list(part.values()))) for part in parts]
-    found = commit(lake, seen, bins)
+    found = commit(lake, seen, rewritten(seen))
     assert (len(found.committed), found.overtaken) == (2, ())
     assert [row[0] for row in lake.sql("SELECT id FROM {t} ORDER BY id")] == expected
     assert lake.sql("SELECT content, count(*) FROM {t}.files GROUP BY content") == [(0, 2)]
+
+
+@pytest.mark.parametrize(("merges", "partitions"), [("false", 3), ("true", 2)], ids=["as written", "merged"])
+def test_files_of_a_spec_whose_column_spark_dropped_are_compacted(
+    lake: SharedLake, merges: str, partitions: int
+) -> None:
+    # Given two partitions of a former spec with deletes, and files since; where Spark merges manifests after the column
+    # is gone, it loses the partitions' values
+    lake.sql(
+        "CREATE TABLE {t} (id BIGINT, name STRING) USING iceberg PARTITIONED BY (name) "
+        f"TBLPROPERTIES ({MERGE_ON_READ}, 'commit.manifest-merge.enabled'='{merges}')"
+    )
+    for number in range(3):
+        lake.sql(
+            "INSERT INTO {t} SELECT /*+ COALESCE(1) */ id, IF(id % 2 = 0, NULL, 'odd') "
+            f"FROM range({number * 10}, {number * 10 + 10})"
+        )
+    lake.sql("DELETE FROM {t} WHERE id IN (3, 14)")
+    lake.sql("ALTER TABLE {t} DROP PARTITION FIELD name")
+    lake.sql("ALTER TABLE {t} DROP COLUMN name")
+    for number in range(2):
+        lake.sql(f"INSERT INTO {{t}} SELECT /*+ COALESCE(1) */ id FROM range({number * 10 + 100}, {number * 10 + 110})")
+    expected = [number for number in (*range(30), *range(100, 120)) if number not in (3, 14)]
+    assert [row[0] for row in lake.sql("SELECT id FROM {t} ORDER BY id")] == expected
+    # When all of them are compacted
+    seen = look(lake)
+    found = commit(lake, seen, rewritten(seen))
+    assert (len(found.committed), found.overtaken) == (partitions, ())
+    # Then Spark reads the same, and goes on with the table; deletes by position are beyond it there in any case
+    assert [row[0] for row in lake.sql("SELECT id FROM {t} ORDER BY id")] == expected
+    assert [len(file.deletes) for file in look(lake).files] == [0] * partitions
+    lake.sql("ALTER TABLE {t} SET TBLPROPERTIES ('write.delete.mode'='copy-on-write')")
+    lake.sql("DELETE FROM {t} WHERE id IN (5, 16, 107)")
+    after = [number for number in expected if number not in (5, 16, 107)]
+    assert [row[0] for row in lake.sql("SELECT id FROM {t} ORDER BY id")] == after
+    assert [row[0] for row in rows_of(look(lake).table.handle)] == after

@@ -16,6 +16,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
 from pyiceberg.types import IcebergType
 
+from app.lake.partitions import column_types
 from app.lake.table import LakeTable
 
 
@@ -82,7 +83,4 @@ class _Place:
 
     @cached_property
     def _types(self) -> dict[int, IcebergType]:
-        """The type of each column that ever was, in the latest schema that had it."""
-        schemas = sorted(self._metadata.schemas, key=lambda schema: schema.schema_id)
-        schemas.append(self._metadata.schema())
-        return {field_id: schema.find_type(field_id) for schema in schemas for field_id in schema.field_ids}
+        return column_types(self._metadata)

@@ -231,7 +231,7 @@ def test_delete_files_of_a_whole_partition_stay_until_none_of_its_files_needs_th
 def without_bounds(catalog: CachingSqlCatalog, table: Table) -> None:
     """Write the delete manifests anew, with delete files that do not say which data file they are about."""
     seen = look(catalog)
-    files = SnapshotFiles(seen.table, table.metadata.new_snapshot_id())
+    files = SnapshotFiles(seen.table, table.metadata.new_snapshot_id(), seen.head)
     manifests = []
     for manifest in seen.head.manifests(table.io):
         if manifest.content.name == "DATA":
@@ -263,7 +263,7 @@ def put_snapshot(
         snapshot_id=files.snapshot_id,
         parent_snapshot_id=parent.snapshot_id,
         sequence_number=table.metadata.next_sequence_number(),
-        manifest_list=files.list_of(manifests, parent.snapshot_id),
+        manifest_list=files.list_of(manifests),
         summary=summarise(operation, parent, added=added, removed=(), properties={}),
         schema_id=table.metadata.current_schema_id,
     )
@@ -284,7 +284,7 @@ def test_rows_deleted_by_value_meanwhile_refuse_the_rewrite(
 ) -> None:
     seen = look(catalog)
     bins = [seen.bin()]
-    files = SnapshotFiles(seen.table, table.metadata.new_snapshot_id())
+    files = SnapshotFiles(seen.table, table.metadata.new_snapshot_id(), seen.head)
     by_value = DataFile.from_args(
         content=DataFileContent.EQUALITY_DELETES,
         file_path=f"{table.location()}/data/by-value.parquet",
