@@ -34,7 +34,8 @@ from pyiceberg.table import FileScanTask
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import DoubleType, FloatType, ListType, MapType, NestedField, StructType, UUIDType
 
-from app.lake.deleted_positions import DeletedPositions, naming_file, positions_within
+from app.lake.deleted_positions import naming_file, positions_within
+from app.lake.deleted_rows import DeletedRows, read_deleted_rows
 from app.lake.file_scans import READ_BUFFER_BYTES, scan_file
 from app.lake.file_schemas import fit_schema, is_downcast, to_arrow_schema
 from app.lake.plain_columns import take_plain
@@ -52,7 +53,7 @@ def stream_data_file(
     read: Schema,
     metadata: TableMetadata,
     only: pa.Array | None = None,
-    deleted: pa.Array | None = None,
+    deleted: pa.Array | DeletedRows | None = None,
     checks_texts: bool = True,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of one data file, without those that its position deletes or deletion vectors name, batch by batch.
@@ -60,8 +61,9 @@ def stream_data_file(
     With `only`, the rows at these positions (in order) instead, whatever the deletes say; row groups without any are
     not read. `deleted` is what the deletes say, where it is known already. Batches are in the Arrow schema of
     `projected`. `read` is `projected` and whatever else `bound_filter` looks at, whole. Memory: a run of row groups as
-    they are in the file (64 MiB of the columns read), a batch of at most 16,384 rows, and the deleted positions.
-    Without `checks_texts`, texts may be no UTF-8, which all that comes after takes them for.
+    they are in the file (64 MiB of the columns read), a batch of at most 16,384 rows, and where there are deletes a bit
+    for each row of the file (`app.lake.deleted_rows`). Without `checks_texts`, texts may be no UTF-8, which all that
+    comes after takes them for.
 
     Raises:
         ResolveError: the file cannot be read in this schema, for it was written with a later one.
@@ -79,11 +81,11 @@ def _stream(
     read: Schema,
     metadata: TableMetadata,
     only: pa.Array | None,
-    deleted: pa.Array | None,
+    deleted: pa.Array | DeletedRows | None,
     checks_texts: bool,
 ) -> Iterator[pa.RecordBatch]:
     if only is None and deleted is None and task.delete_files:
-        deleted = DeletedPositions(io).of(task)
+        (deleted,) = read_deleted_rows(io, [task])
     is_filtered = not isinstance(bound_filter, AlwaysTrue)
     row_filter = visit(bound_filter, _ToArrow(read)) if is_filtered else None
     file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=READ_BUFFER_BYTES)
@@ -134,10 +136,15 @@ def _opened(io: FileIO, task: FileScanTask) -> InputStream:
     return stream
 
 
-def _chosen(batch: pa.RecordBatch, first: int, *, only: pa.Array | None, deleted: pa.Array | None) -> pa.RecordBatch:
+def _chosen(
+    batch: pa.RecordBatch, first: int, *, only: pa.Array | None, deleted: pa.Array | DeletedRows | None
+) -> pa.RecordBatch:
     end = first + batch.num_rows
     if only is not None:
         return batch.take(positions_within(only, first, end))
+    if isinstance(deleted, DeletedRows):
+        live = deleted.live_within(first, end)
+        return batch if live is None else batch.filter(live)
     if deleted is None or len(gone := positions_within(deleted, first, end)) == 0:
         return batch
     return batch.filter(pc.invert(pc.is_in(pa.arange(0, batch.num_rows), value_set=gone)))

@@ -47,7 +47,7 @@ def rewrite_bin(
 
     Blocks; several bins may be rewritten at once, and so many row groups of each are encoded at once, in `threads`
     beside the caller's. Memory: `memory_bytes`, but for a row, and a batch of values that their file has once, that
-    are larger. Costs reading the files and their delete files whole.
+    are larger; and a bit for each row of files with deletes. Costs reading the files and their delete files whole.
 
     Raises:
         InvalidTablePropertyError: a table property on how files are written has a value that it cannot have.

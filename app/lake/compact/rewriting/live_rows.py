@@ -14,7 +14,7 @@ from app.errors import UnreadableTableError
 from app.lake.catalog import reading_files
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
 from app.lake.data_files import stream_data_file
-from app.lake.deleted_positions import DeletedPositions
+from app.lake.deleted_rows import DeletedRows, read_deleted_rows
 from app.lake.table import LakeTable
 
 
@@ -30,7 +30,8 @@ class LiveRows:
     """The live rows of files, in the order of the files and of the rows in each; to be gone through once.
 
     `rows` and `weight` are what there are in all, by the manifests and the delete files, which are read at once.
-    Memory: what reading one file takes (`app.lake.data_files`), and the delete files of the bin.
+    Memory: what reading one file takes (`app.lake.data_files`), and a bit for each row of the files with deletes, which
+    go with their file; and before, while the delete files are read, what that takes (`app.lake.deleted_rows`).
 
     Raises:
         MissingFileError: a file is not there any more.
@@ -43,17 +44,18 @@ class LiveRows:
         self._table = table
         self._tasks = tasks
         self._is_stopped = is_stopped
-        self._deleted = DeletedPositions(table.io)
         with reading_files(table.state.name):
-            self._deleted.read(tasks)
-            self._live = [task.file.record_count - len(self._gone(task)) for task in tasks]
+            self._deleted: list[DeletedRows | None] = read_deleted_rows(table.io, tasks)
+        gone = [0 if deleted is None else deleted.count for deleted in self._deleted]
+        self._live = [task.file.record_count - count for task, count in zip(tasks, gone, strict=True)]
         self.rows = sum(self._live)
         self.weight = sum(live * _weight_of_row(task) for live, task in zip(self._live, tasks, strict=True))
 
     def __iter__(self) -> Iterator[WeighedRows]:
-        for task, live in zip(self._tasks, self._live, strict=True):
+        for place, (task, live) in enumerate(zip(self._tasks, self._live, strict=True)):
             found = 0
-            with reading_files(self._table.state.name), closing(self._stream(task)) as batches:
+            deleted, self._deleted[place] = self._deleted[place], None
+            with reading_files(self._table.state.name), closing(self._stream(task, deleted)) as batches:
                 for batch in batches:
                     if self._is_stopped():
                         raise RewriteStoppedError
@@ -65,7 +67,7 @@ class LiveRows:
                     f"{task.file.file_path} has {found} live rows, and by its manifest and delete files {live}",
                 )
 
-    def _stream(self, task: FileScanTask) -> Generator[pa.RecordBatch, None, None]:
+    def _stream(self, task: FileScanTask, deleted: DeletedRows | None) -> Generator[pa.RecordBatch, None, None]:
         schema = self._table.metadata.schema()
         yield from stream_data_file(
             self._table.io,
@@ -74,11 +76,8 @@ class LiveRows:
             projected=schema,
             read=schema,
             metadata=self._table.metadata,
-            deleted=self._gone(task) if task.delete_files else None,
+            deleted=deleted,
         )
-
-    def _gone(self, task: FileScanTask) -> pa.Array:
-        return self._deleted.of(task)
 
 
 def _weight_of_row(task: FileScanTask) -> float:

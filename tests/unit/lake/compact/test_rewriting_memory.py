@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.sorting import NullOrder
 from pyiceberg.transforms import IdentityTransform
 
 from app.lake.internals import CachingSqlCatalog
 from tests.unit.lake.compact import measure_rewriting
 from tests.unit.lake.local_tables import NAME
+from tests.unit.lake.row_diff.made_snapshots import commit_files, write_data_files, write_position_deletes
 
 pytestmark = pytest.mark.slow
 
@@ -85,3 +87,30 @@ def test_memory_is_the_same_for_three_times_the_rows(
     # What is decoded comes to it, and what the allocator keeps.
     assert large <= 128 * 3
     assert large - small <= 64
+
+
+@pytest.mark.parametrize("is_one", [True, False], ids=["one delete file", "one for each data file"])
+def test_memory_is_hardly_more_where_millions_of_rows_are_deleted(
+    catalog: CachingSqlCatalog, tmp_path: Path, is_one: bool
+) -> None:
+    # Given files of a column of numbers, and delete files about every second row of all of them
+    table = catalog.create_table(str(NAME), pa.schema([("id", pa.int64())]))
+    rows, files = 2 * ROWS, 12
+    ids = pa.table([pa.array(np.arange(rows))], ["id"])
+    for _ in range(files):
+        ((file, _),) = write_data_files(table, ids, row_group_rows=rows)
+        commit_files(table, Operation.APPEND, add=[file])
+    without = measured(table, tmp_path)
+    assert without["rows"] == files * rows
+    data_files = [task.file for task in table.scan().plan_files()]
+    for group in [data_files] if is_one else [[file] for file in data_files]:
+        positions = {file.file_path: range(0, rows, 2) for file in group}
+        deletes = write_position_deletes(table, positions, group[0])
+        commit_files(table, Operation.DELETE, deletes=[deletes])
+
+    found = measured(table, tmp_path)
+
+    # Then a bit for each row comes to it, and batches of delete files that are read at once: held as numbers, the
+    # positions took 340 MB
+    assert found["rows"] == files * rows // 2
+    assert found["rise_mb"] - without["rise_mb"] <= 64
