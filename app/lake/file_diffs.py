@@ -75,7 +75,7 @@ def _paths(table: LakeTable, snapshot: Snapshot, without: set[str]) -> set[str]:
     return {
         entry.data_file.file_path
         for manifest in snapshot.manifests(table.io)
-        if manifest.content is ManifestContent.DELETES and manifest.manifest_path not in without
+        if manifest.content == ManifestContent.DELETES and manifest.manifest_path not in without
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
     }
 

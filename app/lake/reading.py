@@ -288,7 +288,7 @@ def has_equality_deletes(table: LakeTable, snapshot: Snapshot) -> bool:
     return any(
         entry.data_file.content == DataFileContent.EQUALITY_DELETES
         for manifest in snapshot.manifests(table.io)
-        if manifest.content is ManifestContent.DELETES
+        if manifest.content == ManifestContent.DELETES
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
     )
 

@@ -43,7 +43,8 @@ def column_stats(table: LakeTable, snapshot_id: int, names: Sequence[str] | None
         files = [
             entry.data_file
             for manifest in snapshot.manifests(table.io)
-            if manifest.content is ManifestContent.DATA
+            # In lists of the first version of the format it is a plain number.
+            if manifest.content == ManifestContent.DATA
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
             if entry.data_file.content == DataFileContent.DATA
         ]

@@ -65,7 +65,7 @@ def find_dangling_deletes(table: LakeTable) -> set[str]:
         paths = {
             entry.data_file.file_path
             for manifest in head.manifests(table.io)
-            if manifest.content is ManifestContent.DELETES
+            if manifest.content == ManifestContent.DELETES
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
         }
         if not paths:

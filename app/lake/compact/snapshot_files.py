@@ -120,7 +120,7 @@ class SnapshotFiles:
             self.snapshot_id,
             self._codec,
         )
-        if content is ManifestContent.DELETES:
+        if content == ManifestContent.DELETES:
             return DeleteManifestWriter(*arguments)
         return write_manifest(metadata.format_version, *arguments)
 

@@ -75,10 +75,10 @@ def differing_files(table: LakeTable, before: Snapshot, after: Snapshot) -> tupl
     manifests = [list(snapshot.manifests(table.io)) for snapshot in (before, after)]
     for snapshot in (before, after):
         refuse_equality_deletes(table, snapshot)
-    deletes = [{m.manifest_path for m in some if m.content is ManifestContent.DELETES} for some in manifests]
+    deletes = [{m.manifest_path for m in some if m.content == ManifestContent.DELETES} for some in manifests]
     shared: set[str] = set()
     if deletes[0] == deletes[1]:
-        data = [{m.manifest_path for m in some if m.content is ManifestContent.DATA} for some in manifests]
+        data = [{m.manifest_path for m in some if m.content == ManifestContent.DATA} for some in manifests]
         shared = data[0] & data[1]
     ours, theirs = (_plan(table, [m for m in some if m.manifest_path not in shared]) for some in manifests)
     return (
@@ -124,7 +124,7 @@ def count_rows(
     All others are read: they may name a row twice, or files that are gone.
     """
     manifests = list(snapshot.manifests(table.io))
-    if is_list_trusted and not any(manifest.content is ManifestContent.DELETES for manifest in manifests):
+    if is_list_trusted and not any(manifest.content == ManifestContent.DELETES for manifest in manifests):
         return sum(_count_in_manifest(table, manifest) for manifest in manifests)
     tasks = live_files(table, snapshot)
     told = {
