@@ -11,18 +11,22 @@ import pytest
 from pyiceberg.manifest import DATA_FILE_TYPE
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.transforms import IdentityTransform
+from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField, StringType, TimeType
 
 from app.domain.compaction.obstacles import CompactionEngine, Obstacle
 from app.domain.compaction.planning import Verdict
 from app.domain.compaction.policy import CompactionPolicy
 from app.errors import MissingFileError, UnsupportedTableError
+from app.lake.compact.dangling import find_dangling_deletes
 from app.lake.compact.obstacles import find_obstacles
 from app.lake.compact.planning import PlannedTable, partitions_of, plan_table, refuse_obstacle
 from app.lake.internals import CachingSqlCatalog
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.unit.lake.local_tables import NAME, append, as_lake_table, create_table, delete_rows
+from tests.unit.lake.row_diff.made_snapshots import commit_files, name_equality_deletes
 
 SCHEMA = Schema(NestedField(1, "id", LongType()), NestedField(2, "name", StringType()))
 BY_NAME = PartitionSpec(PartitionField(source_id=2, field_id=1000, transform=IdentityTransform(), name="name"))
@@ -137,6 +141,36 @@ def test_deletes_by_value_that_are_about_nothing_are_an_obstacle_all_the_same(ca
 
     assert found.plan.counts.files_with_deletes == 0
     assert CompactionEngine.LOCAL in found.plan.obstacles
+
+
+@pytest.mark.parametrize(
+    ("spec_id", "partition", "names"),
+    [(1, Record(None), {"a", "b", "void"}), (0, Record("a"), {"a"}), (0, Record(None), set())],
+    ids=["of void fields alone", "of one partition", "of a null"],
+)
+def test_deletes_by_value_are_about_all_files_where_their_spec_has_no_field_any_more(
+    catalog: CachingSqlCatalog, spec_id: int, partition: Record, names: set[str]
+) -> None:
+    # Given files of two partitions, and one of a spec that keeps its field but makes nothing of it
+    properties = {"format-version": "1"}
+    table = catalog.create_table(str(NAME), SCHEMA, partition_spec=BY_NAME, properties=properties)
+    append(table, [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}])
+    with table.update_spec() as update:
+        update.remove_field("name")
+    append(table, [{"id": 1, "name": "void"}])
+    with table.transaction() as change:
+        change.upgrade_table_version(2)
+    assert [str(field.transform) for field in table.spec().fields] == ["void"]
+
+    commit_files(table, Operation.DELETE, deletes=[name_equality_deletes(table, spec_id, partition)])
+    append(table, [{"id": 1, "name": "since"}])
+
+    found = planned(catalog)
+    touched = {task.file.lower_bounds[2].decode() for file, task in found.files.items() if file.deletes}
+    assert touched == names
+    assert found.plan.counts.files == 4
+    # And where they are about none, they are dangling
+    assert len(find_dangling_deletes(found.table)) == (0 if names else 1)
 
 
 def test_files_that_are_there_twice_are_not_for_spark(catalog: CachingSqlCatalog) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from pyiceberg.types import LongType, NestedField
 
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.policy import CompactionPolicy
-from app.errors import InvalidTablePropertyError
+from app.errors import DatasetNotFoundError, InvalidTablePropertyError
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
 from app.lake.compact import commit, running
-from app.lake.compact.outcomes import MadeBin, Way
+from app.lake.compact.jobs import carry_out
+from app.lake.compact.outcomes import CommittedBin, MadeBin, Way
 from app.lake.compact.planning import PlannedTable, plan_table
 from app.lake.compact.running import CompactionRun, CompactionStoppedError, MakeBin
 from app.lake.internals import CachingSqlCatalog
@@ -231,6 +232,57 @@ def test_files_that_cannot_be_removed_are_told(
     found = compaction.run(disturbed).run(planned)
     assert set(found.leftovers) == {path for path in strangers(table) if "part=3" in path}
     assert len(found.leftovers) == 1
+
+
+def test_another_table_of_the_same_name_between_two_rounds_is_left_alone(
+    compaction: Compaction, catalog: CachingSqlCatalog, cache: MetadataCache, table: Table
+) -> None:
+    # Given a table that is dropped once its first round is committed, and made again with as many small files
+    rows = [[{"id": 1000 * part + number, "part": part} for part in range(3)] for number in range(4)]
+    committed: list[CommittedBin] = []
+
+    def made_again(bins: Sequence[CommittedBin]) -> None:
+        committed.extend(bins)
+        catalog.drop_table(str(NAME))
+        other = catalog.create_table(str(NAME), SCHEMA, partition_spec=BY_PART)
+        for some in rows:
+            append(other, some)
+
+    run = CompactionRun(catalog, compaction.load, cache, make, properties={}, threads=2, on_commit=made_again)
+    planned = compaction.planned()
+
+    with pytest.raises(DatasetNotFoundError):
+        carry_out(run, planned)
+
+    # Then what was committed counts, and the other table has its own files alone
+    assert len(committed) == PARTS
+    other = catalog.load_table(str(NAME))
+    assert other.metadata.table_uuid != table.metadata.table_uuid
+    assert len(other.metadata.snapshots) == len(rows)
+    assert len(list(other.scan().plan_files())) == 12
+    assert rows_of(other) == sorted((row["id"], row["part"]) for some in rows for row in some)
+
+
+def test_another_table_of_the_same_name_before_the_commit_is_left_alone(
+    compaction: Compaction, catalog: CachingSqlCatalog, table: Table
+) -> None:
+    def made_again(planned: PlannedTable, some: Bin, is_stopped: Callable[[], bool]) -> MadeBin:
+        made = make(planned, some, is_stopped)
+        if some.place.partition == "part=3":
+            catalog.drop_table(str(NAME))
+            append(catalog.create_table(str(NAME), SCHEMA, partition_spec=BY_PART), [{"id": 1, "part": 3}])
+        return made
+
+    before = set(Path(table.location().removeprefix("file://")).rglob("data/**/*.parquet"))
+    with pytest.raises(DatasetNotFoundError):
+        carry_out(compaction.run(made_again), compaction.planned())
+
+    other = catalog.load_table(str(NAME))
+    assert rows_of(other) == [(1, 3)]
+    assert len(other.metadata.snapshots) == 1
+    # And what was made in vain is removed; the tables share their folder
+    after = set(Path(table.location().removeprefix("file://")).rglob("data/**/*.parquet"))
+    assert len(after - before) == 1
 
 
 def test_what_few_files_a_bin_may_hold_is_brought_together_in_rounds(

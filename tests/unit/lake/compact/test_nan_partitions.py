@@ -31,7 +31,12 @@ from app.lake.row_diff.manifests import count_rows
 from app.lake.table import LakeTable
 from tests.unit.lake.local_tables import NAME, as_lake_table, read
 from tests.unit.lake.row_diff.comparing import compare, version
-from tests.unit.lake.row_diff.made_snapshots import commit_files, write_data_files, write_position_deletes
+from tests.unit.lake.row_diff.made_snapshots import (
+    commit_files,
+    name_equality_deletes,
+    write_data_files,
+    write_position_deletes,
+)
 
 SCHEMA = Schema(
     NestedField(1, "id", LongType(), required=True), NestedField(2, "x", DoubleType()), identifier_field_ids=[1]
@@ -150,3 +155,15 @@ def test_deletes_about_files_of_nan_stay_while_those_are_live(
     dropped = drop_dangling_deletes(catalog, lambda: load(catalog), uuid, cache, {"reason": "test"})
     assert dropped.paths == (deletes.file_path,)
     assert ids(table) == [20, 21, 30, 31, 32]
+
+
+def test_deletes_by_value_in_a_partition_of_nan_are_about_its_older_files(
+    catalog: CachingSqlCatalog, table: Table
+) -> None:
+    commit_files(table, Operation.DELETE, deletes=[name_equality_deletes(table, 0, Record(math.nan))])
+    commit_files(table, Operation.APPEND, add=[written(table, math.nan, 30)])
+
+    counts = plan_table(load(catalog), CompactionPolicy()).plan.counts
+
+    assert (counts.files, counts.files_with_deletes, counts.delete_files) == (4, 2, 1)
+    assert find_dangling_deletes(load(catalog)) == set()

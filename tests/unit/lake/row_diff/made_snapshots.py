@@ -89,6 +89,21 @@ def write_position_deletes(table: Table, positions: Mapping[str, Sequence[int]],
     return file
 
 
+def name_equality_deletes(table: Table, spec_id: int, partition: Record) -> DataFile:
+    """A delete file of values of a partition, for what plans files and reads none: it is not written."""
+    file = DataFile.from_args(
+        content=DataFileContent.EQUALITY_DELETES,
+        file_path=f"{table.location()}/data/{uuid4()}-equality-deletes.parquet",
+        file_format=FileFormat.PARQUET,
+        partition=partition,
+        record_count=1,
+        file_size_in_bytes=1,
+        equality_ids=[1],
+    )
+    file.spec_id = spec_id
+    return file
+
+
 def commit_files(
     table: Table,
     operation: Operation,
