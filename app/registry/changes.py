@@ -128,6 +128,16 @@ class ChangeLog:
                     # there, the outcome is written all the same.
                     await self._pool.execute(_SETTLE.format(also=", idempotency_key = NULL"), *values)
 
+    async def complete(self, change_id: UUID, details: Mapping[str, JsonValue]) -> None:
+        """Write down all that something was which is DONE, where others had told of some of it; else nothing."""
+        with span("postgres.complete_change"):
+            async with translated():
+                await self._pool.execute(
+                    "UPDATE changes SET details = $2 WHERE change_id = $1 AND state = 'DONE' AND details <> $2",
+                    change_id,
+                    dict(details),
+                )
+
     async def find_by_key(self, actor: Actor, idempotency_key: str) -> StoredChange | None:
         """The attempt on a dataset that holds this key, None where there is none or it failed.
 

@@ -1,13 +1,13 @@
 """Compactions in the record of changes: who, when and why, beside the tags and rollbacks of the same table.
 
 A run is claimed before it begins, and settled by the snapshots that it has made. Where its process died before that,
-the next run of the table settles it.
+the next run of the table settles it. Tables are told apart by their ids: one of the same name may be another one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from app.domain.changes import ChangeKind, ChangeState, Command
@@ -16,6 +16,7 @@ from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.history import Snapshot
 from app.domain.ref_plans import RefPlan
 from app.errors import JsonValue
+from app.lake.compact.outcomes import CommittedBin
 from app.lake.table import LakeTable
 from app.registry.change_rows import Intent, StoredChange
 from app.registry.changes import ChangeLog
@@ -34,6 +35,9 @@ _COUNTED = {
 }
 # What the record of a claim has, of which the first two stay.
 _ENGINE, _OPERATION_ID, _BASE_ID, _APPLICATION = "engine", "operationId", "baseSnapshotId", "sparkApplication"
+
+# Why a run that is settled without snapshots has none, where nobody can look for them.
+GONE = "the table is gone: it was dropped before it was written down what had been committed, if anything"
 
 
 def summary_properties(run_id: UUID, command: Command, operation_id: UUID | None) -> dict[str, str]:
@@ -55,9 +59,7 @@ class CompactionRecords:
     async def claim(self, table: LakeTable, claim: RunClaim, command: Command, operation_id: UUID | None) -> None:
         """Write down that a run is about to begin; durable when this returns."""
         state = table.state
-        details: dict[str, JsonValue] = {_ENGINE: claim.engine.value}
-        if operation_id is not None:
-            details[_OPERATION_ID] = str(operation_id)
+        details = _kept(claim, operation_id)
         if claim.base_id is not None:
             details[_BASE_ID] = str(claim.base_id)
         if claim.application is not None:
@@ -81,25 +83,66 @@ class CompactionRecords:
         """Whether a run of the table is not settled: it is under way, or its process has died."""
         return bool(await self._changes.list_open_compactions(table.state.table_uuid))
 
-    async def settle(self, table: LakeTable, *, failure: str | None = None) -> None:
-        """Write down what every run that is not settled yet has made of the table.
+    async def settle_left(self, table_uuid: UUID, table: LakeTable | None, *, failure: str) -> None:
+        """Write down what every run that is not settled yet has made of the table; None where it is gone.
 
-        One that has made nothing is settled where `failure` says why, and else left open: what it was about to commit
-        may still come.
+        For whoever holds the lock, before a run of its own: those that are open are of nobody then. One that has made
+        nothing is settled with that failure, all of them are where nobody can tell any more what they made.
         """
+        found = await self._changes.list_open_compactions(table_uuid)
+        if table is None:
+            for stored in found:
+                await self._fail(stored.change.change_id, GONE)
+            return
         taken: set[int] = set()
         # Newest first: what was made after the base of a later run was made by that one.
-        for stored in await self._changes.list_open_compactions(table.state.table_uuid):
-            change_id = stored.change.change_id
+        for stored in found:
             snapshots = snapshots_of(_claim_of(stored), table.state.history, taken)
             taken.update(snapshot.snapshot_id for snapshot in snapshots)
+            change_id = stored.change.change_id
             if snapshots:
                 logger.info("compaction %s of %s is written down", change_id, table.state.name)
-                await self._changes.settle(
-                    change_id, ChangeState.DONE, by=worker_name(), details=_details(stored, snapshots)
-                )
-            elif failure is not None:
-                await self._changes.settle(change_id, ChangeState.FAILED, by=worker_name(), failure=failure[:1000])
+                kept = {
+                    name: value for name, value in stored.change.details.items() if name in (_ENGINE, _OPERATION_ID)
+                }
+                await self._done(change_id, {**kept, **_of_snapshots(snapshots)})
+            else:
+                await self._fail(change_id, failure)
+
+    async def settle_own(
+        self, table: LakeTable, claim: RunClaim, operation_id: UUID | None, *, failure: str | None
+    ) -> None:
+        """Write down what a run has made of its table, whatever others have said of it meanwhile, and of no other run.
+
+        One that has made nothing is settled where `failure` says why, and else left open: what it was about to commit
+        may still come. Where its lock was lost, others are at work: their claims are theirs.
+        """
+        taken: set[int] = set()
+        for stored in await self._changes.list_open_compactions(table.state.table_uuid):
+            if stored.change.change_id == claim.run_id:
+                break
+            taken.update(each.snapshot_id for each in snapshots_of(_claim_of(stored), table.state.history, taken))
+        snapshots = snapshots_of(claim, table.state.history, taken)
+        if snapshots:
+            await self._done(claim.run_id, {**_kept(claim, operation_id), **_of_snapshots(snapshots)}, is_own=True)
+        elif failure is not None:
+            await self._fail(claim.run_id, failure)
+
+    async def settle_gone(self, claim: RunClaim, operation_id: UUID | None, committed: Sequence[CommittedBin]) -> None:
+        """Write down what a run knows that it has made of a table that is gone since."""
+        if committed:
+            await self._done(claim.run_id, {**_kept(claim, operation_id), **_of_bins(committed)}, is_own=True)
+        else:
+            await self._fail(claim.run_id, GONE)
+
+    async def _done(self, run_id: UUID, details: Mapping[str, JsonValue], *, is_own: bool = False) -> None:
+        await self._changes.settle(run_id, ChangeState.DONE, by=worker_name(), details=details)
+        if is_own:
+            # Another run may have taken this one for dead, and have written down what there was then.
+            await self._changes.complete(run_id, details)
+
+    async def _fail(self, run_id: UUID, failure: str) -> None:
+        await self._changes.settle(run_id, ChangeState.FAILED, by=worker_name(), failure=failure[:1000])
 
 
 def _claim_of(stored: StoredChange) -> RunClaim:
@@ -113,13 +156,31 @@ def _claim_of(stored: StoredChange) -> RunClaim:
     )
 
 
-def _details(stored: StoredChange, snapshots: Iterable[Snapshot]) -> Mapping[str, JsonValue]:
-    made = list(snapshots)
-    kept = {name: value for name, value in stored.change.details.items() if name in (_ENGINE, _OPERATION_ID)}
+def _kept(claim: RunClaim, operation_id: UUID | None) -> dict[str, JsonValue]:
+    """What of a claim stays once its run is settled."""
+    found: dict[str, JsonValue] = {_ENGINE: claim.engine.value}
+    if operation_id is not None:
+        found[_OPERATION_ID] = str(operation_id)
+    return found
+
+
+def _of_snapshots(made: Sequence[Snapshot]) -> dict[str, JsonValue]:
     return {
-        **kept,
         "snapshotIds": [str(snapshot.snapshot_id) for snapshot in made],
         **{name: str(_total(made, counted)) for name, counted in _COUNTED.items()},
+    }
+
+
+def _of_bins(committed: Sequence[CommittedBin]) -> dict[str, JsonValue]:
+    counted = {
+        "filesBefore": sum(len(each.some.files) for each in committed),
+        "filesAfter": sum(len(each.made.added) for each in committed),
+        "bytesBefore": sum(each.some.size_bytes for each in committed),
+        "bytesAfter": sum(each.made.size_bytes for each in committed),
+    }
+    return {
+        "snapshotIds": list(dict.fromkeys(str(each.snapshot_id) for each in committed)),
+        **{name: str(total) for name, total in counted.items()},
     }
 
 

@@ -28,10 +28,10 @@ from app.errors import (
     CommitConflictError,
     CommitStateUnknownError,
     DatasetForbiddenError,
-    DatasetNotFoundError,
     LockTimeoutError,
     StateUnknown,
     Unavailable,
+    UnreadableTableError,
 )
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError, giving_up
 from app.lake.compact.commit import ATTEMPTS
@@ -134,7 +134,7 @@ class Compaction:
                 if planned.table.state.table_uuid != table_uuid:
                     # Dropped and made again while we waited: the lock that is held is of another table.
                     raise CommitConflictError(str(name), 1)
-                await self._records.settle(planned.table, failure=_GIVEN_UP)
+                await self._records.settle_left(table_uuid, planned.table, failure=_GIVEN_UP)
                 if places is not None:
                     planned = planned.only(places)
                 engine = self._planning.engine_of(planned, is_whole=places is None)
@@ -154,8 +154,9 @@ class Compaction:
         state = table.state
         try:
             async with self._changes.lock_compaction(state.table_uuid, timeout_s=_CATCH_UP_WAIT_S):
-                # Loaded anew: a run may have gone on since.
-                await self._records.settle(await self._datasets.load(state.name), failure=_GIVEN_UP)
+                # Loaded anew: a run may have gone on since, or the table have got another name.
+                found = await self._datasets.find_table(state.table_uuid, state.name)
+                await self._records.settle_left(state.table_uuid, found, failure=_GIVEN_UP)
         except LockTimeoutError:
             logger.info("%s is being compacted, which is written down after its end", state.name)
 
@@ -185,7 +186,7 @@ class Compaction:
             raise
         finally:
             # Also where whoever asked for it has gone.
-            await finished(self._write_down(planned.table.state.name, why_nothing))
+            await finished(self._write_down(done, claim, operation_id, why_nothing))
 
     def _spark_address(self) -> SparkAddress:
         remote = self._settings.spark_remote
@@ -242,9 +243,17 @@ class Compaction:
         logger.warning("compaction of %s ended early: %s", done.before.table.state.name, failure.message)
         done.failure = failure
 
-    async def _write_down(self, name: DatasetName, why_nothing: str | None) -> None:
+    async def _write_down(
+        self, done: TableRun, claim: RunClaim, operation_id: UUID | None, why_nothing: str | None
+    ) -> None:
         """What cannot be written down now is by the next run: the table is compacted all the same."""
+        state = done.before.table.state
         try:
-            await self._records.settle(await self._datasets.load(name), failure=why_nothing)
-        except (BackendUnavailableError, DatasetForbiddenError, DatasetNotFoundError) as error:
-            logger.warning("a compaction of %s is yet to be written down: %s", name, error.message)
+            # By its id: what has its name now may be another table.
+            table = await self._datasets.find_table(state.table_uuid, state.name)
+            if table is None:
+                await self._records.settle_gone(claim, operation_id, done.committed)
+            else:
+                await self._records.settle_own(table, claim, operation_id, failure=why_nothing)
+        except (BackendUnavailableError, DatasetForbiddenError, UnreadableTableError) as error:
+            logger.warning("a compaction of %s is yet to be written down: %s", state.name, error.message)

@@ -1,0 +1,223 @@
+"""What is written down of runs whose table, or whose lock, is not what it was when they began."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+
+import app.lake.compact.running
+from app.bootstrap import Services, open_services
+from app.domain.changes import Change, ChangeState
+from app.domain.compaction.claims import RUN_ID
+from app.lake.compact.making import BinMaker
+from app.settings import Settings
+from tests.integration.compaction.tables import NAME, changes_of, compact, create
+
+pytestmark = pytest.mark.anyio
+
+LONGEST_S = 60
+
+
+async def open_runs(services: Services, table: Table) -> list[UUID]:
+    log = services.compaction_sweeps._compaction._changes
+    return [stored.change.change_id for stored in await log.list_open_compactions(table.metadata.table_uuid)]
+
+
+async def the_run(settings: Settings, table: Table) -> tuple[UUID, ChangeState, str | None]:
+    """The only run of a table, whatever became of it."""
+    connection = await asyncpg.connect(settings.database_url)
+    try:
+        query = "SELECT change_id, state, failure FROM changes WHERE table_uuid = $1 AND kind = 'COMPACTED'"
+        (row,) = await connection.fetch(query, table.metadata.table_uuid)
+    finally:
+        await connection.close()
+    return row["change_id"], ChangeState(row["state"]), row["failure"]
+
+
+def once(work: Callable[[], None]) -> Callable[[], None]:
+    """What does it the first time alone."""
+    left = iter([work])
+    return lambda: next(left, lambda: None)()
+
+
+def after_a_bin_is_made(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> None:
+    make, then = BinMaker.__call__, once(work)
+
+    def made(*arguments: Any) -> Any:
+        found = make(*arguments)
+        then()
+        return found
+
+    monkeypatch.setattr(BinMaker, "__call__", made)
+
+
+def after_a_commit(services: Services, work: Callable[[], None]) -> None:
+    catalog, then = services.lake._catalog, once(work)
+    commit = catalog.commit_table
+
+    def committed(*arguments: Any, **named: Any) -> Any:
+        answer = commit(*arguments, **named)
+        then()
+        return answer
+
+    catalog.commit_table = committed  # type: ignore[method-assign]
+
+
+async def test_a_run_whose_table_is_dropped_is_settled_with_that_reason(
+    services: Services, settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = create(catalog)
+    after_a_bin_is_made(monkeypatch, lambda: catalog.drop_table(str(NAME)))
+
+    await compact(services)
+
+    _, state, failure = await the_run(settings, table)
+    assert state is ChangeState.FAILED
+    assert failure is not None
+    assert failure.startswith("the table is gone")
+
+
+@pytest.mark.parametrize("is_made_again", [False, True], ids=["dropped", "made again"])
+async def test_a_run_tells_what_it_committed_to_a_table_that_is_gone(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, *, is_made_again: bool
+) -> None:
+    # Given two bins, each committed by itself, and a table that is dropped once the first one is
+    monkeypatch.setattr(app.lake.compact.running, "_GROUP_BYTES", 0)
+    table = create(catalog, parts=2)
+    made: list[Table] = []
+
+    def drop() -> None:
+        catalog.drop_table(str(NAME))
+        if is_made_again:
+            made.append(create(catalog, files=1))
+
+    after_a_commit(services, drop)
+
+    await compact(services)
+
+    (change,) = await changes_of(services, table)
+    assert change.state is ChangeState.DONE
+    assert (change.details["filesBefore"], change.details["filesAfter"]) == ("12", "1")
+    assert len(snapshots_of(change)) == 1
+    assert int(str(change.details["bytesBefore"])) > int(str(change.details["bytesAfter"])) > 0
+    # And nothing is told of the other one
+    for other in made:
+        assert await changes_of(services, other) == []
+
+
+async def test_a_run_whose_table_gets_another_name_is_written_down(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given two bins, each committed by itself, and a table that is renamed once the first one is, and another for it
+    monkeypatch.setattr(app.lake.compact.running, "_GROUP_BYTES", 0)
+    table = create(catalog, parts=2)
+    new_name = "bronze.renamed"
+
+    def rename() -> None:
+        catalog.rename_table(str(NAME), new_name)
+        create(catalog, files=1)
+
+    after_a_commit(services, rename)
+
+    await compact(services)
+
+    (change,) = await changes_of(services, table)
+    assert await open_runs(services, table) == []
+    head = catalog.load_table(new_name).current_snapshot()
+    assert head is not None
+    assert snapshots_of(change) == [str(head.snapshot_id)]
+
+
+async def test_runs_without_their_lock_settle_none_but_themselves(
+    settings: Settings, services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = create(catalog)
+    make = BinMaker.__call__
+    turns = [(threading.Event(), threading.Event()) for _ in range(2)]
+    left = iter(turns)
+
+    def waiting(*arguments: Any) -> Any:
+        begun, may_go_on = next(left)
+        begun.set()
+        assert may_go_on.wait(LONGEST_S)
+        return make(*arguments)
+
+    monkeypatch.setattr(BinMaker, "__call__", waiting)
+    (first_begun, first_goes_on), (second_begun, second_goes_on) = turns
+
+    async with open_services(settings) as others:
+        # Given a run whose lock is lost, and another one that takes it for dead
+        first = asyncio.create_task(compact(services))
+        assert await asyncio.to_thread(first_begun.wait, LONGEST_S)
+        await lose_locks(settings)
+        second = asyncio.create_task(compact(others))
+        assert await asyncio.to_thread(second_begun.wait, LONGEST_S)
+        (second_id,) = await open_runs(services, table)
+
+        # When the first one ends
+        first_goes_on.set()
+        (told,) = await first
+
+        # Then it is written down, and the other one still open
+        (change,) = await changes_of(services, table)
+        assert (str(change.change_id), change.state) == (told["run_id"], ChangeState.DONE)
+        assert await open_runs(services, table) == [second_id]
+        second_goes_on.set()
+        await second
+    assert await open_runs(services, table) == []
+    assert [change.change_id for change in await changes_of(services, table)] == [UUID(told["run_id"])]
+
+
+async def test_a_run_that_was_taken_for_dead_writes_down_all_that_it_did(
+    settings: Settings, services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a run that loses its lock after the first of two commits, and another one that writes that down
+    monkeypatch.setattr(app.lake.compact.running, "_GROUP_BYTES", 0)
+    table = create(catalog, parts=2)
+    committed, goes_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        committed.set()
+        assert goes_on.wait(LONGEST_S)
+
+    after_a_commit(services, wait)
+    async with open_services(settings) as others:
+        running = asyncio.create_task(compact(services))
+        assert await asyncio.to_thread(committed.wait, LONGEST_S)
+        await lose_locks(settings)
+        await others.compaction_sweeps._compaction.catch_up(await others.datasets.load(NAME))
+    (change,) = await changes_of(services, table)
+    assert len(snapshots_of(change)) == 1
+
+    # When it goes on to its end
+    goes_on.set()
+    (told,) = await running
+
+    # Then all of it is recorded
+    (change,) = await changes_of(services, table)
+    assert snapshots_of(change) == told["snapshot_ids"]
+    signed = [each for each in table.refresh().snapshots() if each.summary is not None and each.summary[RUN_ID]]
+    assert [str(snapshot.snapshot_id) for snapshot in signed] == told["snapshot_ids"]
+    assert len(signed) == 2
+
+
+async def lose_locks(settings: Settings) -> None:
+    connection = await asyncpg.connect(settings.database_url)
+    try:
+        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+    finally:
+        await connection.close()
+
+
+def snapshots_of(change: Change) -> list[str]:
+    found = change.details["snapshotIds"]
+    assert isinstance(found, list)
+    return [str(snapshot_id) for snapshot_id in found]
