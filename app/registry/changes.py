@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from app.domain.changes import Actor, Change, ChangeKind, ChangeState, TagRecord
-from app.domain.names import is_storable
+from app.domain.names import DatasetName, is_storable
 from app.domain.pages import Page, PageRequest, decode_instant_cursor, encode_cursor
 from app.domain.ref_plans import RefPlan
 from app.errors import InvalidPageError, JsonValue
@@ -206,6 +206,18 @@ class ChangeLog:
     async def list_open_compactions(self, table_uuid: UUID) -> list[StoredChange]:
         """All compactions of a table that were begun and are without an outcome, newest first."""
         return await self._list_open(table_uuid, f"NOT {_HAS_PLAN}")
+
+    async def list_tables_of_open_compactions(self) -> dict[UUID, DatasetName]:
+        """The tables that have any of `list_open_compactions`, by the names that they had when the last one began."""
+        with span("postgres.list_open_changes"):
+            async with translated():
+                rows = await self._pool.fetch(
+                    f"""
+                    SELECT DISTINCT ON (table_uuid) table_uuid, namespace, table_name FROM changes
+                    WHERE state = 'INTENDED' AND NOT {_HAS_PLAN} ORDER BY table_uuid, intended_at DESC
+                    """
+                )
+        return {row["table_uuid"]: DatasetName(namespace=row["namespace"], name=row["table_name"]) for row in rows}
 
     async def _list_open(self, table_uuid: UUID, which: str) -> list[StoredChange]:
         with span("postgres.list_open_changes"):

@@ -14,6 +14,7 @@ from app.domain.changes import ChangeKind, ChangeState, Command
 from app.domain.compaction.claims import RUN_ID, RunClaim, snapshots_of
 from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.history import Snapshot
+from app.domain.names import DatasetName
 from app.domain.ref_plans import RefPlan
 from app.errors import JsonValue
 from app.lake.compact.outcomes import CommittedBin
@@ -79,9 +80,9 @@ class CompactionRecords:
             )
         )
 
-    async def has_open(self, table: LakeTable) -> bool:
-        """Whether a run of the table is not settled: it is under way, or its process has died."""
-        return bool(await self._changes.list_open_compactions(table.state.table_uuid))
+    async def list_open(self) -> dict[UUID, DatasetName]:
+        """The tables with a run that is not settled: it is under way, or its process has died; as they were called."""
+        return await self._changes.list_tables_of_open_compactions()
 
     async def settle_left(self, table_uuid: UUID, table: LakeTable | None, *, failure: str) -> None:
         """Write down what every run that is not settled yet has made of the table; None where it is gone.

@@ -1,7 +1,8 @@
 """Carrying compaction of a table out: one run at a time, recorded whatever becomes of it.
 
 What a crash leaves: files that nothing names, whose names tell the run, and which are orphans; a claim, and snapshots
-that were committed, from which the next run of the table writes it down. What is left to do is planned anew then.
+that were committed, from which the next sweep writes it down, whatever it is of, or the next run of the table. What is
+left to do is planned anew then.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ from app.lake.compact.planning import PlannedTable
 from app.lake.compact.spark import SparkJob
 from app.lake.spark.session import SparkAddress
 from app.lake.store import Lake
-from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
 from app.services.compaction.planning import CompactionPlanning
 from app.services.compaction.records import CompactionRecords, summary_properties
@@ -147,18 +147,22 @@ class Compaction:
                 report(1.0, f"{name}: done")
                 return done
 
-    async def catch_up(self, table: LakeTable) -> None:
-        """Write down what runs that died before they could have done to the table."""
-        if not await self._records.has_open(table):
-            return
-        state = table.state
-        try:
-            async with self._changes.lock_compaction(state.table_uuid, timeout_s=_CATCH_UP_WAIT_S):
-                # Loaded anew: a run may have gone on since, or the table have got another name.
-                found = await self._datasets.find_table(state.table_uuid, state.name)
-                await self._records.settle_left(state.table_uuid, found, failure=_GIVEN_UP)
-        except LockTimeoutError:
-            logger.info("%s is being compacted, which is written down after its end", state.name)
+    async def catch_up(self) -> None:
+        """Write down what runs that died before they could have done, to whatever table, also to one that is gone.
+
+        Costs one statement where there are none, else what `Datasets.find_table` does for each of their tables, and the
+        wait for its lock where a run is under way. What cannot be written down now is another time.
+        """
+        for table_uuid, name in (await self._records.list_open()).items():
+            try:
+                async with self._changes.lock_compaction(table_uuid, timeout_s=_CATCH_UP_WAIT_S):
+                    # A run may have gone on since it was listed, or the table have got another name.
+                    table = await self._datasets.find_table(table_uuid, name)
+                    await self._records.settle_left(table_uuid, table, failure=_GIVEN_UP)
+            except LockTimeoutError:
+                logger.info("%s is being compacted, which is written down after its end", name)
+            except (BackendUnavailableError, UnreadableTableError) as error:
+                logger.warning("a compaction of %s is yet to be written down: %s", name, error.message)
 
     def _locked(self, table_uuid: UUID) -> AbstractAsyncContextManager[None]:
         return self._changes.lock_compaction(table_uuid, self._settings.lock_timeout_s)

@@ -108,6 +108,8 @@ class CompactionSweeps:
     ) -> AsyncIterator[TableEntry]:
         """What was done to each table, or would be, as it is done; first those that are left alone.
 
+        Unless it is a dry run, what runs that died have done is written down before, also of other tables.
+
         `on_begin` is told of each table that is begun, with the plan that it was chosen by.
 
         Raises:
@@ -115,18 +117,15 @@ class CompactionSweeps:
             BackendUnavailableError: the catalog does not answer before anything was done.
         """
         begun = time.monotonic()
+        if not is_dry_run:
+            # Also of tables that are left alone this time, or that nobody can choose any more.
+            await self._compaction.catch_up()
         candidates: list[_Candidate] = []
         for name in names:
             report(0.0, f"{name}: looking at its files")
-            try:
-                found = await self._look(name, policy, limits, is_dry_run=is_dry_run)
-            except BackendUnavailableError:
-                raise
-            except AppError as error:
-                if ends_with_failure:
-                    raise
-                logger.warning("%s cannot be planned for: %s", name, error.message)
-                found = failed_entry(name, error, dry_run=is_dry_run)
+            found = await self._looked_at(
+                name, policy, limits, is_dry_run=is_dry_run, ends_with_failure=ends_with_failure
+            )
             if isinstance(found, _Candidate):
                 candidates.append(found)
             else:
@@ -189,6 +188,19 @@ class CompactionSweeps:
             entry["warnings"].append(_SOME_PARTITIONS)
         return entry
 
+    async def _looked_at(
+        self, name: DatasetName, policy: CompactionPolicy, limits: Limits, *, is_dry_run: bool, ends_with_failure: bool
+    ) -> _Candidate | TableEntry:
+        try:
+            return await self._look(name, policy, limits, is_dry_run=is_dry_run)
+        except BackendUnavailableError:
+            raise
+        except AppError as error:
+            if ends_with_failure:
+                raise
+            logger.warning("%s cannot be planned for: %s", name, error.message)
+            return failed_entry(name, error, dry_run=is_dry_run)
+
     async def _look(
         self, name: DatasetName, policy: CompactionPolicy, limits: Limits, *, is_dry_run: bool
     ) -> _Candidate | TableEntry:
@@ -197,8 +209,6 @@ class CompactionSweeps:
             return _skipped(name, planned.plan, why, is_dry_run=is_dry_run)
         engine = self._planning.engine_of(planned)
         if engine is None:
-            if not is_dry_run:
-                await self._compaction.catch_up(planned.table)
             return planned_entry(name, planned.plan, dry_run=is_dry_run)
         return _Candidate(name=name, plan=planned.plan, engine=engine)
 

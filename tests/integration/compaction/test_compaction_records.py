@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +18,13 @@ import app.lake.compact.running
 from app.bootstrap import Services, open_services
 from app.domain.changes import Change, ChangeState
 from app.domain.compaction.claims import RUN_ID
+from app.domain.compaction.ranking import Budget
+from app.domain.compaction.schedule import SCHEDULE
+from app.domain.names import DatasetName
 from app.lake.compact.making import BinMaker
+from app.services.compaction.sweeps import Limits
 from app.settings import Settings
+from tests.integration.compaction.killed import kill_at
 from tests.integration.compaction.tables import NAME, changes_of, compact, create
 
 pytestmark = pytest.mark.anyio
@@ -193,7 +199,7 @@ async def test_a_run_that_was_taken_for_dead_writes_down_all_that_it_did(
         running = asyncio.create_task(compact(services))
         assert await asyncio.to_thread(committed.wait, LONGEST_S)
         await lose_locks(settings)
-        await others.compaction_sweeps._compaction.catch_up(await others.datasets.load(NAME))
+        await others.compaction_sweeps._compaction.catch_up()
     (change,) = await changes_of(services, table)
     assert len(snapshots_of(change)) == 1
 
@@ -207,6 +213,60 @@ async def test_a_run_that_was_taken_for_dead_writes_down_all_that_it_did(
     signed = [each for each in table.refresh().snapshots() if each.summary is not None and each.summary[RUN_ID]]
     assert [str(snapshot.snapshot_id) for snapshot in signed] == told["snapshot_ids"]
     assert len(signed) == 2
+
+
+@pytest.mark.parametrize(
+    ("case", "limits"),
+    [
+        ("not due", Limits(is_due_only=True)),
+        ("written to", Limits(skip_active=timedelta(days=1))),
+        ("no bytes left", Limits(budget=Budget(size_bytes=1))),
+        ("not chosen", None),
+    ],
+)
+async def test_what_a_dead_run_did_to_a_table_that_is_left_alone_is_written_down(
+    settings: Settings, services: Services, catalog: Catalog, case: str, limits: Limits | None
+) -> None:
+    # Given a run of two bins that died after it had committed one
+    table = create(catalog, parts=2)
+    table.transaction().set_properties({SCHEDULE: "on-demand"}).commit_transaction()
+    await kill_at(settings, "after the commit")
+    (run_id,) = await open_runs(services, table)
+
+    # When a dry run looks at the table, nothing is written down
+    await compact(services, limits=limits, is_dry_run=True)
+    assert await open_runs(services, table) == [run_id]
+
+    # But it is when the table is left alone, or none of the chosen ones
+    if limits is None:
+        other = DatasetName(namespace="gold", name="other")
+        create(catalog, other, files=1)
+        (told,) = await compact(services, other)
+    else:
+        (told,) = await compact(services, limits=limits)
+        assert told["skipped"] is not None
+    assert told["run_id"] is None
+    (change,) = await changes_of(services, table)
+    assert (change.change_id, change.state, len(snapshots_of(change))) == (run_id, ChangeState.DONE, 1)
+    assert await open_runs(services, table) == []
+
+
+@pytest.mark.parametrize("is_made_again", [False, True], ids=["dropped", "made again"])
+async def test_a_dead_run_of_a_table_that_is_gone_is_settled_by_the_next_sweep(
+    settings: Settings, services: Services, catalog: Catalog, *, is_made_again: bool
+) -> None:
+    table = create(catalog)
+    await kill_at(settings, "before the first file")
+    catalog.drop_table(str(NAME))
+    other = create(catalog, NAME if is_made_again else DatasetName(namespace="gold", name="other"))
+
+    (told,) = await compact(services, DatasetName.parse(".".join(other.name())))
+
+    assert told["files_after"] == 1
+    _, state, failure = await the_run(settings, table)
+    assert state is ChangeState.FAILED
+    assert failure is not None
+    assert failure.startswith("the table is gone")
 
 
 async def lose_locks(settings: Settings) -> None:
