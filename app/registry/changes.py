@@ -207,6 +207,22 @@ class ChangeLog:
         """All compactions of a table that were begun and are without an outcome, newest first."""
         return await self._list_open(table_uuid, f"NOT {_HAS_PLAN}")
 
+    async def list_compactions_since(self, table_uuid: UUID, change_id: UUID) -> list[StoredChange]:
+        """A compaction and all that were begun after it, whatever became of them, newest first."""
+        with span("postgres.list_compactions"):
+            async with translated():
+                rows = await self._pool.fetch(
+                    f"""
+                    SELECT {COLUMNS} FROM changes
+                    WHERE table_uuid = $1 AND NOT {_HAS_PLAN}
+                      AND intended_at >= (SELECT intended_at FROM changes WHERE change_id = $2)
+                    ORDER BY intended_at DESC, change_id = $2
+                    """,
+                    table_uuid,
+                    change_id,
+                )
+        return [to_stored(row) for row in rows]
+
     async def list_tables_of_open_compactions(self) -> dict[UUID, DatasetName]:
         """The tables that have any of `list_open_compactions`, by the names that they had when the last one began."""
         with span("postgres.list_open_changes"):

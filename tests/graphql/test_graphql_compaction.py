@@ -202,6 +202,7 @@ async def test_a_dry_run_is_the_default_and_changes_nothing(api: Api, catalog: C
 
 async def test_a_run_is_carried_out_and_recorded(api: Api, catalog: Catalog) -> None:
     table = create(catalog)
+    base_id = table.metadata.current_snapshot_id
 
     ended = await run(api, dataset=EVENTS, dryRun=False, reason="reads are slow")
 
@@ -235,6 +236,7 @@ async def test_a_run_is_carried_out_and_recorded(api: Api, catalog: Catalog) -> 
             "bytesBefore": str(told["bins"][0]["bytes"]),
             "bytesAfter": str(told["bins"][0]["bytes_after"]),
             "operationId": data["operations"]["nodes"][0]["operationId"],
+            "baseSnapshotId": str(base_id),
         },
     }
     assert (data["dataset"]["compaction"]["verdict"], data["dataset"]["compaction"]["totalFiles"]) == ("FINE", "1")

@@ -34,8 +34,10 @@ _COUNTED = {
     "bytesBefore": "removed-files-size",
     "bytesAfter": "added-files-size",
 }
-# What the record of a claim has, of which the first two stay.
+_SNAPSHOT_IDS = "snapshotIds"
+# What the record of a claim has, and what of it stays: earlier runs are told apart by where the later ones began.
 _ENGINE, _OPERATION_ID, _BASE_ID, _APPLICATION = "engine", "operationId", "baseSnapshotId", "sparkApplication"
+_KEPT = (_ENGINE, _OPERATION_ID, _BASE_ID)
 
 # Why a run that is settled without snapshots has none, where nobody can look for them.
 GONE = "the table is gone: it was dropped before it was written down what had been committed, if anything"
@@ -61,8 +63,6 @@ class CompactionRecords:
         """Write down that a run is about to begin; durable when this returns."""
         state = table.state
         details = _kept(claim, operation_id)
-        if claim.base_id is not None:
-            details[_BASE_ID] = str(claim.base_id)
         if claim.application is not None:
             details[_APPLICATION] = claim.application
         await self._changes.intend(
@@ -95,17 +95,13 @@ class CompactionRecords:
             for stored in found:
                 await self._fail(stored.change.change_id, GONE)
             return
-        taken: set[int] = set()
-        # Newest first: what was made after the base of a later run was made by that one.
-        for stored in found:
-            snapshots = snapshots_of(_claim_of(stored), table.state.history, taken)
-            taken.update(snapshot.snapshot_id for snapshot in snapshots)
+        if not found:
+            return
+        for stored, snapshots in await self._list_made(table, _claim_of(found[-1])):
             change_id = stored.change.change_id
             if snapshots:
                 logger.info("compaction %s of %s is written down", change_id, table.state.name)
-                kept = {
-                    name: value for name, value in stored.change.details.items() if name in (_ENGINE, _OPERATION_ID)
-                }
+                kept = {name: value for name, value in stored.change.details.items() if name in _KEPT}
                 await self._done(change_id, {**kept, **_of_snapshots(snapshots)})
             else:
                 await self._fail(change_id, failure)
@@ -118,12 +114,7 @@ class CompactionRecords:
         One that has made nothing is settled where `failure` says why, and else left open: what it was about to commit
         may still come. Where its lock was lost, others are at work: their claims are theirs.
         """
-        taken: set[int] = set()
-        for stored in await self._changes.list_open_compactions(table.state.table_uuid):
-            if stored.change.change_id == claim.run_id:
-                break
-            taken.update(each.snapshot_id for each in snapshots_of(_claim_of(stored), table.state.history, taken))
-        snapshots = snapshots_of(claim, table.state.history, taken)
+        *_, (_, snapshots) = await self._list_made(table, claim)
         if snapshots:
             await self._done(claim.run_id, {**_kept(claim, operation_id), **_of_snapshots(snapshots)}, is_own=True)
         elif failure is not None:
@@ -135,6 +126,24 @@ class CompactionRecords:
             await self._done(claim.run_id, {**_kept(claim, operation_id), **_of_bins(committed)}, is_own=True)
         else:
             await self._fail(claim.run_id, GONE)
+
+    async def _list_made(self, table: LakeTable, first: RunClaim) -> list[tuple[StoredChange, list[Snapshot]]]:
+        """What that run and all later ones that are not settled have made of the table, the newest first."""
+        found: list[tuple[StoredChange, list[Snapshot]]] = []
+        taken: set[int] = set()
+        later: RunClaim | None = None
+        # Newest first: what was made after the base of a later run was made by that one, or after it.
+        for stored in await self._changes.list_compactions_since(table.state.table_uuid, first.run_id):
+            is_first = stored.change.change_id == first.run_id
+            claim = first if is_first else _claim_of(stored)
+            if is_first or stored.change.state is ChangeState.INTENDED:
+                snapshots = snapshots_of(claim, table.state.history, taken, later=later)
+                found.append((stored, snapshots))
+                taken.update(snapshot.snapshot_id for snapshot in snapshots)
+            else:
+                taken |= _recorded(stored)
+            later = claim if claim.base_id is not None else later
+        return found
 
     async def _done(self, run_id: UUID, details: Mapping[str, JsonValue], *, is_own: bool = False) -> None:
         await self._changes.settle(run_id, ChangeState.DONE, by=worker_name(), details=details)
@@ -157,17 +166,25 @@ def _claim_of(stored: StoredChange) -> RunClaim:
     )
 
 
+def _recorded(stored: StoredChange) -> set[int]:
+    """The snapshots that a run was settled with."""
+    found = stored.change.details.get(_SNAPSHOT_IDS)
+    return {int(str(snapshot_id)) for snapshot_id in found} if isinstance(found, list) else set()
+
+
 def _kept(claim: RunClaim, operation_id: UUID | None) -> dict[str, JsonValue]:
     """What of a claim stays once its run is settled."""
     found: dict[str, JsonValue] = {_ENGINE: claim.engine.value}
     if operation_id is not None:
         found[_OPERATION_ID] = str(operation_id)
+    if claim.base_id is not None:
+        found[_BASE_ID] = str(claim.base_id)
     return found
 
 
 def _of_snapshots(made: Sequence[Snapshot]) -> dict[str, JsonValue]:
     return {
-        "snapshotIds": [str(snapshot.snapshot_id) for snapshot in made],
+        _SNAPSHOT_IDS: [str(snapshot.snapshot_id) for snapshot in made],
         **{name: str(_total(made, counted)) for name, counted in _COUNTED.items()},
     }
 
@@ -180,7 +197,7 @@ def _of_bins(committed: Sequence[CommittedBin]) -> dict[str, JsonValue]:
         "bytesAfter": sum(each.made.size_bytes for each in committed),
     }
     return {
-        "snapshotIds": list(dict.fromkeys(str(each.snapshot_id) for each in committed)),
+        _SNAPSHOT_IDS: list(dict.fromkeys(str(each.snapshot_id) for each in committed)),
         **{name: str(total) for name, total in counted.items()},
     }
 

@@ -17,15 +17,18 @@ from pyiceberg.table import Table
 import app.lake.compact.running
 from app.bootstrap import Services, open_services
 from app.domain.changes import Change, ChangeState
-from app.domain.compaction.claims import RUN_ID
+from app.domain.compaction.claims import RUN_ID, RunClaim
+from app.domain.compaction.obstacles import CompactionEngine
+from app.domain.compaction.policy import CompactionPolicy
 from app.domain.compaction.ranking import Budget
 from app.domain.compaction.schedule import SCHEDULE
 from app.domain.names import DatasetName
+from app.lake.compact.jobs import CompactionJob
 from app.lake.compact.making import BinMaker
 from app.services.compaction.sweeps import Limits
 from app.settings import Settings
 from tests.integration.compaction.killed import kill_at
-from tests.integration.compaction.tables import NAME, changes_of, compact, create
+from tests.integration.compaction.tables import COMMAND, NAME, append, changes_of, compact, create
 
 pytestmark = pytest.mark.anyio
 
@@ -267,6 +270,50 @@ async def test_a_dead_run_of_a_table_that_is_gone_is_settled_by_the_next_sweep(
     assert state is ChangeState.FAILED
     assert failure is not None
     assert failure.startswith("the table is gone")
+
+
+async def test_a_dead_run_of_spark_gets_nothing_that_came_after_the_next_one_had_begun(
+    settings: Settings, services: Services, catalog: Catalog
+) -> None:
+    # Given a run in Spark that died after a commit, and a later one in the same application that was written down
+    records, table = services.compaction_sweeps._compaction._records, create(catalog)
+    dead, later = UUID(int=1), UUID(int=2)
+    of_dead = await _claim_and_commit(services, dead)
+    for number in range(12):
+        append(table, number)
+    of_later = await _claim_and_commit(services, later)
+    loaded = await services.datasets.load(NAME)
+    base_id = loaded.state.history.snapshots[of_later].parent_id
+    await records.settle_own(loaded, _in_spark(later, base_id), None, failure=None)
+
+    # When the dead one is written down too
+    await services.compaction_sweeps._compaction.catch_up()
+
+    # Then each has its own, although nothing but the order tells them apart
+    changes = await changes_of(services, table)
+    found = {change.change_id: snapshots_of(change) for change in changes}
+    assert found == {dead: [str(of_dead)], later: [str(of_later)]}
+    assert await open_runs(services, table) == []
+
+
+def _in_spark(run_id: UUID, base_id: int | None) -> RunClaim:
+    return RunClaim(run_id=run_id, engine=CompactionEngine.SPARK, base_id=base_id, application="app-1")
+
+
+async def _claim_and_commit(services: Services, run_id: UUID) -> int:
+    """What a run in Spark leaves that dies after its commit: a claim, and a snapshot that is not signed."""
+    planned = await services.compaction_planning.plan(NAME, CompactionPolicy())
+    claim = _in_spark(run_id, planned.base.snapshot_id)
+    await services.compaction_sweeps._compaction._records.claim(planned.table, claim, COMMAND, None)
+    scratch = services.settings.home / "tmp"
+    scratch.mkdir(parents=True, exist_ok=True)
+    summary = {"engine-name": "spark", "app-id": "app-1"}
+    job = CompactionJob(
+        name=str(run_id), properties=summary, scratch=scratch, memory_bytes=64 * 1024 * 1024, threads=1, rounds=1
+    )
+    outcome = await services.lake.compact(planned, job, lambda _: None, lambda _: None)
+    (snapshot_id,) = outcome.snapshot_ids
+    return snapshot_id
 
 
 async def lose_locks(settings: Settings) -> None:

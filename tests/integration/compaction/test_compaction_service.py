@@ -80,6 +80,7 @@ async def test_files_are_brought_together_told_and_recorded(services: Services, 
     assert str(change.change_id) == told["run_id"]
     assert change.details == {
         "engine": "local",
+        "baseSnapshotId": str(before),
         "snapshotIds": [told["snapshot_id"]],
         "filesBefore": "24",
         "filesAfter": "2",

@@ -92,6 +92,7 @@ async def test_files_of_a_sorted_table_are_sorted(services: Services, lake: Spar
 
 async def test_the_record_tells_who_compacted_why_and_what(services: Services, lake: SparkLake) -> None:
     table = fill(lake, "recorded", engine="spark")
+    base_id = table.refresh().metadata.current_snapshot_id
 
     told = (await compact(services, lake, "recorded"))["recorded"]
 
@@ -100,6 +101,7 @@ async def test_the_record_tells_who_compacted_why_and_what(services: Services, l
     assert str(change.change_id) == told["run_id"]
     assert change.details == {
         "engine": "spark",
+        "baseSnapshotId": str(base_id),
         "snapshotIds": told["snapshot_ids"],
         "filesBefore": str(FILES),
         "filesAfter": "1",

@@ -74,3 +74,24 @@ def test_the_order_is_that_of_the_commits_whatever_clocks_say() -> None:
 
 def test_a_snapshot_that_is_its_own_ancestor_ends_the_search() -> None:
     assert found(in_spark(), made(1, 3), made(2, 1), made(3, 2)) == [1, 2, 3]
+
+
+def test_what_came_after_the_next_run_had_begun_is_not_of_this_one() -> None:
+    # Given what the run made before it died, what somebody asked of the same application then, and what came later
+    snapshots = [made(1, None), made(2, 1), made(3, 2, is_append=True), made(4, 3), made(5, 4, run=str(OURS))]
+    later = replace(in_spark(base_id=3), run_id=OTHERS)
+    # Then all that nobody signed is the run's for as long as there is no later one, and what is signed always
+    assert told(snapshots) == [2, 4, 5]
+    assert told(snapshots, later=later) == [2, 5]
+    assert told(snapshots, later=replace(later, base_id=2)) == [2, 5]
+    assert told(snapshots, later=replace(later, base_id=1)) == [5]
+    # And where nobody knows the snapshot any more that the later run began from, nothing can be told to be before it
+    assert told(snapshots, later=replace(later, base_id=99)) == [5]
+    # Whatever engine did the later one
+    assert told(snapshots, later=replace(later, engine=CompactionEngine.LOCAL)) == [2, 5]
+    # And a snapshot that is its own ancestor ends the search
+    assert told([made(1, 3), made(2, 1), made(3, 2)], later=later) == [1, 2, 3]
+
+
+def told(snapshots: list[Snapshot], later: RunClaim | None = None) -> list[int]:
+    return [snapshot.snapshot_id for snapshot in snapshots_of(in_spark(), history(*snapshots), later=later)]
