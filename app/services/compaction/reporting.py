@@ -32,7 +32,9 @@ class CompactionReporting:
     async def tell(self, name: DatasetName, run: TableRun) -> TableEntry:
         """The run as JSON. Costs reading all manifests of the table, where anything was committed."""
         entry = _done_entry(name, run)
-        if run.committed:
+        if run.why_no_after is not None:
+            entry["warnings"].append(f"what was committed is told, but not what the table is since: {run.why_no_after}")
+        elif run.committed:
             try:
                 entry["storage"] = await self._storage(name)
             except AppError as error:
@@ -54,18 +56,17 @@ class CompactionReporting:
 
 
 def _done_entry(name: DatasetName, run: TableRun) -> TableEntry:
-    before, after = run.before.plan, run.after.plan
+    before = run.before.plan
+    after = None if run.after is None else run.after.plan
     entry = blank_entry(name, dry_run=False)
     entry["plan"] = plan_entry(before)
-    entry["files_before"], entry["files_after"] = before.counts.files, after.counts.files
-    entry["size_before_mb"], entry["size_after_mb"] = to_mb(before.counts.size_bytes), to_mb(after.counts.size_bytes)
+    entry["files_before"], entry["files_after"] = before.counts.files, _files_after(run)
+    entry["size_before_mb"], entry["size_after_mb"] = to_mb(before.counts.size_bytes), to_mb(_bytes_after(run))
     if run.run_id is None:
         return entry
     entry["run_id"], entry["engine"], entry["duration_s"] = str(run.run_id), run.engine.value, round(run.duration_s, 2)
     entry["bins"] = [_bin_entry(each) for each in run.committed]
-    cleaning = () if run.outcome is None else run.outcome.cleaning_snapshot_ids
-    ids = [*(each.snapshot_id for each in run.committed), *cleaning]
-    entry["snapshot_ids"] = list(dict.fromkeys(map(str, ids)))
+    entry["snapshot_ids"] = list(map(str, run.snapshot_ids))
     entry["snapshot_id"] = entry["snapshot_ids"][-1] if entry["snapshot_ids"] else None
     if (outcome := run.outcome) is not None:
         entry["dropped_delete_files"] = len(outcome.dropped_deletes)
@@ -81,7 +82,7 @@ def _done_entry(name: DatasetName, run: TableRun) -> TableEntry:
             entry["warnings"].append(
                 f"{len(outcome.leftovers):,} files that are in no snapshot could not be removed; they are orphans"
             )
-        if run.engine is CompactionEngine.SPARK and after.bins and not after.policy.rewrite_all:
+        if run.engine is CompactionEngine.SPARK and after is not None and after.bins and not after.policy.rewrite_all:
             # It does not say which ones others changed meanwhile.
             entry["is_partial"] = True
             entry["warnings"].append(f"Spark left something to do ({after.reason}); the next run takes it on")
@@ -89,6 +90,22 @@ def _done_entry(name: DatasetName, run: TableRun) -> TableEntry:
         entry["is_partial"] = True
         entry["error"] = error_entry(run.failure)
     return entry
+
+
+def _files_after(run: TableRun) -> int:
+    """How many data files the table has, or would have if nobody else had written."""
+    if run.after is not None:
+        return run.after.plan.counts.files
+    made = sum(len(each.made.added) - len(each.some.files) for each in run.committed)
+    return run.before.plan.counts.files + made
+
+
+def _bytes_after(run: TableRun) -> int:
+    """As `_files_after`, their bytes."""
+    if run.after is not None:
+        return run.after.plan.counts.size_bytes
+    made = sum(each.made.size_bytes - each.some.size_bytes for each in run.committed)
+    return run.before.plan.counts.size_bytes + made
 
 
 def _bin_entry(committed: CommittedBin) -> BinEntry:

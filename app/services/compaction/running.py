@@ -66,17 +66,30 @@ _NOTHING, _GIVEN_UP = "nothing was committed", "its process ended, and it had co
 class TableRun:
     """What was done to a table: `before` is what was planned, `after` the plan for what it is now.
 
-    `committed` counts also where `failure` ended it. Where nothing was to be done there is no `run_id`.
+    `committed` counts also where `failure` ended it, or where `why_no_after` tells that there is no plan for what the
+    table is now. Where nothing was to be done there is no `run_id`.
     """
 
     before: PlannedTable
-    after: PlannedTable
+    after: PlannedTable | None
     run_id: UUID | None = None
     committed: list[CommittedBin] = field(default_factory=list)
     outcome: CompactionOutcome | None = None
     failure: AppError | None = None
+    why_no_after: str | None = None
     duration_s: float = 0.0
     engine: CompactionEngine = CompactionEngine.LOCAL
+
+    @property
+    def has_committed(self) -> bool:
+        """Whether the table has any snapshot by it."""
+        return bool(self.snapshot_ids)
+
+    @property
+    def snapshot_ids(self) -> tuple[int, ...]:
+        """The snapshots that it made, in their order; those last that only took delete files out."""
+        cleaning = () if self.outcome is None else self.outcome.cleaning_snapshot_ids
+        return tuple(dict.fromkeys([*(each.snapshot_id for each in self.committed), *cleaning]))
 
     @property
     def id(self) -> UUID:
@@ -141,9 +154,9 @@ class Compaction:
                 if engine is None:
                     report(1.0, f"{name}: nothing to do")
                     return TableRun(before=planned, after=planned)
-                done = TableRun(before=planned, after=planned, run_id=uuid4(), engine=engine)
+                done = TableRun(before=planned, after=None, run_id=uuid4(), engine=engine)
                 await self._claim_and_carry_out(done, command, report, operation_id, is_once=places is not None)
-                done.after = await self._planning.plan(name, policy)
+                await self._plan_again(done)
                 report(1.0, f"{name}: done")
                 return done
 
@@ -191,6 +204,22 @@ class Compaction:
         finally:
             # Also where whoever asked for it has gone.
             await finished(self._write_down(done, claim, operation_id, why_nothing))
+
+    async def _plan_again(self, done: TableRun) -> None:
+        """What was committed is told also where nobody can tell what the table is now."""
+        state = done.before.table.state
+        try:
+            after = await self._planning.plan(state.name, done.before.plan.policy)
+        except AppError as error:
+            if not done.has_committed:
+                raise
+            logger.warning("%s was compacted, and cannot be planned for again: %s", state.name, error.message)
+            done.why_no_after = error.message
+        else:
+            if after.table.state.table_uuid == state.table_uuid:
+                done.after = after
+            else:
+                done.why_no_after = "another table has its name now"
 
     def _spark_address(self) -> SparkAddress:
         remote = self._settings.spark_remote

@@ -307,6 +307,49 @@ async def test_another_table_of_the_name_is_left_alone(
     assert len(catalog.load_table("bronze.before").inspect.files()) == 12
 
 
+@pytest.mark.parametrize(
+    ("case", "told_of"),
+    [("dropped", "bronze.events"), ("another", "another table has its name now"), ("away", "it is away")],
+)
+async def test_what_was_committed_is_told_where_the_table_cannot_be_looked_at_any_more(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, case: str, told_of: str
+) -> None:
+    # Given a table that is gone, or cannot be asked for, once all is committed
+    table = create(catalog, parts=2)
+    rows = ids_of(table)
+    records = services.compaction_sweeps._compaction._records
+    settle_own = records.settle_own
+
+    async def then(*arguments: Any, **named: Any) -> None:
+        await settle_own(*arguments, **named)
+        if case == "away":
+            monkeypatch.setattr(services.lake, "plan_compaction", away)
+            return
+        catalog.rename_table(str(NAME), "bronze.before")
+        if case == "another":
+            create(catalog, files=1)
+
+    async def away(*_: Any) -> Any:
+        raise BackendUnavailableError("lake", "it is away")
+
+    monkeypatch.setattr(records, "settle_own", then)
+
+    (told,) = await compact(services)
+
+    # Then the answer tells what was done, and why it does not tell more
+    assert (told["error"], told["is_partial"]) == (None, False)
+    assert (told["files_before"], told["files_after"], len(told["bins"])) == (24, 2, 2)
+    assert told["size_after_mb"] <= told["size_before_mb"]
+    (change,) = await changes_of(services, table)
+    assert (told["run_id"], [told["snapshot_id"]]) == (str(change.change_id), change.details["snapshotIds"])
+    (warning,) = told["warnings"]
+    assert warning.startswith("what was committed is told, but not what the table is since: ")
+    assert told_of in warning
+    assert told["storage"] is None
+    if case == "away":
+        assert ids_of(table.refresh()) == rows
+
+
 # Bytes of each file that have room: none of a data file, or no more than is less than the metadata file.
 @pytest.mark.parametrize("room", [0, 9_000], ids=["data", "metadata"])
 async def test_a_full_disk_is_told_and_nothing_is_lost(services: Services, catalog: Catalog, room: int) -> None:
