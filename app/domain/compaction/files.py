@@ -27,7 +27,7 @@ class TableFile:
     """A live data file with the delete files that apply to it, as far as manifests tell.
 
     `is_left_alone` says why it cannot be brought together with others, if it cannot: another format than Parquet, or
-    being in the table more than once.
+    being in the table more than once. `is_asked_for` says that it is to be rewritten whatever its size.
     """
 
     file: LiveFile
@@ -35,6 +35,7 @@ class TableFile:
     rows: int
     place: Place = Place()
     is_left_alone: str | None = None
+    is_asked_for: bool = False
 
     @property
     def has_deletes(self) -> bool:

@@ -34,6 +34,11 @@ class Bin:
         return any(file.has_deletes for file in self.files)
 
     @property
+    def is_asked_for(self) -> bool:
+        """Whether any of its files is to be rewritten whatever comes of it."""
+        return any(file.is_asked_for for file in self.files)
+
+    @property
     def files_saved(self) -> int:
         """How many files fewer there are afterwards."""
         return len(self.files) - self.outputs
@@ -50,7 +55,11 @@ def pack(files: Iterable[TableFile], policy: CompactionPolicy) -> list[Bin]:
     for file in files:
         by_place[file.place].append(file)
     bins = [found for place in sorted(by_place) for found in _pack_place(place, by_place[place], policy)]
-    return [found for found in bins if found.files_saved > 0 or found.has_deletes or policy.rewrite_all]
+    return [
+        found
+        for found in bins
+        if found.files_saved > 0 or found.has_deletes or found.is_asked_for or policy.rewrite_all
+    ]
 
 
 def _pack_place(place: Place, files: Sequence[TableFile], policy: CompactionPolicy) -> list[Bin]:

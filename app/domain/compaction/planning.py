@@ -74,14 +74,20 @@ def plan_compaction(
 ) -> CompactionPlan:
     """The plan for a table of these live files; the same for the same files, in whatever order.
 
-    Candidates are files under three quarters of the target, and those with deletes to apply.
+    Candidates are files under three quarters of the target, those with deletes to apply, and those that are asked for;
+    the latter alone where nothing is wrong with the others.
     """
     counts = count_files(files, policy.min_bytes)
     usable = [file for file in files if file.is_left_alone is None]
+    asked_for = [file for file in usable if file.is_asked_for]
     candidates = [
-        file for file in usable if policy.rewrite_all or file.has_deletes or file.size_bytes < policy.candidate_bytes
+        file
+        for file in usable
+        if policy.rewrite_all or file.has_deletes or file.is_asked_for or file.size_bytes < policy.candidate_bytes
     ]
     need = _need(counts, policy)
+    if need is None and asked_for:
+        need, candidates = f"{counted(len(asked_for), 'file')} yet to be rewritten", asked_for
     bins = pack(candidates, policy) if need else []
     verdict, reason = _judge(files, counts, need, bins, policy)
     return CompactionPlan(

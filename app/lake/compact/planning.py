@@ -60,10 +60,13 @@ class PlannedTable:
         return {found.file: self.files[found.file] for found in some.files}
 
 
-def plan_table(table: LakeTable, policy: CompactionPolicy, *, branch: str = MAIN_BRANCH) -> PlannedTable:
+def plan_table(
+    table: LakeTable, policy: CompactionPolicy, *, asked_for: Collection[str] = (), branch: str = MAIN_BRANCH
+) -> PlannedTable:
     """What compaction would do to the head of a branch. Costs reading its manifests; memory grows with its files.
 
-    Where an engine cannot carry it out, the plan says so.
+    Where an engine cannot carry it out, the plan says so. Files of the paths that are `asked_for` are rewritten
+    whatever their size, if the head has them.
 
     Raises:
         MissingFileError, UnreadableTableError: a manifest is missing or broken.
@@ -75,7 +78,7 @@ def plan_table(table: LakeTable, policy: CompactionPolicy, *, branch: str = MAIN
         with reading_files(table.state.name):
             files = counted_files(table, head)
             obstacles = find_obstacles(table, head, files)
-    plan = plan_compaction(list(_table_files(table.metadata, files)), policy, obstacles)
+    plan = plan_compaction(list(_table_files(table.metadata, files, asked_for)), policy, obstacles)
     return PlannedTable(table=table, plan=plan, head=head, files=files)
 
 
@@ -86,7 +89,9 @@ def refuse_obstacle(planned: PlannedTable, engine: CompactionEngine) -> None:
         raise UnsupportedTableError(str(planned.table.state.name), obstacle.feature, obstacle.reason)
 
 
-def plan_current(load: Callable[[], LakeTable], policy: CompactionPolicy) -> PlannedTable:
+def plan_current(
+    load: Callable[[], LakeTable], policy: CompactionPolicy, *, asked_for: Collection[str] = ()
+) -> PlannedTable:
     """The plan for the table as it is now, also where an expiry deletes manifests that are being read.
 
     Raises: as `plan_table`, and as `load`.
@@ -94,11 +99,11 @@ def plan_current(load: Callable[[], LakeTable], policy: CompactionPolicy) -> Pla
     for _ in range(_ATTEMPTS - 1):
         table = load()
         try:
-            return plan_table(table, policy)
+            return plan_table(table, policy, asked_for=asked_for)
         except MissingFileError:
             if load().state.metadata_location == table.state.metadata_location:
                 raise
-    return plan_table(load(), policy)
+    return plan_table(load(), policy, asked_for=asked_for)
 
 
 def is_still_there(table: LakeTable, files: Tasks, *, branch: str = MAIN_BRANCH) -> bool:
@@ -116,7 +121,7 @@ def partitions_of(planned: PlannedTable) -> Sequence[str]:
     return sorted({file.place.partition for file in planned.table_files})
 
 
-def _table_files(metadata: TableMetadata, files: Tasks) -> Iterable[TableFile]:
+def _table_files(metadata: TableMetadata, files: Tasks, asked_for: Collection[str] = ()) -> Iterable[TableFile]:
     times = Counter(file.path for file in files)
     for file, task in files.items():
         yield TableFile(
@@ -125,6 +130,7 @@ def _table_files(metadata: TableMetadata, files: Tasks) -> Iterable[TableFile]:
             rows=task.file.record_count,
             place=place_of(metadata, task.file),
             is_left_alone=_fault_of(task, times[file.path]),
+            is_asked_for=file.path in asked_for,
         )
 
 

@@ -111,7 +111,8 @@ class CompactionRun:
             BackendUnavailableError: an object store, or the folder for what does not fit, does not answer.
             What was committed before it failed counts all the same.
         """
-        ledger = self._ledger
+        ledger, asked = self._ledger, planned.plan.policy
+        is_all, policy = asked.rewrite_all, replace(asked, rewrite_all=False)
         for number in range(self._rounds):
             refuse_obstacle(planned, CompactionEngine.LOCAL)
             # Told before any file is made, not by the commit of them.
@@ -120,11 +121,12 @@ class CompactionRun:
             self._round(planned)
             if self._stopped.is_set() or number == self._rounds - 1:
                 break
-            # What others overtook, what more files than a bin may hold came to, or files that have become so small by
-            # being rewritten that they fit together. Rewriting all of them would never end.
-            policy = replace(planned.plan.policy, rewrite_all=False)
+            # What more files than a bin may hold came to, files that have become so small by being rewritten that they
+            # fit together, and what others overtook: of all files that were to be rewritten those of these bins alone,
+            # as the others have been.
             table_uuid = planned.table.state.table_uuid
-            planned = plan_current(self._load, planned.plan.policy if ledger.overtaken else policy)
+            again = {file.file.path for some in ledger.overtaken for file in some.files} if is_all else frozenset()
+            planned = plan_current(self._load, policy, asked_for=again)
             if planned.table.state.table_uuid != table_uuid:
                 raise NoSuchTableError(f"{planned.table.state.name} is another table than the one that was begun with")
             if not planned.plan.bins:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.domain.compaction.files import TableFile
@@ -108,3 +110,18 @@ def test_rewriting_all_takes_what_is_fine_too() -> None:
 def test_a_bin_has_no_more_files_than_allowed() -> None:
     plan = plan_compaction(files(250, 1), CompactionPolicy(max_concurrent_files=100))
     assert sorted(len(some.files) for some in plan.bins) == [50, 100, 100]
+
+
+def test_files_that_are_asked_for_are_rewritten_whatever_their_size() -> None:
+    # Given files that nothing is wrong with, and one that is asked for
+    asked_for = replace(file(4, 500), is_asked_for=True)
+    plan = plan_compaction([*files(4, 300), asked_for], POLICY)
+    # Then it is rewritten alone
+    assert [some.files for some in plan.bins] == [(asked_for,)]
+    assert (plan.verdict, plan.reason, plan.files_after) == (Verdict.NEEDED, "1 file yet to be rewritten", 5)
+    # And beside what else is to be done
+    plan = plan_compaction([*files(20, 1), replace(file(20, 500, partition="b"), is_asked_for=True)], POLICY)
+    assert sorted(len(some.files) for some in plan.bins) == [1, 20]
+    # But not where it cannot be
+    left_alone = replace(file(4, 500, left_alone="ORC files"), is_asked_for=True)
+    assert plan_compaction([*files(4, 300), left_alone], POLICY).bins == ()

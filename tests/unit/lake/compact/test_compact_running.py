@@ -135,6 +135,56 @@ def test_what_others_changed_meanwhile_is_made_again(compaction: Compaction, tab
     assert not strangers(table)
 
 
+def test_of_all_files_that_are_rewritten_only_what_was_overtaken_is_again(compaction: Compaction, table: Table) -> None:
+    # Given somebody who deletes a file of one partition each time that its bin has been made, but for the last one
+    made: list[tuple[str, int]] = []
+    left = iter([300, 301])
+
+    def disturbed(planned: PlannedTable, some: Bin, is_stopped: Callable[[], bool]) -> MadeBin:
+        found = make(planned, some, is_stopped)
+        if some.place.partition == "part=3" and (number := next(left, None)) is not None:
+            table.refresh().delete(f"id == {number}")
+        made.append((some.place.partition, len(some.files)))
+        return found
+
+    before = {f"part={part}": 3 for part in range(PARTS)}
+    found = compaction.run(disturbed, threads=1).run(compaction.planned(rewrite_all=True))
+
+    # Then all partitions are rewritten once, and that one until nobody disturbs it
+    assert dict(made[:PARTS]) == before
+    assert made[PARTS:] == [("part=3", 2), ("part=3", 1)]
+    assert (found.overtaken, len(found.committed)) == ((), PARTS)
+    ids = [row[0] for row in rows_of(table.refresh())]
+    assert len(ids) == 3 * PARTS - 2
+    assert not {300, 301} & set(ids)
+    assert not strangers(table)
+
+
+def test_what_was_overtaken_is_rewritten_although_that_makes_no_file_fewer(
+    compaction: Compaction, catalog: CachingSqlCatalog
+) -> None:
+    # Given one file in each partition
+    table = catalog.create_table(str(NAME), SCHEMA, partition_spec=BY_PART)
+    append(table, [{"id": part, "part": part} for part in range(3)])
+    left = iter([1])
+    made: list[str] = []
+
+    def disturbed(planned: PlannedTable, some: Bin, is_stopped: Callable[[], bool]) -> MadeBin:
+        found = make(planned, some, is_stopped)
+        made.append(some.place.partition)
+        if some.place.partition == "part=1" and next(left, None) is not None:
+            # A schema that it was not written in
+            with catalog.load_table(str(NAME)).update_schema() as update:
+                update.add_column("more", LongType())
+        return found
+
+    found = compaction.run(disturbed, threads=1).run(compaction.planned(rewrite_all=True))
+
+    assert made == ["part=0", "part=1", "part=2", "part=0", "part=1", "part=2"]
+    assert (found.overtaken, len(found.committed)) == ((), 3)
+    assert not strangers(table)
+
+
 def test_bins_that_are_always_overtaken_are_given_up(compaction: Compaction, catalog: CachingSqlCatalog) -> None:
     table = catalog.create_table(str(NAME), SCHEMA)
     for number in range(40):
