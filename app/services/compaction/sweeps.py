@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from app.domain.changes import ChangeKind, Command
@@ -29,13 +30,15 @@ from app.lake.table import LakeTable
 from app.services.compaction.entries import TableEntry, error_entry, failed_entry, planned_entry
 from app.services.compaction.planning import CompactionPlanning
 from app.services.compaction.reporting import CompactionReporting
-from app.services.compaction.running import Compaction
+from app.services.compaction.running import Compaction, TableRun
 from app.services.datasets import Datasets
 from app.services.operation_attempts import INTERNAL_ERROR
 from app.services.retention import Report
 from app.telemetry.tracing import current_trace_id
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 DUE_SKIP_ACTIVE = "15m"
 _UNEXPECTED = "Something went wrong here; the log tells more under the trace id."
@@ -47,7 +50,7 @@ class Limits:
     """Which of the chosen tables are left alone, and how much is done.
 
     `is_due_only` leaves out those whose turn has not come by their schedule, `skip_active` those that were written to
-    so lately.
+    so lately; both as the sweep looks at a table, and again right before it is begun.
     """
 
     budget: Budget = NO_LIMIT
@@ -140,6 +143,13 @@ class CompactionSweeps:
             def tell(fraction: float, message: str, done: int = done, weight: int = _weight(candidate)) -> None:
                 report((done + weight * fraction) / total, message)
 
+            def begin(candidate: _Candidate = candidate, tell: Report = tell) -> Awaitable[TableRun]:
+                if on_begin is not None:
+                    on_begin(candidate.name, candidate.plan)
+                return self._compaction.run(
+                    candidate.name, policy, command, tell, places=candidate.places, operation_id=operation_id
+                )
+
             done += _weight(candidate)
             if limits.budget.seconds is not None and time.monotonic() - begun >= limits.budget.seconds:
                 why = "the time is spent on what gains more"
@@ -147,26 +157,41 @@ class CompactionSweeps:
             elif is_dry_run:
                 yield _planned(candidate)
             else:
-                if on_begin is not None:
-                    on_begin(candidate.name, candidate.plan)
-                yield await self._one(
-                    candidate, policy, command, tell, operation_id, ends_with_failure=ends_with_failure
-                )
+                yield await self._turn(candidate, limits, begin, ends_with_failure=ends_with_failure)
 
-    async def _one(
+    async def _turn(
         self,
         candidate: _Candidate,
-        policy: CompactionPolicy,
-        command: Command,
-        report: Report,
-        operation_id: UUID | None,
+        limits: Limits,
+        begin: Callable[[], Awaitable[TableRun]],
         *,
         ends_with_failure: bool,
     ) -> TableEntry:
-        name, places = candidate.name, candidate.places
+        """What is done to a table now that its turn has come; `begin` is not called where it is to be left alone."""
+        judged = self._judged_again(candidate, limits)
+        if (found := await self._guarded(candidate, judged, ends_with_failure=ends_with_failure)) is not None:
+            return found
+        told = self._told(candidate, begin())
+        entry = await self._guarded(candidate, told, ends_with_failure=ends_with_failure)
+        return _marked(entry, candidate)
+
+    async def _judged_again(self, candidate: _Candidate, limits: Limits) -> TableEntry | None:
+        """What is told of a table that is to be left alone by now: the others may have taken hours."""
+        if limits.skip_active is None and not limits.is_due_only:
+            return None
+        why = await self._why_skipped(await self._datasets.load(candidate.name), limits)
+        return None if why is None else _skipped(candidate.name, candidate.plan, why, is_dry_run=False)
+
+    async def _told(self, candidate: _Candidate, run: Awaitable[TableRun]) -> TableEntry:
+        return await self._reporting.tell(candidate.name, await run)
+
+    async def _guarded(
+        self, candidate: _Candidate, work: Awaitable[Answer], *, ends_with_failure: bool
+    ) -> Answer | TableEntry:
+        """What the work at a table answers, or what is told of its failure, which keeps the others from nothing."""
+        name = candidate.name
         try:
-            run = await self._compaction.run(name, policy, command, report, places=places, operation_id=operation_id)
-            entry = await self._reporting.tell(name, run)
+            return await work
         except AppError as error:
             if ends_with_failure:
                 raise
@@ -183,9 +208,6 @@ class CompactionSweeps:
             logger.exception("compaction of %s failed unexpectedly, trace %s", name, trace_id)
             entry = planned_entry(name, candidate.plan, dry_run=False)
             entry["error"] = {"code": INTERNAL_ERROR, "message": _UNEXPECTED, "traceId": trace_id}
-        if places is not None and len(places) < len(_by_place(candidate.plan)):
-            entry["is_partial"] = True
-            entry["warnings"].append(_SOME_PARTITIONS)
         return entry
 
     async def _looked_at(
@@ -281,9 +303,14 @@ def _planned(candidate: _Candidate) -> TableEntry:
     if candidate.places is not None:
         saved = sum(some.files_saved for some in candidate.plan.bins if some.place in candidate.places)
         entry["files_after"] = candidate.plan.counts.files - saved
-        if len(candidate.places) < len(_by_place(candidate.plan)):
-            entry["is_partial"] = True
-            entry["warnings"].append(_SOME_PARTITIONS)
+    return _marked(entry, candidate)
+
+
+def _marked(entry: TableEntry, candidate: _Candidate) -> TableEntry:
+    """The entry, which says so where the budget was enough for some partitions alone."""
+    if candidate.places is not None and len(candidate.places) < len(_by_place(candidate.plan)):
+        entry["is_partial"] = True
+        entry["warnings"].append(_SOME_PARTITIONS)
     return entry
 
 

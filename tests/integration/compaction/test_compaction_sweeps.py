@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from typing import Self
+
 import pytest
 from pyiceberg.catalog import Catalog
 
 from app.bootstrap import Services
 from app.domain.compaction.planning import CompactionPlan
 from app.domain.compaction.policy import CompactionPolicy
+from app.domain.compaction.schedule import SCHEDULE
 from app.domain.names import DatasetName
-from app.errors import DatasetNotFoundError
+from app.errors import DatasetNotFoundError, InvalidTablePropertyError
+from app.services.compaction import sweeps
 from app.services.compaction.sweeps import Limits
-from tests.integration.compaction.tables import COMMAND, NAME, create
+from tests.integration.compaction.tables import COMMAND, NAME, append, create
 
 pytestmark = pytest.mark.anyio
 
@@ -71,3 +77,70 @@ async def test_a_table_that_is_dropped_before_its_turn_is_told_and_the_others_ar
     assert error is not None
     assert error["code"] == DatasetNotFoundError.code
     assert (told["orders"]["files_after"], told["orders"]["error"]) == (1, None)
+
+
+class _Clock(datetime):
+    """Tells the time so much later than it is."""
+
+    ahead = timedelta(hours=1)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls.fromtimestamp((datetime.now(tz) + cls.ahead).timestamp(), tz)
+
+
+def _write_to(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Clock, "ahead", timedelta())
+    append(catalog.load_table(str(ITEMS)), 100)
+
+
+def _take_from_the_schedule(catalog: Catalog, _: pytest.MonkeyPatch) -> None:
+    catalog.load_table(str(ITEMS)).transaction().set_properties({SCHEDULE: "on-demand"}).commit_transaction()
+
+
+def _break_its_schedule(catalog: Catalog, _: pytest.MonkeyPatch) -> None:
+    catalog.load_table(str(ITEMS)).transaction().set_properties({SCHEDULE: "hourly"}).commit_transaction()
+
+
+@pytest.mark.parametrize(
+    ("happens", "skipped", "code"),
+    [
+        (_write_to, "it was written to ", None),
+        (_take_from_the_schedule, "it is compacted on demand alone", None),
+        (_break_its_schedule, None, InvalidTablePropertyError.code),
+    ],
+)
+async def test_a_table_is_judged_again_before_it_is_begun(
+    services: Services,
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[Catalog, pytest.MonkeyPatch], None],
+    skipped: str | None,
+    code: str | None,
+) -> None:
+    # Given two tables that nobody has written to for an hour
+    create(catalog, files=30)
+    create(catalog, ITEMS)
+    monkeypatch.setattr(sweeps, "datetime", _Clock)
+    begun: list[DatasetName] = []
+
+    # When something happens to the second one while the first one is compacted
+    def begin(name: DatasetName, _: CompactionPlan) -> None:
+        begun.append(name)
+        if name == NAME:
+            happens(catalog, monkeypatch)
+
+    limits = Limits(is_due_only=True, skip_active=timedelta(minutes=15))
+    sweep = services.compaction_sweeps.sweep(
+        [NAME, ITEMS], CompactionPolicy(), limits, COMMAND, lambda *_: None, is_dry_run=False, on_begin=begin
+    )
+    told = {entry["table"]: entry async for entry in sweep}
+
+    # Then that one is not begun, and says why
+    assert begun == [NAME]
+    assert (told["events"]["files_after"], told["events"]["skipped"]) == (1, None)
+    items = told["items"]
+    assert (items["files_before"], items["files_after"], items["run_id"]) == (12, 12, None)
+    assert (items["skipped"] or "").startswith(skipped or "")
+    assert (items["skipped"] is None) == (skipped is None)
+    assert (None if items["error"] is None else items["error"]["code"]) == code
