@@ -223,6 +223,20 @@ class ChangeLog:
                 )
         return [to_stored(row) for row in rows]
 
+    async def find_last_compaction(self, table_uuid: UUID, *, without: str) -> datetime | None:
+        """When the last compaction of a table ended that has none such among its details; None without any."""
+        with span("postgres.find_last_compaction"):
+            async with translated():
+                at: datetime | None = await self._pool.fetchval(
+                    f"""
+                    SELECT max(settled_at) FROM changes
+                    WHERE table_uuid = $1 AND state = 'DONE' AND NOT {_HAS_PLAN} AND NOT details ? $2
+                    """,
+                    table_uuid,
+                    without,
+                )
+        return at
+
     async def list_tables_of_open_compactions(self) -> dict[UUID, DatasetName]:
         """The tables that have any of `list_open_compactions`, by the names that they had when the last one began."""
         with span("postgres.list_open_changes"):

@@ -64,7 +64,7 @@ def schedule_of(name: DatasetName, properties: Mapping[str, str]) -> Schedule:
 
 
 def why_not_due(schedule: Schedule, last_done: datetime | None, now: datetime) -> str | None:
-    """Why it is not a table's turn, in words; None where it is. `last_done` is its last compaction, if any."""
+    """Why it is not a table's turn, in words; None where it is. `last_done` is when it was last compacted in whole."""
     if schedule.period is None:
         return "it is compacted on demand alone"
     if last_done is None or now - last_done >= schedule.period - _SLACK:

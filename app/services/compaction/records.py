@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from app.domain.changes import ChangeKind, ChangeState, Command
@@ -38,6 +39,8 @@ _SNAPSHOT_IDS = "snapshotIds"
 # What the record of a claim has, and what of it stays: earlier runs are told apart by where the later ones began.
 _ENGINE, _OPERATION_ID, _BASE_ID, _APPLICATION = "engine", "operationId", "baseSnapshotId", "sparkApplication"
 _KEPT = (_ENGINE, _OPERATION_ID, _BASE_ID)
+# Of a run that left some of what was to be done, or that nobody knows the end of; others have it not.
+_IS_PARTIAL = "isPartial"
 
 # Why a run that is settled without snapshots has none, where nobody can look for them.
 GONE = "the table is gone: it was dropped before it was written down what had been committed, if anything"
@@ -84,6 +87,10 @@ class CompactionRecords:
         """The tables with a run that is not settled: it is under way, or its process has died; as they were called."""
         return await self._changes.list_tables_of_open_compactions()
 
+    async def find_last(self, table_uuid: UUID) -> datetime | None:
+        """When a run of the table last did all that was to be done."""
+        return await self._changes.find_last_compaction(table_uuid, without=_IS_PARTIAL)
+
     async def settle_left(self, table_uuid: UUID, table: LakeTable | None, *, failure: str) -> None:
         """Write down what every run that is not settled yet has made of the table; None where it is gone.
 
@@ -102,12 +109,18 @@ class CompactionRecords:
             if snapshots:
                 logger.info("compaction %s of %s is written down", change_id, table.state.name)
                 kept = {name: value for name, value in stored.change.details.items() if name in _KEPT}
-                await self._done(change_id, {**kept, **_of_snapshots(snapshots)})
+                await self._done(change_id, {**kept, **_of_snapshots(snapshots), _IS_PARTIAL: True})
             else:
                 await self._fail(change_id, failure)
 
     async def settle_own(
-        self, table: LakeTable, claim: RunClaim, operation_id: UUID | None, *, failure: str | None
+        self,
+        table: LakeTable,
+        claim: RunClaim,
+        operation_id: UUID | None,
+        *,
+        is_partial: bool,
+        failure: str | None,
     ) -> None:
         """Write down what a run has made of its table, whatever others have said of it meanwhile, and of no other run.
 
@@ -116,14 +129,18 @@ class CompactionRecords:
         """
         *_, (_, snapshots) = await self._list_made(table, claim)
         if snapshots:
-            await self._done(claim.run_id, {**_kept(claim, operation_id), **_of_snapshots(snapshots)}, is_own=True)
+            details = {**_kept(claim, operation_id), **_of_snapshots(snapshots), **_partial(is_partial)}
+            await self._done(claim.run_id, details, is_own=True)
         elif failure is not None:
             await self._fail(claim.run_id, failure)
 
-    async def settle_gone(self, claim: RunClaim, operation_id: UUID | None, committed: Sequence[CommittedBin]) -> None:
+    async def settle_gone(
+        self, claim: RunClaim, operation_id: UUID | None, committed: Sequence[CommittedBin], *, is_partial: bool
+    ) -> None:
         """Write down what a run knows that it has made of a table that is gone since."""
         if committed:
-            await self._done(claim.run_id, {**_kept(claim, operation_id), **_of_bins(committed)}, is_own=True)
+            details = {**_kept(claim, operation_id), **_of_bins(committed), **_partial(is_partial)}
+            await self._done(claim.run_id, details, is_own=True)
         else:
             await self._fail(claim.run_id, GONE)
 
@@ -180,6 +197,10 @@ def _kept(claim: RunClaim, operation_id: UUID | None) -> dict[str, JsonValue]:
     if claim.base_id is not None:
         found[_BASE_ID] = str(claim.base_id)
     return found
+
+
+def _partial(is_partial: bool) -> dict[str, JsonValue]:
+    return {_IS_PARTIAL: True} if is_partial else {}
 
 
 def _of_snapshots(made: Sequence[Snapshot]) -> dict[str, JsonValue]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -41,6 +42,7 @@ from app.lake.compact.planning import PlannedTable
 from app.lake.compact.spark import SparkJob
 from app.lake.spark.session import SparkAddress
 from app.lake.store import Lake
+from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
 from app.services.compaction.planning import CompactionPlanning
 from app.services.compaction.records import CompactionRecords, summary_properties
@@ -67,7 +69,8 @@ class TableRun:
     """What was done to a table: `before` is what was planned, `after` the plan for what it is now.
 
     `committed` counts also where `failure` ended it, or where `why_no_after` tells that there is no plan for what the
-    table is now. Where nothing was to be done there is no `run_id`.
+    table is now. Where nothing was to be done there is no `run_id`. `is_cut` says that it was asked for some of the
+    bins alone.
     """
 
     before: PlannedTable
@@ -77,8 +80,16 @@ class TableRun:
     outcome: CompactionOutcome | None = None
     failure: AppError | None = None
     why_no_after: str | None = None
+    is_cut: bool = False
     duration_s: float = 0.0
     engine: CompactionEngine = CompactionEngine.LOCAL
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was to be done of the table is done, as far as is known."""
+        outcome = self.outcome
+        is_ended = outcome is not None and not outcome.is_stopped and not outcome.overtaken
+        return is_ended and self.failure is None and not self.is_cut
 
     @property
     def has_committed(self) -> bool:
@@ -148,13 +159,15 @@ class Compaction:
                     # Dropped and made again while we waited: the lock that is held is of another table.
                     raise CommitConflictError(str(name), 1)
                 await self._records.settle_left(table_uuid, planned.table, failure=_GIVEN_UP)
+                bins = planned.plan.bins
                 if places is not None:
                     planned = planned.only(places)
                 engine = self._planning.engine_of(planned, is_whole=places is None)
                 if engine is None:
                     report(1.0, f"{name}: nothing to do")
                     return TableRun(before=planned, after=planned)
-                done = TableRun(before=planned, after=None, run_id=uuid4(), engine=engine)
+                is_cut = len(planned.plan.bins) < len(bins)
+                done = TableRun(before=planned, after=None, run_id=uuid4(), engine=engine, is_cut=is_cut)
                 await self._claim_and_carry_out(done, command, report, operation_id, is_once=places is not None)
                 await self._plan_again(done)
                 report(1.0, f"{name}: done")
@@ -176,6 +189,10 @@ class Compaction:
                 logger.info("%s is being compacted, which is written down after its end", name)
             except (BackendUnavailableError, UnreadableTableError) as error:
                 logger.warning("a compaction of %s is yet to be written down: %s", name, error.message)
+
+    async def find_last(self, table: LakeTable) -> datetime | None:
+        """When all that was to be done of a table last was; None if it never was here."""
+        return await self._records.find_last(table.state.table_uuid)
 
     def _locked(self, table_uuid: UUID) -> AbstractAsyncContextManager[None]:
         return self._changes.lock_compaction(table_uuid, self._settings.lock_timeout_s)
@@ -285,8 +302,10 @@ class Compaction:
             # By its id: what has its name now may be another table.
             table = await self._datasets.find_table(state.table_uuid, state.name)
             if table is None:
-                await self._records.settle_gone(claim, operation_id, done.committed)
+                await self._records.settle_gone(claim, operation_id, done.committed, is_partial=not done.is_whole)
             else:
-                await self._records.settle_own(table, claim, operation_id, failure=why_nothing)
+                await self._records.settle_own(
+                    table, claim, operation_id, is_partial=not done.is_whole, failure=why_nothing
+                )
         except (BackendUnavailableError, DatasetForbiddenError, UnreadableTableError) as error:
             logger.warning("a compaction of %s is yet to be written down: %s", state.name, error.message)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from app.domain.changes import ChangeKind, Command
+from app.domain.changes import Command
 from app.domain.compaction.files import Place
 from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.compaction.packing import Bin
@@ -24,7 +24,6 @@ from app.domain.compaction.ranking import NO_LIMIT, Budget, Ranked, affordable, 
 from app.domain.compaction.schedule import parse_duration, schedule_of, why_active, why_not_due
 from app.domain.names import DatasetName
 from app.domain.operations import OperationCancelledError
-from app.domain.pages import PageRequest
 from app.errors import AppError, BackendUnavailableError
 from app.lake.table import LakeTable
 from app.services.compaction.entries import TableEntry, error_entry, failed_entry, planned_entry
@@ -238,17 +237,11 @@ class CompactionSweeps:
         state, now = table.state, datetime.now(UTC)
         if limits.is_due_only:
             schedule = schedule_of(state.name, state.properties)
-            if (why := why_not_due(schedule, await self._last_done(table), now)) is not None:
+            if (why := why_not_due(schedule, await self._compaction.find_last(table), now)) is not None:
                 return why
         if limits.skip_active is not None:
             return why_active(state.history, limits.skip_active, now)
         return None
-
-    async def _last_done(self, table: LakeTable) -> datetime | None:
-        changes = await self._datasets.changes_page(
-            PageRequest(first=1), table_uuid=table.state.table_uuid, kind=ChangeKind.COMPACTED
-        )
-        return changes.items[0].at if changes.items else None
 
 
 def _choose(candidates: Sequence[_Candidate], budget: Budget) -> tuple[list[_Candidate], list[_Candidate]]:

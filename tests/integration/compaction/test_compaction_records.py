@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,8 @@ from app.domain.compaction.policy import CompactionPolicy
 from app.domain.compaction.ranking import Budget
 from app.domain.compaction.schedule import SCHEDULE
 from app.domain.names import DatasetName
+from app.lake.commits import CommitRefusedError
+from app.lake.compact.commit import commit_bins
 from app.lake.compact.jobs import CompactionJob
 from app.lake.compact.making import BinMaker
 from app.services.compaction.sweeps import Limits
@@ -206,6 +208,8 @@ async def test_a_run_that_was_taken_for_dead_writes_down_all_that_it_did(
     (change,) = await changes_of(services, table)
     assert len(snapshots_of(change)) == 1
 
+    assert change.details["isPartial"] is True
+
     # When it goes on to its end
     goes_on.set()
     (told,) = await running
@@ -213,6 +217,7 @@ async def test_a_run_that_was_taken_for_dead_writes_down_all_that_it_did(
     # Then all of it is recorded
     (change,) = await changes_of(services, table)
     assert snapshots_of(change) == told["snapshot_ids"]
+    assert "isPartial" not in change.details
     signed = [each for each in table.refresh().snapshots() if each.summary is not None and each.summary[RUN_ID]]
     assert [str(snapshot.snapshot_id) for snapshot in signed] == told["snapshot_ids"]
     assert len(signed) == 2
@@ -272,6 +277,55 @@ async def test_a_dead_run_of_a_table_that_is_gone_is_settled_by_the_next_sweep(
     assert failure.startswith("the table is gone")
 
 
+async def _cut(settings: Settings, services: Services, table: Table, _: pytest.MonkeyPatch) -> None:
+    size_bytes = sum(table.inspect.files()["file_size_in_bytes"].to_pylist())
+    (told,) = await compact(services, limits=Limits(budget=Budget(size_bytes=size_bytes * 2 // 3)))
+    assert (told["is_partial"], len(told["bins"])) == (True, 1)
+
+
+async def _killed(settings: Settings, services: Services, table: Table, _: pytest.MonkeyPatch) -> None:
+    await kill_at(settings, "after the commit")
+
+
+async def _failing(settings: Settings, services: Services, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.lake.compact.running, "_GROUP_BYTES", 0)
+    left = iter([True])
+
+    def once_alone(*arguments: Any, **named: Any) -> Any:
+        if next(left, False):
+            return commit_bins(*arguments, **named)
+        raise CommitRefusedError("others were faster")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.lake.compact.running.commit_bins", once_alone)
+        (told,) = await compact(services)
+    assert (told["is_partial"], len(told["bins"])) == (True, 1)
+
+
+@pytest.mark.parametrize("cut_short", [_cut, _killed, _failing])
+async def test_a_run_that_left_some_of_it_is_not_what_the_schedule_counts_from(
+    settings: Settings,
+    services: Services,
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+    cut_short: Callable[[Settings, Services, Table, pytest.MonkeyPatch], Awaitable[None]],
+) -> None:
+    # Given a table of two bins, of which a run did one
+    table = create(catalog, parts=2)
+    await cut_short(settings, services, table, monkeypatch)
+
+    # When what is due is done
+    (told,) = await compact(services, limits=Limits(is_due_only=True))
+
+    # Then that is the rest, and the record tells which run was partial
+    assert (told["skipped"], told["files_after"], len(told["bins"])) == (None, 2, 1)
+    whole, partial = await changes_of(services, table)
+    assert (partial.details["isPartial"], whole.details.get("isPartial")) == (True, None)
+    # And after that it is not due
+    (again,) = await compact(services, limits=Limits(is_due_only=True))
+    assert (again["skipped"] or "").startswith("it is compacted weekly, and was on ")
+
+
 async def test_a_dead_run_of_spark_gets_nothing_that_came_after_the_next_one_had_begun(
     settings: Settings, services: Services, catalog: Catalog
 ) -> None:
@@ -284,7 +338,7 @@ async def test_a_dead_run_of_spark_gets_nothing_that_came_after_the_next_one_had
     of_later = await _claim_and_commit(services, later)
     loaded = await services.datasets.load(NAME)
     base_id = loaded.state.history.snapshots[of_later].parent_id
-    await records.settle_own(loaded, _in_spark(later, base_id), None, failure=None)
+    await records.settle_own(loaded, _in_spark(later, base_id), None, is_partial=False, failure=None)
 
     # When the dead one is written down too
     await services.compaction_sweeps._compaction.catch_up()
