@@ -50,10 +50,10 @@ class Compacting(Opening):
     ) -> SummaryEntry:
         """Bring small files together: of one table, of tables of namespaces, or of all; those that gain most first.
 
-        `table` is a namespace and a name. `budget` is how much is done at most (`10GB` to rewrite, or `30m`),
-        `skip_active` leaves out tables that were written to so lately (`15m`), and `due_only` those whose turn has not
-        come by their layer; with it `skip_active` is 15m unless given. What fails at one table is told with it, and
-        the others are done.
+        `table` is a namespace and a name. `budget` is how much is done at most: `10GB` to rewrite, or `30m` from the
+        call on, after which none but the best table is begun. `skip_active` leaves out tables that were written to so
+        lately (`15m`), and `due_only` those whose turn has not come by their layer; with it `skip_active` is 15m unless
+        given. What fails at one table is told with it, and the others are done.
 
         Raises:
             InvalidArgumentError: an argument of another type or form; None is no dry run.

@@ -43,7 +43,11 @@ class Ranked(Generic[Of]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How much a run may do: bytes it may rewrite, or seconds after which it begins nothing new; None is no limit."""
+    """How much a run may do; None is no limit.
+
+    Bytes are what it may rewrite. Seconds are those since it began, with looking for what is to be done, after which it
+    begins no other table than the best one; what is begun by then is done to its end.
+    """
 
     size_bytes: int | None = None
     seconds: int | None = None

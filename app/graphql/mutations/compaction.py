@@ -30,8 +30,9 @@ class RunCompactionInput:
     )
     budget: str | None = strawberry.field(
         default=None,
-        description="How much may be done: an amount of data to be rewritten (`10GB`), or a time after which no other "
-        "dataset is begun (`30m`). It goes to what gains most for the bytes that it takes.",
+        description="How much may be done: an amount of data to be rewritten (`10GB`), or a time (`30m`), with looking "
+        "at the datasets, after which none but the best is begun. It goes to what gains most for the bytes that it "
+        "takes.",
     )
     due_only: bool = strawberry.field(
         default=False,

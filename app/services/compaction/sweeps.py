@@ -110,6 +110,9 @@ class CompactionSweeps:
     ) -> AsyncIterator[TableEntry]:
         """What was done to each table, or would be, as it is done; first those that are left alone.
 
+        The seconds of a budget are those since this was called, with looking at the tables; one of them is begun
+        however long that takes.
+
         Unless it is a dry run, what runs that died have done is written down before, also of other tables.
 
         `on_begin` is told of each table that is begun, with the plan that it was chosen by.
@@ -136,13 +139,15 @@ class CompactionSweeps:
         for candidate in left:
             why = "the budget is spent on what gains more"
             yield _skipped(candidate.name, candidate.plan, why, is_dry_run=is_dry_run)
-        total, done = sum(_weight(candidate) for candidate in taken), 0
+        total, done, is_any_begun = sum(_weight(candidate) for candidate in taken), 0, False
         for candidate in taken:
 
             def tell(fraction: float, message: str, done: int = done, weight: int = _weight(candidate)) -> None:
                 report((done + weight * fraction) / total, message)
 
             def begin(candidate: _Candidate = candidate, tell: Report = tell) -> Awaitable[TableRun]:
+                nonlocal is_any_begun
+                is_any_begun = True
                 if on_begin is not None:
                     on_begin(candidate.name, candidate.plan)
                 return self._compaction.run(
@@ -150,10 +155,12 @@ class CompactionSweeps:
                 )
 
             done += _weight(candidate)
-            if limits.budget.seconds is not None and time.monotonic() - begun >= limits.budget.seconds:
+            # Were the best one not done because looking at so many took all the time, none ever would be.
+            if is_any_begun and _is_spent(limits.budget, begun):
                 why = "the time is spent on what gains more"
                 yield _skipped(candidate.name, candidate.plan, why, is_dry_run=is_dry_run)
             elif is_dry_run:
+                is_any_begun = True
                 yield _planned(candidate)
             else:
                 yield await self._turn(candidate, limits, begin, ends_with_failure=ends_with_failure)
@@ -266,6 +273,10 @@ def _choose(candidates: Sequence[_Candidate], budget: Budget) -> tuple[list[_Can
         if each.name in chosen
     ]
     return taken, [each.of for each in ranked if each.name not in chosen]
+
+
+def _is_spent(budget: Budget, begun: float) -> bool:
+    return budget.seconds is not None and time.monotonic() - begun >= budget.seconds
 
 
 def _weight(candidate: _Candidate) -> int:

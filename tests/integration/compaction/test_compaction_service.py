@@ -199,12 +199,25 @@ async def test_a_budget_goes_to_what_gains_most(services: Services, catalog: Cat
     assert rewritten <= 4 * budget
 
 
-async def test_time_that_is_spent_begins_no_other_table(services: Services, catalog: Catalog) -> None:
-    create(catalog)
+@pytest.mark.parametrize("is_dry_run", [False, True])
+async def test_time_that_is_spent_begins_no_other_table_than_the_best(
+    services: Services, catalog: Catalog, *, is_dry_run: bool
+) -> None:
+    # Given so many tables that looking at them takes all the time
+    create(catalog, files=30)
+    create(catalog, ORDERS, files=15)
+    create(catalog, ITEMS)
+    limits = Limits(budget=Budget(seconds=0))
 
-    (told,) = await compact(services, limits=Limits(budget=Budget(seconds=0)))
+    told = {
+        entry["table"]: entry
+        for entry in await compact(services, ITEMS, NAME, ORDERS, limits=limits, is_dry_run=is_dry_run)
+    }
 
-    assert told["skipped"] == "the time is spent on what gains more"
+    skipped = {name: entry["skipped"] for name, entry in told.items()}
+    spent = "the time is spent on what gains more"
+    assert skipped == {"events": None, "orders": spent, "items": spent}
+    assert told["events"]["files_after"] == 1
 
 
 @pytest.mark.parametrize(
