@@ -33,7 +33,7 @@ class IcebergCompactionManager:
     ) -> TableEntry:
         """One table: its files before and after, what was made of them, and by which snapshot.
 
-        There are no `bins` in a dry run. Raises as `IcebergCatalog.compact`.
+        In a dry run there are `planned_bins` instead of `bins`. Raises as `IcebergCatalog.compact`.
         """
         done = self._catalog.compact(table=(namespace, table), policy=self._policy, dry_run=dry_run, reason=reason)
         return done["tables"][0]

@@ -39,6 +39,8 @@ def test_python_has_the_same_under_the_well_known_names(own_lake: SmallLake) -> 
         planned = manager.compact_table("bronze", "events")
         assert (planned["files_before"], planned["files_after"], planned["dry_run"]) == (12, 1, True)
         assert (planned["bins"], planned["snapshot_id"], planned["error"]) == ([], None, None)
+        (bin_planned,) = planned["planned_bins"]
+        assert (bin_planned["partition"], bin_planned["files"], bin_planned["files_after"]) == ("part=0", 12, 1)
         assert table.refresh().metadata.current_snapshot_id == before
         # And carried out it is done, by whom and why
         done = manager.compact_table("bronze", "events", dry_run=False, reason="by hand")
@@ -46,6 +48,7 @@ def test_python_has_the_same_under_the_well_known_names(own_lake: SmallLake) -> 
         assert done["size_before_mb"] >= done["size_after_mb"]
         assert done["duration_s"] > 0
         (made,) = done["bins"]
+        assert (bin_planned["bytes"], done["planned_bins"]) == (made["bytes"], [])
         assert {name: dict(made)[name] for name in ("way", "files")} == {"way": "rewrite", "files": 12}
         assert made["bytes"] > made["bytes_after"]
         table.refresh()

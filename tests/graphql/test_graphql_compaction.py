@@ -25,6 +25,7 @@ COUNTS = """needsCompaction verdict reason totalFiles totalBytes averageFileByte
     filesWithDeletes estimatedFilesAfter bins bytesToRewrite requestsSaved"""
 PLAN = f"""query($ns: String = "bronze", $name: String = "events", $policy: CompactionPolicyInput) {{
   dataset(namespace: $ns, name: $name) {{ id compaction(policy: $policy) {{ {COUNTS} explanation dataset {{ id name }}
+    plannedBins {{ partition files filesAfter bytes }} plannedBinsTruncated
     policy {{ targetFileSizeMb minFileSizeMb maxConcurrentFiles rewriteAll }} }} }} }}"""
 RUN = f"""mutation($input: RunCompactionInput!) {{ runCompaction(input: $input) {{
   operation {{ id operationId kind status request reason }} {ERRORS} }} }}"""
@@ -69,6 +70,12 @@ async def test_a_plan_tells_whether_it_is_needed_and_what_would_change(api: Api,
         "maxConcurrentFiles": 100,
         "rewriteAll": False,
     }
+    assert [(each["partition"], each["files"], each["filesAfter"]) for each in found["plannedBins"]] == [
+        ("part=0", 12, 1),
+        ("part=1", 12, 1),
+    ]
+    assert sum(int(each["bytes"]) for each in found["plannedBins"]) == sum(sizes)
+    assert found["plannedBinsTruncated"] is False
     assert found["dataset"] == {"id": dataset["id"], "name": "events"}
     assert found["explanation"][1].startswith("Compaction would help: 24 files are smaller than 10 MB.")
     assert catalog.load_table(str(NAME)).metadata_location == table.metadata_location
@@ -197,6 +204,7 @@ async def test_a_dry_run_is_the_default_and_changes_nothing(api: Api, catalog: C
     (told,) = ended["result"]["tables"]
     assert (told["dry_run"], told["files_before"], told["files_after"], told["error"]) == (True, 12, 1, None)
     assert (told["snapshot_id"], told["bins"]) == (None, [])
+    assert [(each["partition"], each["files"]) for each in told["planned_bins"]] == [("part=0", 12)]
     assert catalog.load_table(str(NAME)).metadata_location == table.metadata_location
 
 

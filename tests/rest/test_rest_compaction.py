@@ -46,6 +46,9 @@ def work(client: TestClient, response: Any) -> Any:
 
 def test_a_plan_has_what_the_contract_says_and_the_same_in_sentences(own_api: TestClient, own_lake: SmallLake) -> None:
     table = create(own_lake.catalog, parts=2)
+    sizes: dict[int, list[int]] = {0: [], 1: []}
+    for file in table.inspect.files().to_pylist():
+        sizes[file["partition"]["part"]].append(file["file_size_in_bytes"])
 
     response = own_api.get(PATH)
 
@@ -63,6 +66,10 @@ def test_a_plan_has_what_the_contract_says_and_the_same_in_sentences(own_api: Te
         "estimated_files_after": 2,
         "bins": 2,
         "requests_saved": 44,
+        "planned_bins": [
+            {"partition": f"part={part}", "files": 12, "files_after": 1, "bytes": sum(sizes[part])} for part in range(2)
+        ],
+        "planned_bins_truncated": False,
         "policy": {
             "target_file_size_mb": 512,
             "min_file_size_mb": 10,
@@ -114,6 +121,8 @@ def test_a_run_is_a_dry_one_unless_told_otherwise(own_api: TestClient, own_lake:
     dry = work(own_api, own_api.post(f"{PATH}/runs"))
     (told,) = dry["tables"]
     assert (told["dry_run"], told["files_before"], told["files_after"], told["bins"]) == (True, 12, 1, [])
+    assert [(each["partition"], each["files"]) for each in told["planned_bins"]] == [("part=0", 12)]
+    assert told["planned_bins_truncated"] is False
     assert own_lake.catalog.load_table(str(NAME)).metadata_location == location
 
     # When it is carried out

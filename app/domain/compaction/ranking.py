@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -64,6 +65,11 @@ def benefit_of(bins: Iterable[Bin]) -> Benefit:
         files_freed_of_deletes=sum(file.has_deletes for some in known for file in some.files),
         bytes_to_touch=sum(some.size_bytes for some in known),
     )
+
+
+def best_bins(bins: Iterable[Bin], limit: int) -> list[Bin]:
+    """So many bins at most: those that make most files fewer first, of equal ones in their order."""
+    return heapq.nsmallest(limit, bins, key=lambda some: -some.files_saved)
 
 
 def rank(candidates: Iterable[Ranked[Of]]) -> list[Ranked[Of]]:

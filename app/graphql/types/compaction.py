@@ -11,6 +11,7 @@ from app.graphql.fields import field
 from app.graphql.scalars import BigInt
 from app.graphql.types.enums import CompactionVerdict
 from app.lake.table import LakeTable
+from app.services.compaction.entries import MAX_LISTED, PlannedBinEntry, planned_bin_entries
 from app.services.compaction.operations import CompactionOverrides
 from app.services.compaction.planning import ExplainedPlan
 
@@ -68,6 +69,28 @@ class CompactionPolicy:
         )
 
 
+@strawberry.type(description="Files of one partition that would be brought together, at once.")
+class PlannedBin:
+    """Files that would be brought together."""
+
+    partition: str = strawberry.field(
+        description="The partition as Iceberg writes its path; empty in a table without any."
+    )
+    files: int = strawberry.field(description="How many data files it has.")
+    files_after: int = strawberry.field(description="How many would be made of them.")
+    bytes: BigInt = strawberry.field(description="Bytes of its data files.")
+
+    @classmethod
+    def of(cls, entry: PlannedBinEntry) -> PlannedBin:
+        """The bin as GraphQL shows it."""
+        return cls(
+            partition=entry["partition"],
+            files=entry["files"],
+            files_after=entry["files_after"],
+            bytes=BigInt(entry["bytes"]),
+        )
+
+
 @strawberry.type(
     description="What compaction would do to the head of `main`, from its manifests alone; nothing is changed. Without "
     "need there are no bins."
@@ -90,6 +113,10 @@ class CompactionPlan:
     bins: int = strawberry.field(
         description="How many bins there are: files of one partition that are brought together, at once."
     )
+    planned_bins: list[PlannedBin] = strawberry.field(
+        description="The bins, those that make most files fewer first; 100 at most."
+    )
+    planned_bins_truncated: bool = strawberry.field(description="Whether there are more bins than are listed.")
     bytes_to_rewrite: BigInt = strawberry.field(description="Bytes of the data files that would be written anew.")
     requests_saved: BigInt = strawberry.field(
         description="How many requests fewer a scan of all rows would make of an object store, at least."
@@ -124,6 +151,8 @@ class CompactionPlan:
             files_with_deletes=BigInt(counts.files_with_deletes),
             estimated_files_after=BigInt(plan.files_after),
             bins=len(plan.bins),
+            planned_bins=[PlannedBin.of(entry) for entry in planned_bin_entries(plan.bins)],
+            planned_bins_truncated=len(plan.bins) > MAX_LISTED,
             bytes_to_rewrite=BigInt(plan.bytes_to_rewrite),
             requests_saved=BigInt(plan.requests_saved),
             explanation=found.explanation,

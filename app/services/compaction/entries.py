@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypedDict
 
+from app.domain.compaction.packing import Bin
 from app.domain.compaction.planning import CompactionPlan
 from app.domain.compaction.policy import MIB, CompactionPolicy
+from app.domain.compaction.ranking import best_bins
 from app.domain.names import DatasetName
 from app.errors import AppError, JsonValue
 
@@ -40,13 +42,27 @@ class PolicyEntry(TypedDict):
     rewrite_all: bool
 
 
+class PlannedBinEntry(TypedDict):
+    """So many files and bytes of a partition that would be brought together. In which way is known once they are."""
+
+    partition: str
+    files: int
+    files_after: int
+    bytes: int
+
+
 class ExplainedEntry(PlanEntry):
-    """A table with its plan and policy, `verdict` (`NEEDED`, `FINE`, `IN_VAIN`, `EMPTY`), and the same in sentences."""
+    """A table with its plan and policy, `verdict` (`NEEDED`, `FINE`, `IN_VAIN`, `EMPTY`), and the same in sentences.
+
+    Of the bins those that make most files fewer come first; there are 100 at most.
+    """
 
     namespace: str
     table: str
     verdict: str
     policy: PolicyEntry
+    planned_bins: list[PlannedBinEntry]
+    planned_bins_truncated: bool
     explanation: list[str]
 
 
@@ -88,10 +104,11 @@ class StorageEntry(TypedDict):
 class TableEntry(TypedDict):
     """What was done to a table, or would be; `plan` is what was found before, null where even that failed.
 
-    In a dry run `files_after` is as planned, and `size_after_mb` what it is now. `engine` is what did it, or would:
-    `local` or `spark`. `overtaken_bins` were changed by others each time they were made; `leftover_files` could not be
-    removed, and are in no snapshot. `skipped` says why nothing was done, `error` what failed; `is_partial` is true
-    where some of what is done is not all that was to be done.
+    In a dry run `files_after` is as planned, `size_after_mb` what it is now, and `planned_bins` are what would be done,
+    100 at most, those that make most files fewer first; else `bins` are what was done. `engine` is what did it, or
+    would: `local` or `spark`. `overtaken_bins` were changed by others each time they were made; `leftover_files` could
+    not be removed, and are in no snapshot. `skipped` says why nothing was done, `error` what failed; `is_partial` is
+    true where some of what is done is not all that was to be done.
     """
 
     namespace: str
@@ -104,6 +121,8 @@ class TableEntry(TypedDict):
     size_before_mb: float
     size_after_mb: float
     duration_s: float
+    planned_bins: list[PlannedBinEntry]
+    planned_bins_truncated: bool
     bins: list[BinEntry]
     bins_truncated: bool
     snapshot_id: str | None
@@ -167,6 +186,8 @@ def explained_entry(name: DatasetName, plan: CompactionPlan, explanation: list[s
         verdict=plan.verdict.value,
         **plan_entry(plan),
         policy=policy_entry(plan.policy),
+        planned_bins=planned_bin_entries(plan.bins),
+        planned_bins_truncated=len(plan.bins) > MAX_LISTED,
         explanation=explanation,
     )
 
@@ -190,6 +211,16 @@ def planned_entry(name: DatasetName, plan: CompactionPlan, *, dry_run: bool) -> 
     entry["files_after"] = plan.files_after if dry_run else plan.counts.files
     entry["size_before_mb"] = entry["size_after_mb"] = size_mb
     return entry
+
+
+def planned_bin_entries(bins: Collection[Bin]) -> list[PlannedBinEntry]:
+    """The best of these bins, as many as are listed."""
+    return [
+        PlannedBinEntry(
+            partition=some.place.partition, files=len(some.files), files_after=some.outputs, bytes=some.size_bytes
+        )
+        for some in best_bins(bins, MAX_LISTED)
+    ]
 
 
 def failed_entry(name: DatasetName, error: AppError, *, dry_run: bool) -> TableEntry:
@@ -217,6 +248,8 @@ def blank_entry(name: DatasetName, *, dry_run: bool) -> TableEntry:
         size_before_mb=0.0,
         size_after_mb=0.0,
         duration_s=0.0,
+        planned_bins=[],
+        planned_bins_truncated=False,
         bins=[],
         bins_truncated=False,
         snapshot_id=None,

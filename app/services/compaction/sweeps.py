@@ -26,7 +26,14 @@ from app.domain.names import DatasetName
 from app.domain.operations import OperationCancelledError
 from app.errors import AppError, BackendUnavailableError
 from app.lake.table import LakeTable
-from app.services.compaction.entries import TableEntry, error_entry, failed_entry, planned_entry
+from app.services.compaction.entries import (
+    MAX_LISTED,
+    TableEntry,
+    error_entry,
+    failed_entry,
+    planned_bin_entries,
+    planned_entry,
+)
 from app.services.compaction.planning import CompactionPlanning
 from app.services.compaction.reporting import CompactionReporting
 from app.services.compaction.running import Compaction, TableRun
@@ -302,11 +309,12 @@ def _by_place(plan: CompactionPlan) -> dict[Place, list[Bin]]:
 
 
 def _planned(candidate: _Candidate) -> TableEntry:
-    entry = planned_entry(candidate.name, candidate.plan, dry_run=True)
+    plan, places = candidate.plan, candidate.places
+    bins = [some for some in plan.bins if places is None or some.place in places]
+    entry = planned_entry(candidate.name, plan, dry_run=True)
     entry["engine"] = candidate.engine.value
-    if candidate.places is not None:
-        saved = sum(some.files_saved for some in candidate.plan.bins if some.place in candidate.places)
-        entry["files_after"] = candidate.plan.counts.files - saved
+    entry["files_after"] = plan.counts.files - sum(some.files_saved for some in bins)
+    entry["planned_bins"], entry["planned_bins_truncated"] = planned_bin_entries(bins), len(bins) > MAX_LISTED
     return _marked(entry, candidate)
 
 

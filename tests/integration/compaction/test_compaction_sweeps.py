@@ -12,12 +12,13 @@ from pyiceberg.catalog import Catalog
 from app.bootstrap import Services
 from app.domain.compaction.planning import CompactionPlan
 from app.domain.compaction.policy import CompactionPolicy
+from app.domain.compaction.ranking import Budget
 from app.domain.compaction.schedule import SCHEDULE
 from app.domain.names import DatasetName
 from app.errors import DatasetNotFoundError, InvalidTablePropertyError
 from app.services.compaction import sweeps
 from app.services.compaction.sweeps import Limits
-from tests.integration.compaction.tables import COMMAND, NAME, append, create
+from tests.integration.compaction.tables import COMMAND, NAME, append, compact, create
 
 pytestmark = pytest.mark.anyio
 
@@ -144,3 +145,20 @@ async def test_a_table_is_judged_again_before_it_is_begun(
     assert (items["skipped"] or "").startswith(skipped or "")
     assert (items["skipped"] is None) == (skipped is None)
     assert (None if items["error"] is None else items["error"]["code"]) == code
+
+
+async def test_a_dry_run_tells_the_bins_that_a_budget_is_enough_for(services: Services, catalog: Catalog) -> None:
+    table = create(catalog, parts=2)
+    size_bytes = sum(table.inspect.files()["file_size_in_bytes"].to_pylist())
+
+    (whole,) = await compact(services, is_dry_run=True)
+    (some,) = await compact(services, limits=Limits(budget=Budget(size_bytes=size_bytes * 2 // 3)), is_dry_run=True)
+    (none,) = await compact(services, limits=Limits(budget=Budget(size_bytes=1)), is_dry_run=True)
+
+    assert [(each["partition"], each["files"], each["files_after"]) for each in whole["planned_bins"]] == [
+        ("part=0", 12, 1),
+        ("part=1", 12, 1),
+    ]
+    assert sum(each["bytes"] for each in whole["planned_bins"]) == size_bytes
+    assert (len(some["planned_bins"]), some["files_after"], some["is_partial"]) == (1, 13, True)
+    assert (none["planned_bins"], none["files_after"]) == ([], 24)
