@@ -15,7 +15,6 @@ from app.domain.names import DatasetName
 from app.domain.operations import OperationKind
 from app.domain.versions import VersionSelector
 from app.errors import TagExistsError
-from app.lake.arrow_memory import use_thrifty_memory_pool
 from app.lake.store import Lake
 from app.lineage.postgres.store import PostgresLineage
 from app.lineage.store import LineageStore
@@ -166,7 +165,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         InvalidSettingError, BackendUnavailableError, MigrationError: what is wrong or away.
     """
     start_export()
-    use_thrifty_memory_pool()
     async with AsyncExitStack() as stack:
         url = settings.database_url or await _start_embedded(stack, settings)
         await migrate(url)

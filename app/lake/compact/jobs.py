@@ -10,6 +10,7 @@ from typing import Protocol
 from pyiceberg.catalog import Catalog
 
 from app.errors import BackendUnavailableError
+from app.lake.arrow_memory import thrifty_memory_pool
 from app.lake.catalog import translated_errors
 from app.lake.compact.making import BinMaker
 from app.lake.compact.outcomes import CompactionOutcome, Way
@@ -85,7 +86,7 @@ def carry_out(run: Run, planned: PlannedTable) -> CompactionOutcome:
         BackendUnavailableError: manifests cannot be written.
     """
     name = planned.table.state.name
-    with translated_errors(name):
+    with translated_errors(name), thrifty_memory_pool():
         try:
             return run.run(planned)
         except OSError as error:

@@ -21,7 +21,7 @@ from app.lake.compact.rewriting.writing import RollingWriter, file_overhead_byte
 from app.lake.table import LakeTable
 
 # Of the memory that a bin may take, for rows of row groups; the rest is for what is read, decoded and encoded.
-_ROW_GROUPS_SHARE = 0.35
+_ROW_GROUPS_SHARE = 0.3
 # Where rows are sorted, there are as many again, twice.
 _SORT_SHARE, _SORTED_ROW_GROUPS_SHARE = 0.15, 0.25
 
