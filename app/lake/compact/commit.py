@@ -33,8 +33,8 @@ from pyiceberg.table.update import (
 )
 
 from app.domain.live_files import LiveFile
-from app.errors import DatasetNotFoundError, MissingFileError
-from app.lake.catalog import first_line, reading_files
+from app.errors import MissingFileError
+from app.lake.catalog import reading_files
 from app.lake.commits import (
     NOTHING_CHANGED,
     CommitOutcomeUnknownError,
@@ -42,6 +42,7 @@ from app.lake.commits import (
     check_writable,
     commit_changes,
 )
+from app.lake.compact.refusals import find_again, has_come
 from app.lake.compact.snapshot_files import SnapshotFiles
 from app.lake.internals import CachingSqlCatalog, delete_superseded_metadata
 from app.lake.metadata_cache import MetadataCache
@@ -268,13 +269,14 @@ def _commit_content(
     except BaseException:
         files.discard()
         raise
+    written = {*files.written, *(file.file_path for some in content.added.values() for file in some)}
     try:
         committed = _commit(catalog, table, branch, head, snapshot, cache)
     except CommitRefusedError as refusal:
         # A gateway that sends a request twice gets a refusal for the second, of what the first has done: the files
         # that were written are the table's then. A database answers for the very statement that it was sent.
-        found = None if isinstance(catalog, CachingSqlCatalog) else _find(load, files.snapshot_id, refusal)
-        if found is None:
+        found = None if isinstance(catalog, CachingSqlCatalog) else find_again(load, table, files.snapshot_id, refusal)
+        if found is None or not has_come(found, table, head, files.snapshot_id, written, refusal):
             files.discard()
             raise
         committed = found
@@ -283,28 +285,11 @@ def _commit_content(
         raise
     except Exception as error:
         # Whatever it was, the catalog may have said yes before.
-        found = _find(load, files.snapshot_id, error)
-        if found is None:
+        found = find_again(load, table, files.snapshot_id, error)
+        if found.metadata.snapshot_by_id(files.snapshot_id) is None:
             raise CommitOutcomeUnknownError(f"snapshot {files.snapshot_id}: {error}") from error
         committed = found
     return committed, files.snapshot_id
-
-
-def _find(load: Callable[[], LakeTable], snapshot_id: int, error: Exception) -> LakeTable | None:
-    """The table with the snapshot, after a commit of which an error came back; None where it is not there.
-
-    Raises:
-        CommitOutcomeUnknownError: it cannot be told.
-    """
-    try:
-        found = load()
-    except (DatasetNotFoundError, NoSuchTableError):
-        return None
-    except Exception as again:
-        raise CommitOutcomeUnknownError(
-            f"snapshot {snapshot_id}: {error}; nor can the table be loaded: {first_line(again)}"
-        ) from again
-    return None if found.metadata.snapshot_by_id(snapshot_id) is None else found
 
 
 def _write(

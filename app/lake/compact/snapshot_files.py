@@ -101,6 +101,11 @@ class SnapshotFiles:
             writer.add_manifests(list(manifests))
         return location
 
+    @property
+    def written(self) -> Collection[str]:
+        """The locations of its files."""
+        return self._written
+
     def discard(self) -> None:
         """Remove what was written, of a snapshot that was not committed and never will be.
 
