@@ -205,6 +205,8 @@ class Retention:
                 if expiry.is_empty:
                     return planned, None, None
                 self._lake.check_writable(table)
+                if (hidden := planned.why_refused) is not None:
+                    raise hidden
                 new = _new_run(planned, command, operation_id)
                 report(0.3, f"{name}: expiring {len(expiry.snapshot_ids)} snapshots")
                 # Once it is begun it is ended, even if whoever asked for it has gone.

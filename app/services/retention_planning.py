@@ -18,7 +18,7 @@ from app.domain.retention.planning import plan_retention
 from app.domain.retention.plans import PlanWarning, RetentionPlan, WarningKind
 from app.domain.retention.policy import RetentionPolicy
 from app.domain.retention.reasons import ReasonKind
-from app.errors import UnsupportedTableError
+from app.errors import DatasetForbiddenError, UnsupportedTableError
 from app.lake.expire.reachable import ExpiryPlan
 from app.lake.neighbours import Neighbours, hidden_from
 from app.lake.store import Lake
@@ -62,10 +62,18 @@ class MeasuredPlan:
         if self.hidden and not self.files.expiry.is_empty:
             shown = ", ".join(map(str, self.hidden[:_SHOWN_HIDDEN])) + (" ..." if self.hidden[_SHOWN_HIDDEN:] else "")
             found.append(
-                f"The catalog forbids us to look at {shown}: a file that such a table shares with this one counts as "
-                "this one's alone"
+                f"The catalog forbids us to look at {shown}: where it has its files cannot be told, so that nothing "
+                "would be expired"
             )
         return found
+
+    @property
+    def why_refused(self) -> DatasetForbiddenError | None:
+        """Why it is not carried out: files that would be deleted may be those of a table that nobody may look at."""
+        if not self.hidden:
+            return None
+        reason = f"where it has its files cannot be told, and some of those of {self.table.state.name} may be its own"
+        return DatasetForbiddenError(str(self.hidden[0]), reason)
 
     @property
     def pinned(self) -> Mapping[str, int]:

@@ -15,6 +15,8 @@ from pyiceberg.catalog import Catalog
 
 from app.bootstrap import Services
 from app.domain.changes import ChangeKind
+from app.domain.compaction.claims import RunClaim
+from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.names import DatasetName
 from app.domain.pages import PageRequest
 from app.domain.ref_changes import plan_tag
@@ -82,23 +84,48 @@ async def test_a_compaction_of_all_tables_tells_it_and_does_the_others(
     assert head_of(catalog, FORBIDDEN) == before
 
 
-async def test_a_retention_of_all_tables_tells_it_does_the_others_and_warns(
+async def test_a_run_of_it_that_is_yet_to_be_written_down_stops_no_other(
+    services: Services, proxy: AnsweringProxy
+) -> None:
+    # Given a run that died, of a table that is forbidden since
+    table, records = await services.datasets.load(FORBIDDEN), services.compaction_sweeps._compaction._records
+    claim = RunClaim(run_id=uuid4(), engine=CompactionEngine.LOCAL, base_id=None)
+    await records.claim(table, claim, COMMAND, None)
+
+    # When another one is compacted
+    with proxy.answering(str(FORBIDDEN), 403):
+        told = by_table(await compact(services, ALLOWED))
+
+    # Then it is, and the other run is written down another time
+    assert (told[str(ALLOWED)]["error"], told[str(ALLOWED)]["files_after"]) == (None, 1)
+    assert table.state.table_uuid in await records.list_open()
+
+
+async def test_nothing_is_expired_beside_a_table_that_may_have_the_same_files(
     services: Services, catalog: Catalog, proxy: AnsweringProxy
 ) -> None:
-    with proxy.answering(str(FORBIDDEN), 403):
-        sweep = services.retention_sweeps.sweep(
-            await services.datasets.list_names(), POLICY, COMMAND, lambda *_: None, is_dry_run=False
+    async def sweep(*, is_dry_run: bool) -> dict[str, Any]:
+        swept = services.retention_sweeps.sweep(
+            await services.datasets.list_names(), POLICY, COMMAND, lambda *_: None, is_dry_run=is_dry_run
         )
-        told = by_table([entry async for entry in sweep])
+        return by_table([entry async for entry in swept])
 
-    error, done = told[str(FORBIDDEN)]["error"], told[str(ALLOWED)]
-    assert (error["code"], error["dataset"]) == (CODE, str(FORBIDDEN))
+    files = on_disk(catalog.load_table(str(ALLOWED)))
+    with proxy.answering(str(FORBIDDEN), 403):
+        planned, told = await sweep(is_dry_run=True), await sweep(is_dry_run=False)
+
+    # Then each is told, by the hidden one's name
+    for name in (FORBIDDEN, ALLOWED):
+        assert (told[str(name)]["error"]["code"], told[str(name)]["error"]["dataset"]) == (CODE, str(FORBIDDEN))
+    assert f"some of those of {ALLOWED} may be its own" in told[str(ALLOWED)]["error"]["message"]
+    # And a dry run has said so before
+    assert any(f"forbids us to look at {FORBIDDEN}" in warning for warning in planned[str(ALLOWED)]["warnings"])
+    # And nothing is lost
+    assert on_disk(catalog.load_table(str(ALLOWED))) == files
+    assert len(catalog.load_table(str(ALLOWED)).metadata.snapshots) == 6
+    # And it is done once all tables may be looked at
+    done = (await sweep(is_dry_run=False))[str(ALLOWED)]
     assert (done["error"], done["expired"]) == (None, 4)
-    assert done["files_deleted"] > 0
-    # And what could not be looked at is told where files are deleted
-    assert any(f"forbids us to look at {FORBIDDEN}" in warning for warning in done["warnings"])
-    assert len(catalog.load_table(str(ALLOWED)).metadata.snapshots) == 2
-    assert len(catalog.load_table(str(FORBIDDEN)).metadata.snapshots) == 6
 
 
 async def test_orphans_of_others_are_listed_and_not_removed(
