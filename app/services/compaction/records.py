@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.domain.changes import ChangeKind, ChangeState, Command
@@ -91,11 +91,14 @@ class CompactionRecords:
         """When a run of the table last did all that was to be done."""
         return await self._changes.find_last_compaction(table_uuid, without=_IS_PARTIAL)
 
-    async def settle_left(self, table_uuid: UUID, table: LakeTable | None, *, failure: str) -> None:
+    async def settle_left(
+        self, table_uuid: UUID, table: LakeTable | None, *, failure: str, younger_stay: timedelta = timedelta(0)
+    ) -> None:
         """Write down what every run that is not settled yet has made of the table; None where it is gone.
 
         For whoever holds the lock, before a run of its own: those that are open are of nobody then. One that has made
-        nothing is settled with that failure, all of them are where nobody can tell any more what they made.
+        nothing is settled with that failure, unless it is younger than so; all of them are where nobody can tell any
+        more what they made.
         """
         found = await self._changes.list_open_compactions(table_uuid)
         if table is None:
@@ -110,7 +113,7 @@ class CompactionRecords:
                 logger.info("compaction %s of %s is written down", change_id, table.state.name)
                 kept = {name: value for name, value in stored.change.details.items() if name in _KEPT}
                 await self._done(change_id, {**kept, **_of_snapshots(snapshots), _IS_PARTIAL: True})
-            else:
+            elif datetime.now(UTC) - stored.change.intended_at >= younger_stay:
                 await self._fail(change_id, failure)
 
     async def settle_own(

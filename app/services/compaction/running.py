@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -59,6 +59,8 @@ logger = logging.getLogger(__name__)
 
 _MAX_THREADS = 4
 _CATCH_UP_WAIT_S = 1.0
+# A run without snapshots whose process is gone may still have one: by a Spark that goes on, or a late commit.
+_MAY_STILL_COME = timedelta(hours=1)
 _PLANNED, _DONE = 0.05, 0.95
 # Why runs that are settled without snapshots have none.
 _NOTHING, _GIVEN_UP = "nothing was committed", "its process ended, and it had committed nothing when the next run began"
@@ -184,10 +186,10 @@ class Compaction:
                 async with self._changes.lock_compaction(table_uuid, timeout_s=_CATCH_UP_WAIT_S):
                     # A run may have gone on since it was listed, or the table have got another name.
                     table = await self._datasets.find_table(table_uuid, name)
-                    await self._records.settle_left(table_uuid, table, failure=_GIVEN_UP)
+                    await self._records.settle_left(table_uuid, table, failure=_GIVEN_UP, younger_stay=_MAY_STILL_COME)
             except LockTimeoutError:
                 logger.info("%s is being compacted, which is written down after its end", name)
-            except (BackendUnavailableError, UnreadableTableError) as error:
+            except (BackendUnavailableError, DatasetForbiddenError, UnreadableTableError) as error:
                 logger.warning("a compaction of %s is yet to be written down: %s", name, error.message)
 
     async def find_last(self, table: LakeTable) -> datetime | None:

@@ -147,6 +147,27 @@ async def test_a_run_whose_table_gets_another_name_is_written_down(
     assert snapshots_of(change) == [str(head.snapshot_id)]
 
 
+async def test_what_may_still_come_is_waited_for_an_hour(
+    settings: Settings, services: Services, catalog: Catalog
+) -> None:
+    # Given a run that ended without knowing what became of its commit
+    table, loaded = create(catalog), await services.datasets.load(NAME)
+    compaction, run_id = services.compaction_sweeps._compaction, UUID(int=1)
+    claim = RunClaim(run_id=run_id, engine=CompactionEngine.LOCAL, base_id=None)
+    await compaction._records.claim(loaded, claim, COMMAND, None)
+
+    # Then others leave it open
+    await compaction.catch_up()
+    assert await open_runs(services, table) == [run_id]
+
+    # And give it up after an hour
+    connection = await asyncpg.connect(settings.database_url)
+    await connection.execute("UPDATE changes SET intended_at = intended_at - interval '61 minutes'")
+    await connection.close()
+    await compaction.catch_up()
+    assert await open_runs(services, table) == []
+
+
 async def test_runs_without_their_lock_settle_none_but_themselves(
     settings: Settings, services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
