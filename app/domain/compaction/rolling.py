@@ -35,8 +35,8 @@ class RowGroupLimits:
 class Rolling:
     """Row groups are begun, and in the same order added to the current file until it is full.
 
-    `weight` is that of all rows, `overhead_bytes` what a file has without any row group, `group_overhead_bytes` what
-    each adds to its footer. A single row may be larger than anything.
+    `weight` is that of all rows, `overhead_bytes` what a file has without any row group, `group_extra_bytes` about what
+    each has beside its rows, what the footer says of it included. A single row may be larger than anything.
     """
 
     target_bytes: int
@@ -44,7 +44,7 @@ class Rolling:
     weight: float
     limits: RowGroupLimits
     overhead_bytes: int = 0
-    group_overhead_bytes: int = 0
+    group_extra_bytes: int = 0
     _files_done: int = field(default=0, init=False)
     _written: float = field(default=0.0, init=False)
     _weight_written: float = field(default=0.0, init=False)
@@ -56,7 +56,7 @@ class Rolling:
         """How much of these rows, 0 to 1, may still come into the row group that has `buffered` (the same three)."""
         before = (float(buffered[0]), float(buffered[1]), buffered[2])
         most_weight = min(self.limits.file_bytes, max(0.0, self._aim() - self._size_with_footer())) / self._ratio()
-        most_memory = min(float(self.limits.memory_bytes), self._room() / _WORST_GROWTH)
+        most_memory = min(float(self.limits.memory_bytes), self._room_for_rows() / _WORST_GROWTH)
         rooms = (self.limits.rows - before[0], most_memory - before[1], most_weight - before[2])
         sizes = (float(rows), float(memory_bytes), weight)
         return min(1.0, *(max(0.0, room) / size for room, size in zip(rooms, sizes, strict=True) if size > 0))
@@ -79,7 +79,7 @@ class Rolling:
 
     def has_room_for(self, size_bytes: int) -> bool:
         """Whether a row group of so many bytes may come into the current file; the first one always."""
-        return self._groups == 0 or self._size + size_bytes <= self.target_bytes * _TOLERANCE - self._footer(1)
+        return self._groups == 0 or self._size + size_bytes <= self.target_bytes * _TOLERANCE - self.overhead_bytes
 
     @property
     def needs_what_was_begun(self) -> bool:
@@ -90,7 +90,7 @@ class Rolling:
         if not self._begun:
             return False
         limits, size = self.limits, self._size_with_footer()
-        is_near = self._room() / _WORST_GROWTH < limits.memory_bytes or self._aim() - size < limits.file_bytes
+        is_near = self._room_for_rows() / _WORST_GROWTH < limits.memory_bytes or self._aim() - size < limits.file_bytes
         return is_near or self._weight_written == 0
 
     @property
@@ -113,15 +113,15 @@ class Rolling:
         return self._size + sum(self._begun) * self._ratio()
 
     def _size_with_footer(self) -> float:
-        return self._size_with_begun() + self._footer(len(self._begun) + 1)
-
-    def _footer(self, more: int) -> int:
-        """What comes to the row groups that there are with so many more."""
-        return self.overhead_bytes + (self._groups + more) * self.group_overhead_bytes
+        return self._size_with_begun() + self.overhead_bytes
 
     def _room(self) -> float:
         """Bytes that the current file may still get, whatever comes."""
         return max(0.0, self.target_bytes * _TOLERANCE - self._size_with_footer())
+
+    def _room_for_rows(self) -> float:
+        """What of it is for the rows of one more row group."""
+        return max(0.0, self._room() - self.group_extra_bytes)
 
     def _files_left(self) -> int:
         """How many files there will be, from the current one on."""

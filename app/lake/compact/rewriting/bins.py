@@ -17,7 +17,7 @@ from app.lake.compact.rewriting.live_rows import LiveRows, WeighedRows
 from app.lake.compact.rewriting.sort_keys import SortKeys, find_sort_keys
 from app.lake.compact.rewriting.sorting import sorted_batches
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
-from app.lake.compact.rewriting.writing import RollingWriter, file_overhead_bytes, group_overhead_bytes
+from app.lake.compact.rewriting.writing import RollingWriter, file_overhead_bytes, group_extra_bytes
 from app.lake.table import LakeTable
 
 # Of the memory that a bin may take, for rows of row groups; the rest is for what is read, decoded and encoded.
@@ -72,7 +72,7 @@ def rewrite_bin(
             memory_bytes=int(memory_bytes * (_SORTED_ROW_GROUPS_SHARE if keys else _ROW_GROUPS_SHARE) / (threads + 1)),
         ),
         overhead_bytes=file_overhead_bytes(layout),
-        group_overhead_bytes=group_overhead_bytes(layout),
+        group_extra_bytes=group_extra_bytes(layout),
     )
     ordered = _ordered(live, keys, scratch, int(memory_bytes * _SORT_SHARE))
     with closing(ordered), RollingWriter(table.io, destination, layout, rolling, threads=threads) as writer:

@@ -23,13 +23,15 @@ from app.lake.compact.rewriting.row_groups import EncodedGroup
 class ParquetFile:
     """Row groups are added one behind the other, and then the footer that says where they are.
 
+    `size_bytes` is what was written, `footer_bytes` at most what the footer will say of the row groups.
+
     Raises:
         BackendUnavailableError: storage refused, as where it is full; the file's location is in the message.
     """
 
     def __init__(self, io: FileIO, location: str, layout: FileLayout) -> None:
         self.location = location
-        self.size_bytes = 0
+        self.size_bytes = self.footer_bytes = 0
         self._io = io
         self._layout = layout
         self._metrics = FileMetrics(layout.columns, layout.modes)
@@ -38,11 +40,6 @@ class ParquetFile:
             self._stream = cast("Any", io.new_output(location).create(overwrite=True))
             self._write(MAGIC)
 
-    @property
-    def row_groups(self) -> int:
-        """How many it has."""
-        return len(self._footers)
-
     def add(self, group: EncodedGroup) -> None:
         """One more row group."""
         with _writing(self.location):
@@ -50,6 +47,7 @@ class ParquetFile:
                 self._write(group.content.slice(start, end - start))
         self._footers.append(replace(group.footer, location=self.location))
         self._metrics.add(group.metrics)
+        self.footer_bytes += group.footer_bytes
 
     def close(self, destination: Destination) -> DataFile:
         """The end of the file, and what a manifest says of it."""

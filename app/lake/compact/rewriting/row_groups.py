@@ -15,20 +15,28 @@ from app.lake.compact.rewriting.layout import FileLayout
 from app.lake.compact.rewriting.metrics import FileMetrics
 
 _IN_MEMORY = "a row group"
+# Of a column chunk: some offsets, each of which may take a few bytes more further on in a file.
+_LONGER_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedGroup:
-    """A Parquet file of one row group, in memory; its footer and its metrics."""
+    """A Parquet file of one row group, in memory; its footer, how many column chunks it has, and its metrics."""
 
     content: pa.Buffer
     footer: Footer
+    chunks: int
     metrics: FileMetrics
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that it has in a file, but for what the footer says of it."""
-        return sum(end - start for start, end in self.footer.data)
+        """Bytes that it has in a file."""
+        return sum(end - start for start, end in self.footer.data) + self.footer_bytes
+
+    @property
+    def footer_bytes(self) -> int:
+        """Those of them that the footer has, and some more, for numbers that may become longer."""
+        return sum(len(raw) for raw in self.footer.row_groups) + _LONGER_BYTES * self.chunks
 
 
 def encode_group(rows: pa.Table, layout: FileLayout, dictionaries: Sequence[str]) -> EncodedGroup:
@@ -53,7 +61,7 @@ def encode_group(rows: pa.Table, layout: FileLayout, dictionaries: Sequence[str]
         footer = read_open_footer(stream, _IN_MEMORY, content.size)
     if footer.obstacle is not None:
         raise RuntimeError(f"Arrow has written what cannot be put into a file: {footer.obstacle}")
-    return EncodedGroup(content=content, footer=footer, metrics=metrics)
+    return EncodedGroup(content=content, footer=footer, chunks=len(layout.columns), metrics=metrics)
 
 
 @contextlib.contextmanager

@@ -28,8 +28,8 @@ _CHUNK_OVERHEAD_BYTES = 200
 logger = logging.getLogger(__name__)
 
 
-def group_overhead_bytes(layout: FileLayout) -> int:
-    """What a row group adds to the end of its file."""
+def group_extra_bytes(layout: FileLayout) -> int:
+    """About what a row group has in its file beside its rows."""
     return len(layout.columns) * _CHUNK_OVERHEAD_BYTES + layout.options.bloom_bytes
 
 
@@ -124,9 +124,10 @@ class RollingWriter:
         rows = pa.Table.from_batches(self._buffer)
         weight = self._buffered[2]
         self._buffer, self._buffered = [], (0, 0, 0.0)
+        self._write_begun(but=self._threads - 1)
+        # Only now: it may be that a file was closed.
         if self._dictionaries is None:
             self._dictionaries = with_dictionaries(rows, self._layout.columns)
-        self._write_begun(but=self._threads - 1)
         self._rolling.group_begun(weight)
         self._encoding.append(self._encoders.submit(encode_group, rows, self._layout, self._dictionaries))
         if self._rolling.is_full:
@@ -148,7 +149,7 @@ class RollingWriter:
                 self._open = ParquetFile(self._io, location, self._layout)
             self._open.add(group)
             self.rows_written += group.footer.rows
-            self._rolling.group_written(self._open.size_bytes)
+            self._rolling.group_written(self._open.size_bytes + self._open.footer_bytes)
 
     def _close(self) -> None:
         if self._open is not None:

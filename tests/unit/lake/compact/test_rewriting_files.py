@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -51,10 +52,11 @@ from app.lake.compact.rewriting.parquet_file import ParquetFile
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
 from app.lake.internals import CachingSqlCatalog
 from tests.properties.raw_values import to_array
-from tests.unit.lake.compact.rewriting import rewrite, rows_of_files, tasks_of
+from tests.unit.lake.compact.rewriting import read_files, rewrite, rows_of_files, tasks_of
 from tests.unit.lake.local_tables import append, create_table, delete_rows
 
 SCHEMA = Schema(NestedField(1, "id", LongType()), NestedField(2, "text", StringType()))
+BLOBS = Schema(NestedField(1, "id", LongType()), NestedField(2, "blob", BinaryType()))
 
 
 def path_of(location: str) -> Path:
@@ -64,6 +66,12 @@ def path_of(location: str) -> Path:
 def files_of(table: Table) -> set[Path]:
     """All data files in the table's folder, of whatever snapshot or none."""
     return set(path_of(table.location()).joinpath("data").rglob("*.parquet"))
+
+
+def with_set(table: Table, properties: dict[str, str]) -> Table:
+    with table.transaction() as transaction:
+        transaction.set_properties(properties)
+    return table.refresh()
 
 
 def with_properties(catalog: CachingSqlCatalog, properties: dict[str, str], rows: int = 4) -> Table:
@@ -399,6 +407,44 @@ def test_a_full_disk_is_told_and_nothing_is_left(
     else:
         assert left == set()
     assert ".parquet cannot be written" in error.value.message
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_row_group_that_becomes_larger_than_foreseen_goes_to_the_next_file(
+    catalog: CachingSqlCatalog, threads: int
+) -> None:
+    # Given one row that is as large as two thousand others, in row groups of 300 KB
+    random = Random(1)
+    table = with_set(create_table(catalog, BLOBS), {"write.parquet.row-group-size-bytes": "300000"})
+    sizes = [1024] * 1700 + [2_000_000] + [1024] * 3900
+    append(table, [{"id": number, "blob": random.randbytes(size)} for number, size in enumerate(sizes)])
+    memory_bytes = int(400_000 * (threads + 1) / 0.3)
+
+    # When files are written of many sizes, so that some end with the row group that has it
+    for target_bytes in range(3_600_000, 5_000_000, 50_000):
+        files = rewrite(table, target_bytes=target_bytes, outputs=2, memory_bytes=memory_bytes, threads=threads)
+
+        # Then none is too large, and all rows are there
+        assert max(file.file_size_in_bytes for file in files) <= 1.1 * target_bytes
+        found = [row for batch in read_files(table, files) for row in batch.column("id").to_pylist()]
+        assert found == list(range(len(sizes)))
+
+
+def test_bloom_filters_count_once(catalog: CachingSqlCatalog) -> None:
+    # Given eight columns with Bloom filters, which are a fifth of their files
+    schema = Schema(*(NestedField(number, f"c{number}", LongType()) for number in range(1, 9)))
+    blooms = {f"write.parquet.bloom-filter-enabled.column.c{number}": "true" for number in range(1, 9)}
+    table = with_set(create_table(catalog, schema), {**blooms, "write.parquet.row-group-limit": "10000"})
+    random = Random(1)
+    append(table, [{f"c{number}": random.randrange(2**40) for number in range(1, 9)} for _ in range(60_000)])
+    (whole,) = rewrite(table)
+    assert len(whole.split_offsets or []) == 6
+
+    # When they are to come to a file of just that size
+    files = rewrite(table, target_bytes=whole.file_size_in_bytes, outputs=1)
+
+    # Then they do
+    assert [file.record_count for file in files] == [60_000]
 
 
 def test_a_scratch_that_cannot_be_written_is_told(catalog: CachingSqlCatalog) -> None:
