@@ -131,7 +131,11 @@ def _opened(io: FileIO, task: FileScanTask) -> InputStream:
     with contextlib.ExitStack() as opened:
         stream = opened.enter_context(io.new_input(task.file.file_path).open())
         if task.file.file_size_in_bytes <= _WHOLE_BYTES:
-            return cast("InputStream", pa.BufferReader(stream.read()))
+            content = stream.read(_WHOLE_BYTES + 1)
+            if len(content) <= _WHOLE_BYTES:
+                return cast("InputStream", pa.BufferReader(content))
+            # Its manifest says less than there is.
+            stream.seek(0)
         opened.pop_all()
     return stream
 

@@ -22,8 +22,8 @@ from app.lake.plain_columns import plain_columns
 
 Value = TypeVar("Value")
 
-# So many are remembered, of tables whose files differ: a few kilobytes each.
-_MOST = 256
+# So many are remembered. Of a table of a thousand columns each is a megabyte.
+_MOST = 32
 _NAME_MAPPING = "schema.name-mapping.default"
 
 
@@ -81,6 +81,15 @@ def _to_arrow_schema(schema: _Same[Schema]) -> pa.Schema:
 
 @lru_cache(_MOST)
 def _fit(physical: bytes, mapping: str | None, format_version: TableVersion, read: _Same[Schema]) -> FittedSchema:
+    of_file, names = _of_file(physical, mapping, format_version)
+    present = prune_columns(of_file, _leaf_ids(read.value), select_full_types=False)
+    # At least one, or else nothing says how many rows there are.
+    columns = [column.name for column in present.columns] or names[:1]
+    return FittedSchema(of_file=of_file, columns=columns, _read=read.value)
+
+
+@lru_cache(_MOST)
+def _of_file(physical: bytes, mapping: str | None, format_version: TableVersion) -> tuple[Schema, list[str]]:
     in_arrow = pa.ipc.read_schema(pa.py_buffer(physical))
     of_file = pyarrow_to_schema(
         in_arrow,
@@ -89,10 +98,7 @@ def _fit(physical: bytes, mapping: str | None, format_version: TableVersion, rea
         downcast_ns_timestamp_to_us=is_downcast(format_version),
         format_version=format_version,
     )
-    present = prune_columns(of_file, _leaf_ids(read.value), select_full_types=False)
-    # At least one, or else nothing says how many rows there are.
-    columns = [column.name for column in present.columns] or in_arrow.names[:1]
-    return FittedSchema(of_file=of_file, columns=columns, _read=read.value)
+    return of_file, in_arrow.names
 
 
 def is_downcast(format_version: int) -> bool:

@@ -86,3 +86,18 @@ def test_a_small_file_is_asked_for_once(catalog: CachingSqlCatalog, rows: int, i
         assert size > 256 * 1024
         assert len(counted.reads) > 1
         assert sum(counted.reads) < size
+
+
+def test_a_manifest_that_says_too_little_of_a_file_does_not_have_it_read_whole(catalog: CachingSqlCatalog) -> None:
+    table = table_of(catalog, 200_000, 20)
+    (task,) = table.scan().plan_files()
+    size = task.file.file_size_in_bytes
+    task.file._data[5] = 100
+    assert (task.file.file_size_in_bytes, size > 2**19) == (100, True)
+    counted = Counted(table.io)
+    ids = table.schema().select("id")
+    batches = stream_data_file(
+        counted, task, bound_filter=AlwaysTrue(), projected=ids, read=ids, metadata=table.metadata
+    )
+    assert [row for batch in batches for row in batch.column("id").to_pylist()] == list(range(200_000))
+    assert max(counted.reads) < size
