@@ -11,7 +11,7 @@ from typing import Any
 
 
 async def answer_all(work: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], pids: Sequence[int | str]) -> None:
-    """Answer tasks until there are no more, with `ms` and the memory of these processes, in MB, beside what work says.
+    """Answer tasks until there are no more, with `ms`, unless work says it, and the memory of these processes, in MB.
 
     `rss_mb` is what they held before and after, `peak_rss_mb` the most at once.
     """
@@ -22,8 +22,8 @@ async def answer_all(work: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
         start = time.perf_counter()
         answer = await work(task)
         elapsed = time.perf_counter() - start
+        answer = {"ms": 1000 * elapsed} | answer
         answer |= {
-            "ms": 1000 * elapsed,
             "rss_mb": (before, _memory_mb(pids, "VmRSS")),
             "peak_rss_mb": _memory_mb(pids, "VmHWM"),
         }
