@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from app.domain.datasets import PRODUCTION_PROPERTY
 from app.domain.retention.iceberg import IcebergSettings
 from app.domain.retention.policy import MAX_KEEP_DAYS, MAX_KEEP_LAST_N, RetentionPolicy
 from app.domain.versions import INT64_MAX
@@ -67,6 +68,8 @@ def rules_of_table(policy: RetentionPolicy, properties: Mapping[str, str], *, is
             from one of these: whoever wrote it wants something kept.
     """
     _check_names(properties)
+    # Elsewhere what is none of these counts as not said, which would have a production table kept for less long.
+    _read(properties, PRODUCTION_PROPERTY, _boolean)
     keep_last_n = _read(properties, KEEP_LAST_N, _count(0, MAX_KEEP_LAST_N))
     keep_days = _read(properties, KEEP_DAYS, _count(1, MAX_KEEP_DAYS))
     production_keep_days = _read(properties, PRODUCTION_KEEP_DAYS, _count(1, MAX_KEEP_DAYS))

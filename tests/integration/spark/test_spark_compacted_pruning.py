@@ -61,14 +61,16 @@ AT_ONCE = 40
 
 
 def predicates() -> list[str]:
+    equal = [f"{column} = {literal}" for column, literals in LITERALS.items() for literal in literals]
     compared = [
-        f"{column} {operator} {literal}"
+        # To Spark NaN is greater than all, of which Iceberg's library knows nothing.
+        f"{column} {operator} {literal}" + (f" AND NOT isnan({column})" if column in "xy" else "")
         for column, literals in LITERALS.items()
-        for literal in literals
-        for operator in ("=", "<", ">")
+        for literal in literals[:2]
+        for operator in ("<", ">")
     ]
-    nulls = [f"{column} IS {word}" for column in (*LITERALS, "pair.b") for word in ("NULL", "NOT NULL")]
-    return [*compared, *nulls, "text LIKE 'zzz%'", "isnan(x)", "NOT isnan(x)", "x IN (double('NaN'), 0)"]
+    nulls = [f"{column} IS NULL" for column in (*LITERALS, "pair.b")]
+    return [*equal, *compared, *nulls, "text LIKE 'zzz%'", "isnan(x)", "NOT isnan(x)", "x IN (double('NaN'), 7)"]
 
 
 def answers(lake: SharedLake, source: str, asked: list[str]) -> dict[str, list[int]]:
@@ -103,17 +105,14 @@ def test_no_row_is_left_out_of_any_answer(lake: SharedLake) -> None:
 
     # Then every question has the answer that rows in memory have
     asked = predicates()
-    wrong: dict[str, list[int]] = {}
-    by_iceberg: set[str] = set()
+    differing: list[str] = []
     for first in range(0, len(asked), AT_ONCE):
         some = asked[first : first + AT_ONCE]
-        found, plain, before = (answers(lake, source, some) for source in ("{t}", "plain", version))
-        wrong |= {each: ids for each, ids in found.items() if ids != plain[each] and ids != before[each]}
-        by_iceberg |= {each for each, ids in found.items() if ids != plain[each] and ids == before[each]}
-    assert wrong == {}
-    # Iceberg's library leaves out files of NaN, which to Spark are greater than all, and zeros of the other sign, also
-    # of files that Spark has written.
-    assert all(each.startswith(("x ", "y ")) for each in by_iceberg)
+        found, plain = answers(lake, "{t}", some), answers(lake, "plain", some)
+        differing += [each for each in some if found[each] != plain[each]]
+    # But for zeros of the other sign: Iceberg's library leaves out such files, also of those that Spark has written.
+    assert differing == ["x = double('0.0')", "y = float('0.0')"]
+    assert answers(lake, version, differing) == answers(lake, "{t}", differing)
     # And files are left out at all
     handle = load(lake).handle
     assert len(list(handle.scan().plan_files())) == 3

@@ -159,6 +159,8 @@ def test_property_can_make_a_table_production_but_not_unmake_it(case, value, is_
         ("5,000 digits", "retention.production-keep-days", "9" * 5000),
         ("no bool", "retention.keep-tagged", "yes"),
         ("number for a bool", "retention.production", "1"),
+        ("no bool of ours", "stratigraph.production", "yes"),
+        ("an empty one of ours", "stratigraph.production", ""),
         ("Iceberg's count, text", "history.expire.min-snapshots-to-keep", "many"),
         ("Iceberg's count beyond 32 bits", "history.expire.min-snapshots-to-keep", str(2**31)),
         ("Iceberg's age beyond 64 bits", "history.expire.max-snapshot-age-ms", str(2**63)),
