@@ -51,6 +51,17 @@ def hidden_from(name: DatasetName, neighbours: Neighbours) -> list[DatasetName]:
     return [other for other, places in neighbours.items() if not places and other != name]
 
 
+def why_hidden(name: DatasetName, hidden: Sequence[DatasetName]) -> DatasetForbiddenError | None:
+    """Why no file of a table is deleted beside tables that are hidden; None where none is.
+
+    One of them may be the same table, registered once more.
+    """
+    if not hidden:
+        return None
+    reason = f"where it has its files cannot be told, and some of those of {name} may be its own"
+    return DatasetForbiddenError(str(hidden[0]), reason)
+
+
 def others_of(name: DatasetName, neighbours: Neighbours) -> dict[str, Sequence[str]]:
     """The locations of all tables but this one."""
     return {str(other): places for other, places in neighbours.items() if other != name}

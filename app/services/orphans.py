@@ -11,8 +11,8 @@ from app.domain.changes import Command
 from app.domain.names import DatasetName
 from app.domain.orphans import Orphan, OrphanKind, OrphanTally
 from app.domain.retention.overrides import GC_ENABLED, is_gc_enabled
-from app.errors import DatasetForbiddenError, DatasetNotFoundError, InvalidArgumentError, UnsupportedTableError
-from app.lake.neighbours import Neighbours, hidden_from
+from app.errors import DatasetNotFoundError, InvalidArgumentError, UnsupportedTableError
+from app.lake.neighbours import Neighbours, hidden_from, why_hidden
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.changes import ChangeLog
@@ -116,7 +116,7 @@ class Orphans:
         neighbours = await self._lake.list_neighbours()
         table = await self._datasets.load(name)
         found, _ = await self._look(table, neighbours, age)
-        refusals = (_find_refusal(table), _find_hidden(name, neighbours))
+        refusals = (_find_refusal(table), why_hidden(name, hidden_from(name, neighbours)))
         found.warnings += [f"Removing them would be refused: {each.message}" for each in refusals if each is not None]
         return found
 
@@ -144,7 +144,7 @@ class Orphans:
         async with self._changes.lock_retention(table.state.table_uuid, self._lock_timeout_s):
             report(0.0, f"{name}: looking for orphans")
             neighbours = await self._lake.list_neighbours()
-            if (hidden := _find_hidden(name, neighbours)) is not None:
+            if (hidden := why_hidden(name, hidden_from(name, neighbours))) is not None:
                 raise hidden
             found, sizes = await self._look(await self._datasets.load(name), neighbours, age)
             report(0.4, f"{name}: looking once more at {len(sizes):,} files")
@@ -198,15 +198,6 @@ class Orphans:
 
         report.tally = await self._lake.find_orphans(table, neighbours, age.before_ms, take)
         return report, paths
-
-
-def _find_hidden(name: DatasetName, neighbours: Neighbours) -> DatasetForbiddenError | None:
-    hidden = hidden_from(name, neighbours)
-    if not hidden:
-        return None
-    return DatasetForbiddenError(
-        str(hidden[0]), f"where it has its files cannot be told, and some that lie with {name} may be its own"
-    )
 
 
 def _find_refusal(table: LakeTable) -> UnsupportedTableError | None:

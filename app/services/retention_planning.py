@@ -20,7 +20,7 @@ from app.domain.retention.policy import RetentionPolicy
 from app.domain.retention.reasons import ReasonKind
 from app.errors import DatasetForbiddenError, UnsupportedTableError
 from app.lake.expire.reachable import ExpiryPlan
-from app.lake.neighbours import Neighbours, hidden_from
+from app.lake.neighbours import Neighbours, hidden_from, why_hidden
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.holds import HoldStore
@@ -70,10 +70,7 @@ class MeasuredPlan:
     @property
     def why_refused(self) -> DatasetForbiddenError | None:
         """Why it is not carried out: files that would be deleted may be those of a table that nobody may look at."""
-        if not self.hidden:
-            return None
-        reason = f"where it has its files cannot be told, and some of those of {self.table.state.name} may be its own"
-        return DatasetForbiddenError(str(self.hidden[0]), reason)
+        return why_hidden(self.table.state.name, self.hidden)
 
     @property
     def pinned(self) -> Mapping[str, int]:
