@@ -5,7 +5,8 @@ And those that it has taken, whatever was told of them: they are never recorded 
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ async def run_states(settings: Settings) -> list[str]:
     """How far the expiries came, those that were given up among them."""
     async with connected(settings) as connection:
         return [row["state"] for row in await connection.fetch("SELECT state FROM retention_runs ORDER BY planned_at")]
+
+
+@contextmanager
+def done_and_then_forbidden(proxy: AnsweringProxy, *, status: int | None = None) -> Iterator[None]:
+    """The next commit is done, what is told of it is spoiled, and from then on the table may not be looked at."""
+    with ExitStack() as then:
+
+        def forbid(answer: Any) -> Any:
+            del answer
+            then.enter_context(proxy.answering(str(NAME), 403))
+            return {}
+
+        with proxy.spoiling(str(NAME), forbid, status=status):
+            yield
 
 
 def everything(table: Table) -> set[Path]:
@@ -217,15 +232,8 @@ async def test_a_change_that_is_done_and_can_no_longer_be_looked_at_is_left_open
     services: Services, settings: Settings, table: Table, proxy: AnsweringProxy, status: int
 ) -> None:
     # Given a catalog that takes a commit, does not say so, and forbids the table from then on
-    with ExitStack() as then:
-
-        def forbid(answer: Any) -> Any:
-            del answer
-            then.enter_context(proxy.answering(str(NAME), 403))
-            return {}
-
-        with proxy.spoiling(str(NAME), forbid, status=status), pytest.raises(CommitStateUnknownError):
-            await tag(services)
+    with done_and_then_forbidden(proxy, status=status), pytest.raises(CommitStateUnknownError):
+        await tag(services)
 
     # Then it is not said to have failed, and is found by the next change, once the table may be looked at
     assert await states(settings) == ["INTENDED"]
@@ -236,15 +244,8 @@ async def test_a_change_that_is_done_and_can_no_longer_be_looked_at_is_left_open
 async def test_an_expiry_that_is_done_and_can_no_longer_be_looked_at_is_finished_by_the_next(
     services: Services, settings: Settings, table: Table, proxy: AnsweringProxy
 ) -> None:
-    with ExitStack() as then:
-
-        def forbid(answer: Any) -> Any:
-            del answer
-            then.enter_context(proxy.answering(str(NAME), 403))
-            return {}
-
-        with proxy.spoiling(str(NAME), forbid), pytest.raises(CommitStateUnknownError):
-            await expire(services, NAME)
+    with done_and_then_forbidden(proxy), pytest.raises(CommitStateUnknownError):
+        await expire(services, NAME)
 
     assert len(table.refresh().metadata.snapshots) == 2
     assert await run_states(settings) == ["PLANNED"]
@@ -270,15 +271,8 @@ async def test_a_compaction_whose_second_copy_is_refused_keeps_the_files_of_the_
 async def test_a_compaction_that_was_refused_and_can_no_longer_be_looked_at_keeps_its_files(
     services: Services, settings: Settings, table: Table, proxy: AnsweringProxy
 ) -> None:
-    with ExitStack() as then:
-
-        def forbid(answer: Any) -> Any:
-            del answer
-            then.enter_context(proxy.answering(str(NAME), 403))
-            return {}
-
-        with proxy.spoiling(str(NAME), forbid, status=409):
-            (told,) = await compact(services)
+    with done_and_then_forbidden(proxy, status=409):
+        (told,) = await compact(services)
 
     assert told["error"] is not None
     assert told["error"]["code"] == CommitStateUnknownError.code
