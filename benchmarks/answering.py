@@ -18,14 +18,14 @@ async def answer_all(work: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
     for line in sys.stdin:
         task = json.loads(line)
         _reset_peaks(pids)
-        before = _memory_mb(pids, "VmRSS")
+        before = memory_mb(pids, "VmRSS")
         start = time.perf_counter()
         answer = await work(task)
         elapsed = time.perf_counter() - start
         answer = {"ms": 1000 * elapsed} | answer
         answer |= {
-            "rss_mb": (before, _memory_mb(pids, "VmRSS")),
-            "peak_rss_mb": _memory_mb(pids, "VmHWM"),
+            "rss_mb": (before, memory_mb(pids, "VmRSS")),
+            "peak_rss_mb": memory_mb(pids, "VmHWM"),
         }
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
@@ -36,6 +36,7 @@ def _reset_peaks(pids: Sequence[int | str]) -> None:
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def _memory_mb(pids: Sequence[int | str], name: str) -> float:
+def memory_mb(pids: Sequence[int | str], name: str) -> float:
+    """What these processes hold together: `VmRSS` now, `VmHWM` the most since it was last reset."""
     statuses = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
     return round(sum(int(status.partition(f"{name}:")[2].split()[0]) / 1024 for status in statuses), 1)

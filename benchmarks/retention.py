@@ -184,6 +184,7 @@ def _measure_sweep(lake: BenchLake, tables: int, shape: Shape) -> None:
             "last_ms_median": round(statistics.median(times[-some:]), 1),
             "growth": round(statistics.median(times[-some:]) / statistics.median(times[:some]), 2),
             "rss_mb_before": answer.rss_mb[0],
+            "rss_mb_tenths": [answer.table_rss_mb[max(tenth * tables // 10, 1) - 1] for tenth in range(1, 11)],
             "rss_mb_after": answer.rss_mb[1],
             "peak_rss_mb": answer.peak_rss_mb,
         }

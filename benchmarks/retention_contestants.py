@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from app.domain.changes import Actor, Command
 from app.domain.names import DatasetName
 from app.domain.retention.policy import RetentionPolicy
 from app.settings import Settings
-from benchmarks.answering import answer_all
+from benchmarks.answering import answer_all, memory_mb
 
 COMMAND = Command(actor=Actor(subject="benchmark"), reason="measured")
 
@@ -48,20 +48,27 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How long it took, table by table, and memory: of before, after, and the most that was held at once."""
+    """How long it took, and what was held after each table, and memory: of before, after, and the most at once."""
 
     ms: float
     table_ms: list[float]
+    table_rss_mb: list[float]
     rss_mb: tuple[float, float]
     peak_rss_mb: float
 
 
-Expire = Callable[[Task], Awaitable[list[float]]]
+Expire = Callable[[Task], AsyncIterator[None]]
 
 
 async def _answer_all(expire: Expire, pids: Sequence[int | str]) -> None:
     async def work(task: dict[str, Any]) -> dict[str, Any]:
-        return {"table_ms": [round(1000 * each, 1) for each in await expire(Task(**task))]}
+        times, held, last = [], [], time.perf_counter()
+        async for _ in expire(Task(**task)):
+            now = time.perf_counter()
+            times.append(round(1000 * (now - last), 1))
+            held.append(memory_mb(pids, "VmRSS"))
+            last = time.perf_counter()
+        return {"table_ms": times, "table_rss_mb": held}
 
     await answer_all(work, pids)
 
@@ -81,18 +88,14 @@ async def main() -> None:
 async def _ours(settings: Settings) -> None:
     async with open_services(settings) as services:
 
-        async def expire(task: Task) -> list[float]:
+        async def expire(task: Task) -> AsyncIterator[None]:
             policy = RetentionPolicy(keep_last_n=task.keep_last, keep_days=task.keep_days)
             names = [DatasetName.parse(table) for table in task.tables]
-            times, last = [], time.perf_counter()
             sweeps = services.retention_sweeps
             async for entry in sweeps.sweep(names, policy, COMMAND, lambda *_: None, is_dry_run=False):
                 if entry["error"] is not None:
                     raise RuntimeError(str(entry["error"]))
-                now = time.perf_counter()
-                times.append(now - last)
-                last = now
-            return times
+                yield
 
         await _answer_all(expire, ["self"])
 
@@ -110,17 +113,14 @@ async def _spark(settings: Settings) -> None:
             url = settings.database_url or ""
             add_catalog(session, EMBEDDED_CATALOG, sql_catalog_settings(url, settings.warehouse.as_uri()))
 
-            async def expire(task: Task) -> list[float]:
-                times = []
+            async def expire(task: Task) -> AsyncIterator[None]:
                 older = datetime.fromtimestamp(task.now_ms / 1000, UTC) - timedelta(days=task.keep_days)
                 for table in task.tables:
-                    start = time.perf_counter()
                     session.sql(
                         f"CALL {EMBEDDED_CATALOG}.system.expire_snapshots(table => '{table}', "
                         f"older_than => TIMESTAMP '{older:%Y-%m-%d %H:%M:%S}', retain_last => {task.keep_last})"
                     ).collect()
-                    times.append(time.perf_counter() - start)
-                return times
+                    yield
 
             await _answer_all(expire, ["self", SparkContext._gateway.proc.pid])
 

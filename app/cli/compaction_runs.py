@@ -97,7 +97,7 @@ def _run(
     chosen: Chosen, policy: CompactionPolicy, command: Command, limits: Limits, *, is_dry_run: bool, json: bool
 ) -> SummaryEntry:
     async def work(services: Services) -> SummaryEntry:
-        from app.services.compaction.entries import plan_entry, summary_entry
+        from app.services.compaction.entries import cut_entry, plan_entry, summary_entry
 
         names = await services.retention_sweeps.names(chosen)
         entries: list[TableEntry] = []
@@ -115,7 +115,8 @@ def _run(
                 names, policy, limits, command, progress.report, is_dry_run=is_dry_run, on_begin=begin
             )
             async for entry in sweep:
-                entries.append(entry)
+                # Of so many tables the summary alone is needed once they are told.
+                entries.append(entry if json else cut_entry(entry, 0))
                 if not json:
                     progress.clear()
                     print_table_run(entry, is_begun=(entry["namespace"], entry["table"]) in begun)

@@ -68,7 +68,7 @@ def cleanup(
             _confirm_zero("--keep-days" if keep_days == 0 else "--production-keep-days", yes=yes)
 
         async def work(services: Services) -> SummaryEntry:
-            from app.services.retention_entries import summary_entry
+            from app.services.retention_entries import cut_entry, summary_entry
 
             policy = overrides.applied_to(services.retention_planning.default_policy())
             names = await services.retention_sweeps.names(chosen)
@@ -76,10 +76,11 @@ def cleanup(
             with Progress(is_shown=not json) as progress:
                 sweep = services.retention_sweeps.sweep(names, policy, command, progress.report, is_dry_run=not execute)
                 async for entry in sweep:
-                    entries.append(entry)
                     if not json:
                         progress.clear()
                         print_table_run(entry)
+                    # Of so many tables the summary alone is needed once they are told.
+                    entries.append(entry if json else cut_entry(entry, 0))
             return summary_entry(entries)
 
         note = "What has expired stays so, and the next run deletes the files that are left of it."

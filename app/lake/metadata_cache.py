@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 
 from cachetools import LRUCache
 from pyiceberg.table.metadata import TableMetadata
 
 from app.domain.datasets import TableState
+
+# Of one table after the other, of which hardly any takes a tenth of it.
+PASSING_BYTES = 256 * 1024 * 1024
+
+_passing: ContextVar[MetadataCache | None] = ContextVar("passing", default=None)
 
 
 class MetadataCache:
@@ -19,16 +27,23 @@ class MetadataCache:
     def __init__(self, max_bytes: int) -> None:
         self._lock = Lock()
         self._metadata: LRUCache[str, tuple[TableMetadata, int]] = LRUCache(max_bytes, getsizeof=lambda e: e[1])
+        self._places: LRUCache[str, list[str]] = LRUCache(max_bytes, getsizeof=_places_bytes)
         self._states: LRUCache[tuple[str, str], tuple[TableState, int]] = LRUCache(max_bytes, getsizeof=lambda e: e[1])
 
     def find(self, location: str) -> TableMetadata | None:
         """The parsed file, None where it is not held."""
         with self._lock:
             entry = self._metadata.get(location)
-        return entry[0] if entry else None
+        if entry is not None:
+            return entry[0]
+        instead = self._instead()
+        return instead.find(location) if instead is not None else None
 
     def put(self, location: str, metadata: TableMetadata) -> None:
         """Keep a parsed file; one larger than the whole cache is not kept."""
+        if (instead := self._instead()) is not None:
+            instead.put(location, metadata)
+            return
         size = _memory_bytes(metadata)
         with self._lock:
             if size <= self._metadata.maxsize:
@@ -38,20 +53,62 @@ class MetadataCache:
         """The domain value of a metadata file under one dataset name."""
         with self._lock:
             entry = self._states.get((location, dataset))
-        return entry[0] if entry else None
+        if entry is not None:
+            return entry[0]
+        instead = self._instead()
+        return instead.find_state(location, dataset) if instead is not None else None
 
     def put_state(self, state: TableState) -> None:
         """Keep the domain value of a metadata file."""
+        if (instead := self._instead()) is not None:
+            instead.put_state(state)
+            return
         size = 4096 + 256 * (len(state.history.snapshots) + len(state.history.log))
         with self._lock:
             if size <= self._states.maxsize:
                 self._states[(state.metadata_location, str(state.name))] = (state, size)
+
+    def find_places(self, location: str) -> list[str] | None:
+        """Where the table of a metadata file has its files, None where that is not held."""
+        with self._lock:
+            return self._places.get(location)
+
+    def put_places(self, location: str, places: list[str]) -> None:
+        """Keep where the table of a metadata file has its files, also of those that are only passed by."""
+        with self._lock:
+            if _places_bytes(places) <= self._places.maxsize:
+                self._places[location] = places
 
     def drop(self, location: str, dataset: str) -> None:
         """Forget a file that has a successor: whoever still reads it has it, and later ones ask for the successor."""
         with self._lock:
             self._metadata.pop(location, None)
             self._states.pop((location, dataset), None)
+            self._places.pop(location, None)
+        if (instead := self._instead()) is not None:
+            instead.drop(location, dataset)
+
+    def _instead(self) -> MetadataCache | None:
+        """What keeps it in place of this one."""
+        found = _passing.get()
+        return None if found is self else found
+
+
+@contextmanager
+def passing_by() -> Iterator[None]:
+    """What is parsed in here, also in threads of the lake, is kept until its end only; what was held before is found.
+
+    For walks over all tables: each is needed for a moment, and would drive out what requests come back to.
+    """
+    token = _passing.set(MetadataCache(PASSING_BYTES))
+    try:
+        yield
+    finally:
+        _passing.reset(token)
+
+
+def _places_bytes(places: list[str]) -> int:
+    return 500 + sum(100 + len(place) for place in places)
 
 
 def _memory_bytes(metadata: TableMetadata) -> int:

@@ -10,6 +10,7 @@ from app.domain.names import DatasetName
 from app.errors import DatasetForbiddenError, DatasetNotFoundError, UnreadableTableError
 from app.lake.expire.walking import own_locations
 from app.lake.internals import CachingSqlCatalog
+from app.lake.metadata_cache import MetadataCache, passing_by
 from app.lake.table import LakeTable
 
 # The locations of each table; none of one that the catalog forbids us to look at.
@@ -17,9 +18,14 @@ Neighbours = Mapping[DatasetName, Sequence[str]]
 
 
 def list_neighbours(
-    catalog: Catalog, list_names: Callable[[], list[DatasetName]], load: Callable[[DatasetName], LakeTable]
+    catalog: Catalog,
+    list_names: Callable[[], list[DatasetName]],
+    load: Callable[[DatasetName], LakeTable],
+    cache: MetadataCache,
 ) -> Neighbours:
-    """The locations of all tables, that of a broken one guessed from its metadata file's; loads each table once.
+    """The locations of all tables, that of a broken one guessed from its metadata file's.
+
+    Loads each table once, but those of SQL catalogs whose metadata file was looked at before.
 
     Raises:
         UnreadableTableError: a table cannot be loaded, and the catalog does not say where its metadata file is.
@@ -33,7 +39,7 @@ def list_neighbours(
     found: dict[DatasetName, Sequence[str]] = {}
     for name in list_names():
         try:
-            found[name] = own_locations(load(name))
+            found[name] = _places(files.get(name), name, load, cache)
         except DatasetNotFoundError:
             continue  # dropped meanwhile
         except DatasetForbiddenError:
@@ -44,6 +50,18 @@ def list_neighbours(
             folder = files[name].rpartition("/")[0]
             found[name] = [folder.removesuffix("/metadata")]
     return found
+
+
+def _places(
+    file: str | None, name: DatasetName, load: Callable[[DatasetName], LakeTable], cache: MetadataCache
+) -> list[str]:
+    if file and (known := cache.find_places(file)) is not None:
+        return known
+    with passing_by():
+        table = load(name)
+    places = own_locations(table)
+    cache.put_places(table.state.metadata_location, places)
+    return places
 
 
 def hidden_from(name: DatasetName, neighbours: Neighbours) -> list[DatasetName]:

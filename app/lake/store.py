@@ -188,7 +188,7 @@ class Lake:
         """
         with span("catalog.list_neighbours"):
             return await self._threads.run_to_end(
-                list_neighbours, self._catalog, lambda: self._list_names(None), self._load
+                list_neighbours, self._catalog, lambda: self._list_names(None), self._load, self._cache
             )
 
     async def find_orphans(

@@ -11,6 +11,7 @@ from app.domain.changes import Command
 from app.domain.names import DatasetName
 from app.domain.retention.policy import RetentionPolicy
 from app.errors import AppError, InvalidArgumentError, JsonValue
+from app.lake.metadata_cache import passing_by
 from app.lake.neighbours import Neighbours
 from app.services.datasets import Datasets
 from app.services.retention import Report, Retention, TableRun
@@ -93,12 +94,14 @@ class RetentionSweeps:
                 report((number + fraction) / len(names), message)
 
             try:
-                yield await self._one(name, policy, command, neighbours, tell, is_dry_run, operation_id)
+                with passing_by():
+                    entry = await self._one(name, policy, command, neighbours, tell, is_dry_run, operation_id)
             except AppError as error:
                 if ends_with_failure:
                     raise
                 logger.warning("retention of %s failed: %s", name, error.message)
-                yield await self._failed(name, error, is_dry_run=is_dry_run)
+                entry = await self._failed(name, error, is_dry_run=is_dry_run)
+            yield entry
 
     async def _one(
         self,

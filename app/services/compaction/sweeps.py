@@ -25,6 +25,7 @@ from app.domain.compaction.schedule import parse_duration, schedule_of, why_acti
 from app.domain.names import DatasetName
 from app.domain.operations import OperationCancelledError
 from app.errors import AppError, BackendUnavailableError
+from app.lake.metadata_cache import passing_by
 from app.lake.table import LakeTable
 from app.services.compaction.entries import (
     MAX_LISTED,
@@ -239,7 +240,8 @@ class CompactionSweeps:
     async def _look(
         self, name: DatasetName, policy: CompactionPolicy, limits: Limits, *, is_dry_run: bool
     ) -> _Candidate | TableEntry:
-        planned = await self._planning.plan(name, policy)
+        with passing_by():
+            planned = await self._planning.plan(name, policy)
         if (why := await self._why_skipped(planned.table, limits)) is not None:
             return _skipped(name, planned.plan, why, is_dry_run=is_dry_run)
         engine = self._planning.engine_of(planned)

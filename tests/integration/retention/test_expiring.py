@@ -12,6 +12,7 @@ from pyiceberg.table import Table
 
 from app.bootstrap import open_services
 from app.domain.history import ENDLESS_AGE_MS
+from app.domain.names import DatasetName
 from app.errors import CommitConflictError, MetadataNotWrittenError
 from app.settings import Settings
 from tests.full_disk import full_disk
@@ -40,6 +41,25 @@ def table(catalog: Catalog) -> Table:
     made = create(catalog, str(NAME))
     make_history(made, STEPS)
     return made
+
+
+@pytest.mark.parametrize("is_dry_run", [True, False])
+async def test_a_sweep_keeps_no_metadata_of_the_tables_that_it_has_done(
+    settings: Settings, catalog: Catalog, table: Table, is_dry_run: bool
+) -> None:
+    make_history(create(catalog, "kept.others"), STEPS)
+    names = [NAME, DatasetName.parse("kept.others")]
+
+    async with open_services(settings) as services:
+        held = []
+        sweep = services.retention_sweeps.sweep(names, POLICY, COMMAND, lambda *_: None, is_dry_run=is_dry_run)
+        async for entry in sweep:
+            assert (entry["error"], entry["expired"] > 0) == (None, True)
+            for name in names:
+                location = catalog.load_table(str(name)).metadata_location
+                held.append(services.lake._cache.find(location) is not None)
+
+    assert held == [False] * 4
 
 
 async def test_what_is_freed_is_what_was_told_and_what_stays_reads(settings: Settings, table: Table) -> None:

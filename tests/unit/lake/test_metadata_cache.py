@@ -12,7 +12,7 @@ from pyiceberg.types import IntegerType, NestedField
 
 from app.domain.datasets import TableState
 from app.domain.names import DatasetName
-from app.lake.metadata_cache import MetadataCache
+from app.lake.metadata_cache import MetadataCache, passing_by
 from app.lake.table import to_state
 from tests.unit.lake.local_tables import NAME, append, create_table
 
@@ -147,6 +147,57 @@ def test_a_dropped_file_is_forgotten_under_that_name_alone(metadata: TableMetada
     assert cache.find_state("a", str(NAME)) is None
     assert cache.find_state("a", str(other)) is not None
     assert cache.find_state("b", str(NAME)) is not None
+
+
+def test_what_is_passed_by_is_found_until_then_and_drives_nothing_out(metadata: TableMetadata) -> None:
+    cache = MetadataCache(EMPTY_BYTES)
+    cache.put("a", metadata)
+    cache.put_state(state_at(metadata, "a"))
+
+    with passing_by():
+        for location in "bc":
+            cache.put(location, metadata)
+            cache.put_state(state_at(metadata, location))
+        within = held(cache, *"abc")
+        states = [cache.find_state(location, str(NAME)) is not None for location in "abc"]
+        with ThreadPoolExecutor(1) as threads:
+            elsewhere = threads.submit(held, cache, *"abc").result()
+        with passing_by():
+            further = held(cache, *"abc")
+
+    assert within == ["a", "b", "c"]
+    assert states == [True, True, True]
+    # Requests that are under way meanwhile know nothing of it, nor does a walk within the walk.
+    assert elsewhere == further == ["a"]
+    assert held(cache, *"abc") == ["a"]
+    assert cache.find_state("b", str(NAME)) is None
+
+
+def test_what_is_dropped_while_passing_by_is_dropped_everywhere(metadata: TableMetadata) -> None:
+    cache = MetadataCache(1_000_000)
+    cache.put("a", metadata)
+
+    with passing_by():
+        cache.put("b", metadata)
+        cache.put_state(state_at(metadata, "b"))
+        for location in "ab":
+            cache.drop(location, str(NAME))
+        within = held(cache, *"ab")
+
+    assert within == held(cache, *"ab") == []
+
+
+def test_places_are_kept_also_of_what_is_passed_by_and_go_with_the_file() -> None:
+    cache = MetadataCache(1_000)
+
+    with passing_by():
+        cache.put_places("a", ["s3://lake/a"])
+    cache.put_places("too large", ["s3://lake/" + "b" * 1_000])
+    found = [cache.find_places(location) for location in ("a", "too large")]
+    cache.drop("a", str(NAME))
+
+    assert found == [["s3://lake/a"], None]
+    assert cache.find_places("a") is None
 
 
 def test_eight_threads_find_whole_entries_or_none(metadata: TableMetadata) -> None:
