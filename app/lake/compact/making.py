@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -18,15 +19,23 @@ from app.lake.compact.copying.errors import JoinStoppedError
 from app.lake.compact.copying.footers import Footer, read_footer
 from app.lake.compact.copying.joinable import find_obstacle
 from app.lake.compact.memory import MemoryBudget
+from app.lake.compact.merging.bins import merge_bin
+from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.compact.outcomes import MadeBin, Way
 from app.lake.compact.planning import PlannedTable
 from app.lake.compact.rewriting.bins import rewrite_bin
 from app.lake.compact.rewriting.destinations import destination_of
+from app.lake.compact.rewriting.leaves import leaves
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
+from app.lake.compact.rewriting.terms import BinTerms
 from app.lake.compact.running import CompactionStoppedError, IsStopped
+
+logger = logging.getLogger(__name__)
 
 # Small row groups cost a request each for every column, in whatever file they are (docs/decisions/0023).
 COPY_MIN_ROW_GROUP_BYTES = 8 * MIB
+# Smaller pages cost every reader more than what rewriting them takes (docs/decisions/0024).
+MERGE_MIN_CHUNK_BYTES = 32 * 1024
 # Rows decoded, together with what is encoded of them, come to so many times their files; seldom to more.
 _DECODED_GROWTH = 16
 # Footers are read so many at once, of each bin.
@@ -48,6 +57,7 @@ class BinMaker:
     scratch: Path
     threads: int = 1
     copy_min_row_group_bytes: int = COPY_MIN_ROW_GROUP_BYTES
+    merge_min_chunk_bytes: int = MERGE_MIN_CHUNK_BYTES
     way: Way | None = None
     _memory: MemoryBudget = field(init=False)
 
@@ -74,21 +84,31 @@ class BinMaker:
             with self._memory.held(self._wanted_bytes(some), is_stopped) as memory_bytes:
                 if memory_bytes is None:
                     raise CompactionStoppedError
-                files = rewrite_bin(
-                    table,
-                    tasks,
+                terms = BinTerms(
                     outputs=some.outputs,
                     target_bytes=planned.plan.policy.target_bytes,
                     memory_bytes=memory_bytes,
                     # One that has all the memory has all the processors too.
                     threads=self.threads if memory_bytes == self.memory_bytes else 1,
                     name=self.name,
-                    scratch=self.scratch,
                     is_stopped=is_stopped,
                 )
+                files, how = self._rewritten(planned, some, tasks, terms)
         except (JoinStoppedError, RewriteStoppedError) as error:
             raise CompactionStoppedError from error
-        return MadeBin(way=Way.REWRITE, added=files, why=why)
+        return MadeBin(way=Way.REWRITE, added=files, why=f"{why}; {how}" if how else why)
+
+    def _rewritten(
+        self, planned: PlannedTable, some: Bin, tasks: Sequence[FileScanTask], terms: BinTerms
+    ) -> tuple[tuple[DataFile, ...], str]:
+        """The rows of a bin in new row groups, and in words how they came there; none where there is but one way."""
+        if self.way is not None or not self._is_mergeable(planned, some, tasks):
+            return rewrite_bin(planned.table, tasks, terms, scratch=self.scratch), ""
+        try:
+            return merge_bin(planned.table, tasks, terms), "their pages stay as they are in larger row groups"
+        except UnmergeableError as error:
+            logger.info("%s is rewritten row by row: %s", planned.table.state.name, error)
+            return rewrite_bin(planned.table, tasks, terms, scratch=self.scratch), f"row by row: {error}"
 
     def _why_not_copied(
         self, planned: PlannedTable, some: Bin, tasks: Sequence[FileScanTask], is_stopped: IsStopped
@@ -125,6 +145,17 @@ class BinMaker:
         if (why := self._why_small(average)) is not None:
             return why, ()
         return None, known
+
+    def _is_mergeable(self, planned: PlannedTable, some: Bin, tasks: Sequence[FileScanTask]) -> bool:
+        """Whether the pages of a bin's files may stay, as far as manifests tell, and are not too small for it."""
+        metadata = planned.table.metadata
+        columns = len(leaves(metadata.schema()))
+        return (
+            not some.has_deletes
+            and metadata.sort_order().is_unsorted
+            and all(task.file.file_format is FileFormat.PARQUET for task in tasks)
+            and some.size_bytes >= self.merge_min_chunk_bytes * columns * len(tasks)
+        )
 
     def _wanted_bytes(self, some: Bin) -> int:
         """The memory that rewriting a bin should have: for all of its rows, decoded, and for what they become."""

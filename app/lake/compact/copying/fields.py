@@ -1,4 +1,4 @@
-"""The fields of Parquet's structs that joining files has to know, by their ids.
+"""The fields of Parquet's structs that joining and merging files have to know, by their ids.
 
 Source: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift, as of July 2026 (2.12 and
 what was added since).
@@ -27,6 +27,8 @@ class FileFields:
 class SchemaFields:
     """Of SchemaElement."""
 
+    TYPE: Final = 1
+    REPETITION: Final = 3
     NAME: Final = 4
     NUM_CHILDREN: Final = 5
     NAMES: Final = {
@@ -47,9 +49,11 @@ class RowGroupFields:
     """Of RowGroup."""
 
     COLUMNS: Final = 1
+    TOTAL_BYTE_SIZE: Final = 2
     NUM_ROWS: Final = 3
     SORTING_COLUMNS: Final = 4
     FILE_OFFSET: Final = 5
+    TOTAL_COMPRESSED_SIZE: Final = 6
     ORDINAL: Final = 7
     LAST: Final = 7
 
@@ -72,12 +76,18 @@ class ChunkFields:
 class ColumnFields:
     """Of ColumnMetaData."""
 
+    TYPE: Final = 1
+    ENCODINGS: Final = 2
+    PATH: Final = 3
+    CODEC: Final = 4
     NUM_VALUES: Final = 5
+    TOTAL_UNCOMPRESSED_SIZE: Final = 6
     TOTAL_COMPRESSED_SIZE: Final = 7
     DATA_PAGE_OFFSET: Final = 9
     INDEX_PAGE_OFFSET: Final = 10
     DICTIONARY_PAGE_OFFSET: Final = 11
     STATISTICS: Final = 12
+    ENCODING_STATS: Final = 13
     BLOOM_FILTER_OFFSET: Final = 14
     BLOOM_FILTER_LENGTH: Final = 15
     LAST: Final = 17
@@ -89,6 +99,8 @@ class StatisticsFields:
     NULL_COUNT: Final = 3
     MAX_VALUE: Final = 5
     MIN_VALUE: Final = 6
+    IS_MAX_VALUE_EXACT: Final = 7
+    IS_MIN_VALUE_EXACT: Final = 8
 
 
 class KeyValueFields:
@@ -109,3 +121,44 @@ class BloomFilterFields:
     """Of BloomFilterHeader."""
 
     NUM_BYTES: Final = 1
+
+
+class EncodingStatsFields:
+    """Of PageEncodingStats."""
+
+    PAGE_TYPE: Final = 1
+    ENCODING: Final = 2
+    COUNT: Final = 3
+
+
+class PageFields:
+    """Of PageHeader."""
+
+    TYPE: Final = 1
+    UNCOMPRESSED_SIZE: Final = 2
+    COMPRESSED_SIZE: Final = 3
+    CRC: Final = 4
+    OF_DATA: Final = 5
+    OF_DICTIONARY: Final = 7
+    OF_DATA_V2: Final = 8
+
+
+class DataPageFields:
+    """Of DataPageHeader and of DictionaryPageHeader."""
+
+    NUM_VALUES: Final = 1
+    ENCODING: Final = 2
+    DEFINITION_ENCODING: Final = 3
+    REPETITION_ENCODING: Final = 4
+
+
+class DataPageV2Fields:
+    """Of DataPageHeaderV2."""
+
+    NUM_VALUES: Final = 1
+    NUM_NULLS: Final = 2
+    NUM_ROWS: Final = 3
+    ENCODING: Final = 4
+    DEFINITION_BYTES: Final = 5
+    REPETITION_BYTES: Final = 6
+    IS_COMPRESSED: Final = 7

@@ -9,7 +9,7 @@ from pyiceberg.io import FileIO, InputStream
 from app.lake.compact.copying.errors import BrokenParquetError
 from app.lake.compact.copying.fields import FileFields, KeyValueFields
 from app.lake.compact.copying.obstacles import Obstacle, ObstacleKind
-from app.lake.compact.copying.row_groups import get_int
+from app.lake.compact.copying.row_groups import RowGroup, get_int
 from app.lake.compact.copying.survey import Span, UncopyableError, refuse_positions, survey_row_groups
 from app.lake.compact.copying.thrift import Struct, read_list, read_struct, read_structs, to_bytes
 from app.lake.compact.copying.wire import STRUCT, element_end
@@ -39,7 +39,8 @@ class Footer:
 
     `fields` are those of FileMetaData but for what has a name here; `row_groups` are as they are in the file, without
     those that have no rows. `obstacle` says why the file cannot be joined with any other. Where there is none, it is
-    known where things are: `data` of column chunks and Bloom filters, and the page index.
+    known where things are: `data` of column chunks and Bloom filters, and the page index. `decoded` are the row groups
+    once more, where that was asked for.
     """
 
     location: str
@@ -58,6 +59,7 @@ class Footer:
     has_ordinals: bool = True
     with_statistics: frozenset[int] = frozenset()
     without_statistics: frozenset[int] = frozenset()
+    decoded: tuple[RowGroup, ...] = ()
     obstacle: Obstacle | None = None
 
     @property
@@ -82,8 +84,10 @@ def read_footer(io: FileIO, location: str, size_bytes: int | None = None) -> Foo
             return read_open_footer(stream, location, len(file) if size_bytes is None else size_bytes)
 
 
-def read_open_footer(stream: InputStream, location: str, size: int) -> Footer:
+def read_open_footer(stream: InputStream, location: str, size: int, *, keeps_decoded: bool = False) -> Footer:
     """As `read_footer`, of a file of this size that is open, or in memory.
+
+    With `keeps_decoded` it has its row groups decoded too, which take some ten times as much memory.
 
     Raises:
         BrokenParquetError: it is no Parquet file, or broken.
@@ -97,7 +101,7 @@ def read_open_footer(stream: InputStream, location: str, size: int) -> Footer:
         rows=get_int(fields, FileFields.NUM_ROWS),
         version=get_int(fields, FileFields.VERSION),
         created_by=_find_bytes(fields, FileFields.CREATED_BY),
-        notes=_notes(fields),
+        notes=notes_of(fields),
         fields=_without_named(fields),
     )
     try:
@@ -107,6 +111,7 @@ def read_open_footer(stream: InputStream, location: str, size: int) -> Footer:
             end,
             lambda start, length: read_exactly(stream, location, start, length),
             leaves=_count_leaves(fields),
+            keeps_decoded=keeps_decoded,
         )
     except UncopyableError as error:
         return replace(footer, obstacle=Obstacle(kind=error.kind, location=location, detail=str(error)))
@@ -124,6 +129,7 @@ def read_open_footer(stream: InputStream, location: str, size: int) -> Footer:
         has_ordinals=survey.has_ordinals,
         with_statistics=frozenset(survey.with_statistics),
         without_statistics=frozenset(survey.without_statistics),
+        decoded=tuple(survey.decoded),
     )
 
 
@@ -183,7 +189,8 @@ def _read_file_metadata(raw: bytes) -> tuple[Struct, list[bytes]]:
     return read_struct(raw, 0, {FileFields.ROW_GROUPS: read_structs(read_group)})[0], groups
 
 
-def _notes(fields: Struct) -> tuple[Note, ...]:
+def notes_of(fields: Struct) -> tuple[Note, ...]:
+    """The key-value metadata among the fields of FileMetaData."""
     raws = read_list(fields.get(FileFields.KEY_VALUE_METADATA))[1]
     pairs = ((read_struct(raw)[0], raw) for raw in raws)
     return tuple(

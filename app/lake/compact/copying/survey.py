@@ -37,6 +37,7 @@ class Survey:
 
     rows: int = 0
     row_groups: list[bytes] = field(default_factory=list)
+    decoded: list[RowGroup] = field(default_factory=list)
     row_group_bytes: int = 0
     data: list[Span] = field(default_factory=list)
     column_indexes: list[Span] = field(default_factory=list)
@@ -47,7 +48,9 @@ class Survey:
     without_statistics: set[int] = field(default_factory=set)
 
 
-def survey_row_groups(raws: Sequence[bytes], end: int, read_at: ReadAt, *, leaves: int) -> Survey:
+def survey_row_groups(
+    raws: Sequence[bytes], end: int, read_at: ReadAt, *, leaves: int, keeps_decoded: bool = False
+) -> Survey:
     """What the row groups of a file take, of which `end` bytes come before the footer. Those without rows are left out.
 
     `leaves` is how many columns the schema has, at any depth. Costs decoding each, and a small read for each Bloom
@@ -64,6 +67,8 @@ def survey_row_groups(raws: Sequence[bytes], end: int, read_at: ReadAt, *, leave
             continue
         survey.rows += group.rows
         survey.row_groups.append(raw)
+        if keeps_decoded:
+            survey.decoded.append(group)
         survey.has_ordinals = survey.has_ordinals and RowGroupFields.ORDINAL in group.fields
         if len(group.chunks) != leaves:
             raise MalformedThriftError(f"row group {number} has {len(group.chunks)} columns, and the schema {leaves}")

@@ -17,6 +17,7 @@ from app.lake.compact.rewriting.live_rows import LiveRows, WeighedRows
 from app.lake.compact.rewriting.sort_keys import SortKeys, find_sort_keys
 from app.lake.compact.rewriting.sorting import sorted_batches
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
+from app.lake.compact.rewriting.terms import BinTerms
 from app.lake.compact.rewriting.writing import RollingWriter, file_overhead_bytes, group_extra_bytes
 from app.lake.table import LakeTable
 
@@ -29,55 +30,50 @@ _SORT_SHARE, _SORTED_ROW_GROUPS_SHARE = 0.15, 0.25
 def rewrite_bin(
     table: LakeTable,
     tasks: Sequence[FileScanTask],
+    terms: BinTerms,
     *,
-    outputs: int,
-    target_bytes: int,
-    memory_bytes: int,
-    threads: int,
-    name: str,
     scratch: Path,
-    is_stopped: Callable[[], bool],
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> tuple[DataFile, ...]:
     """Data files with the live rows of these, in their order or that of the table; none where all are deleted.
 
-    `outputs` is how many files there are to be if estimates are true; none is above 1.1 times `target_bytes`. The
-    tasks have one spec and partition. Rows are in the table's current schema. `name` is part of the files' names,
-    `scratch` a folder for rows that are sorted, and `on_rows` is told how many rows were done, again and again.
+    The tasks have one spec and partition. Rows are in the table's current schema. `scratch` is a folder for rows that
+    are sorted, and `on_rows` is told how many rows were done, again and again.
 
-    Blocks; several bins may be rewritten at once, and so many row groups of each are encoded at once, in `threads`
-    beside the caller's. Memory: `memory_bytes`, but for a row, and a batch of values that their file has once, that
-    are larger; and a bit for each row of files with deletes. Costs reading the files and their delete files whole.
+    Blocks; several bins may be rewritten at once. Memory: that of the terms, but for a row, and a batch of values that
+    their file has once, that are larger; and a bit for each row of files with deletes. Costs reading the files and
+    their delete files whole.
 
     Raises:
         InvalidTablePropertyError: a table property on how files are written has a value that it cannot have.
         UnsupportedTableError: the sort order is unknown here, or a file was written with a later schema.
         MissingFileError, UnreadableTableError: a file is missing or broken, or has other rows than manifests say.
         BackendUnavailableError: storage, or `scratch`, cannot be written.
-        RewriteStoppedError: `is_stopped` said so.
+        RewriteStoppedError: the terms' `is_stopped` said so.
         In each case what was written is removed.
     """
     keys = find_sort_keys(table)
-    destination = destination_of(table, tasks, name)
-    live = LiveRows(table, tasks, is_stopped)
+    destination = destination_of(table, tasks, terms.name)
+    live = LiveRows(table, tasks, terms.is_stopped)
     layout = layout_of(table, live.rows, keys.order_id if keys else 0)
+    share = _SORTED_ROW_GROUPS_SHARE if keys else _ROW_GROUPS_SHARE
     rolling = Rolling(
-        target_bytes=target_bytes,
-        outputs=outputs,
+        target_bytes=terms.target_bytes,
+        outputs=terms.outputs,
         weight=live.weight,
         limits=RowGroupLimits(
             rows=layout.options.row_group_rows,
             file_bytes=layout.options.row_group_bytes,
             # Of those that are encoded, and of the one that is collected.
-            memory_bytes=int(memory_bytes * (_SORTED_ROW_GROUPS_SHARE if keys else _ROW_GROUPS_SHARE) / (threads + 1)),
+            memory_bytes=int(terms.memory_bytes * share / (terms.threads + 1)),
         ),
         overhead_bytes=file_overhead_bytes(layout),
         group_extra_bytes=group_extra_bytes(layout),
     )
-    ordered = _ordered(live, keys, scratch, int(memory_bytes * _SORT_SHARE))
-    with closing(ordered), RollingWriter(table.io, destination, layout, rolling, threads=threads) as writer:
+    ordered = _ordered(live, keys, scratch, int(terms.memory_bytes * _SORT_SHARE))
+    with closing(ordered), RollingWriter(table.io, destination, layout, rolling, threads=terms.threads) as writer:
         for rows in ordered:
-            if is_stopped():
+            if terms.is_stopped():
                 raise RewriteStoppedError
             writer.add(rows)
             on_rows(rows.batch.num_rows)

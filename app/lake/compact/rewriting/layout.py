@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
-from pyiceberg.schema import sanitize_column_names
+from pyiceberg.schema import Schema, sanitize_column_names
 
 from app.lake.compact.rewriting.leaves import Leaf, leaves
 from app.lake.compact.rewriting.metrics import Modes, metrics_modes
@@ -20,11 +20,17 @@ class FileLayout:
     """Columns with their ids, in names that Iceberg allows in files; how they are written and measured."""
 
     dataset: str
+    schema: Schema
     arrow_schema: pa.Schema
     columns: Sequence[Leaf]
     modes: Modes
     options: WriterOptions
     sort_order_id: int
+
+    def of_fields(self, places: Sequence[int]) -> FileLayout:
+        """That of files which have the fields at these places alone."""
+        schema = Schema(*(self.schema.fields[place] for place in places))
+        return replace(self, schema=schema, arrow_schema=schema_to_pyarrow(schema), columns=leaves(schema))
 
     def relabelled(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Rows in the names and with the field ids of files, at every depth; copies nothing."""
@@ -43,6 +49,7 @@ def layout_of(table: LakeTable, rows: int, sort_order_id: int) -> FileLayout:
     columns = leaves(in_files)
     return FileLayout(
         dataset=str(table.state.name),
+        schema=in_files,
         arrow_schema=schema_to_pyarrow(in_files),
         columns=columns,
         modes=metrics_modes(properties, schema, columns),

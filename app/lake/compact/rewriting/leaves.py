@@ -27,6 +27,14 @@ class Leaf:
     is_repeated: bool
     _steps: tuple[int | _Part, ...]
 
+    @property
+    def field_place(self) -> int:
+        """The place of the field of the schema that it is, or is in."""
+        place = self._steps[0]
+        if not isinstance(place, int):
+            raise TypeError("a schema is a struct")
+        return place
+
     def values(self, rows: pa.Table) -> Iterator[pa.Array]:
         """Its values in these rows, chunk by chunk; nulls of what it is in are nulls of it, or no values."""
         column, *steps = self._steps

@@ -71,7 +71,7 @@ class FileMetrics:
         """Count what Parquet does not: NaN, and the bounds of values that are too long for its statistics."""
         for leaf in self._columns:
             mode = self._modes[leaf.field_id].type
-            if mode is MetricModeTypes.NONE:
+            if not self._is_counted(leaf.field_id):
                 continue
             if isinstance(leaf.kind, (FloatType, DoubleType)):
                 self._nans[leaf.field_id] += sum(pc.sum(pc.is_nan(part)).as_py() or 0 for part in leaf.values(rows))
@@ -95,6 +95,10 @@ class FileMetrics:
                 if mode is not MetricModeTypes.COUNTS and statistics.has_min_max:
                     found = (comparable(leaf.kind, raw) for raw in (statistics.min_raw, statistics.max_raw))
                     self._take(leaf.field_id, *found)
+
+    def count_nans(self, counts: Mapping[int, int]) -> None:
+        """Take how many values of columns are NaN, by field id: of all row groups of a file the same columns."""
+        self._nans.update({field_id: count for field_id, count in counts.items() if self._is_counted(field_id)})
 
     def add(self, other: FileMetrics) -> None:
         """Take those of more rows of the same file."""
@@ -121,6 +125,9 @@ class FileMetrics:
             "lower_bounds": lower,
             "upper_bounds": upper,
         }
+
+    def _is_counted(self, field_id: int) -> bool:
+        return self._modes[field_id].type is not MetricModeTypes.NONE
 
     def _see_long(self, leaf: Leaf, parts: list[pa.Array]) -> None:
         longest = max((pc.max(pc.binary_length(part)).as_py() or 0 for part in parts), default=0)

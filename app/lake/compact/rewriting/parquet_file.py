@@ -17,7 +17,7 @@ from app.lake.compact.copying.merging import plan_join
 from app.lake.compact.rewriting.destinations import Destination
 from app.lake.compact.rewriting.layout import FileLayout
 from app.lake.compact.rewriting.metrics import FileMetrics
-from app.lake.compact.rewriting.row_groups import EncodedGroup
+from app.lake.compact.rewriting.row_groups import Bytes, EncodedGroup
 
 
 class ParquetFile:
@@ -43,8 +43,8 @@ class ParquetFile:
     def add(self, group: EncodedGroup) -> None:
         """One more row group."""
         with _writing(self.location):
-            for start, end in group.footer.data:
-                self._write(group.content.slice(start, end - start))
+            for part in group.parts:
+                self._write(part)
         self._footers.append(replace(group.footer, location=self.location))
         self._metrics.add(group.metrics)
         self.footer_bytes += group.footer_bytes
@@ -82,7 +82,7 @@ class ParquetFile:
         with contextlib.suppress(OSError, pa.ArrowException):
             self._stream.close()
 
-    def _write(self, content: bytes | pa.Buffer) -> None:
+    def _write(self, content: Bytes) -> None:
         self._stream.write(content)
         self.size_bytes += len(content)
 

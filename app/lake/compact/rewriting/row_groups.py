@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,8 @@ from app.lake.compact.copying.footers import Footer, read_open_footer
 from app.lake.compact.rewriting.layout import FileLayout
 from app.lake.compact.rewriting.metrics import FileMetrics
 
+Bytes: TypeAlias = bytes | memoryview | pa.Buffer
+
 _IN_MEMORY = "a row group"
 # Of a column chunk: some offsets, each of which may take a few bytes more further on in a file.
 _LONGER_BYTES = 16
@@ -21,9 +24,13 @@ _LONGER_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedGroup:
-    """A Parquet file of one row group, in memory; its footer, how many column chunks it has, and its metrics."""
+    """A row group in memory: its bytes, one part behind the other, what says so of a file of it alone, and its metrics.
 
-    content: pa.Buffer
+    `footer` is that of a file in which the parts are where `Footer.data` says. `chunks` is how many column chunks there
+    are.
+    """
+
+    parts: Sequence[Bytes]
     footer: Footer
     chunks: int
     metrics: FileMetrics
@@ -57,11 +64,31 @@ def encode_group(rows: pa.Table, layout: FileLayout, dictionaries: Sequence[str]
         metrics.see(rows)
     metrics.read(writer.writer.metadata)
     content = sink.getvalue()
+    footer = _footer_of(content)
+    parts = [content.slice(start, end - start) for start, end in footer.data]
+    return EncodedGroup(parts=parts, footer=footer, chunks=len(layout.columns), metrics=metrics)
+
+
+def encode_columns(rows: pa.Table, layout: FileLayout, dictionaries: Sequence[str]) -> tuple[pa.Buffer, Footer]:
+    """A Parquet file of these rows in one row group, in memory, and its footer; as `encode_group`, without metrics."""
+    sink = pa.BufferOutputStream()
+    with (
+        _encoding(layout.dataset),
+        pq.ParquetWriter(
+            sink, layout.arrow_schema, use_dictionary=list(dictionaries), **layout.options.arguments
+        ) as writer,
+    ):
+        writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+    content = sink.getvalue()
+    return content, _footer_of(content)
+
+
+def _footer_of(content: pa.Buffer) -> Footer:
     with pa.BufferReader(content) as stream:
         footer = read_open_footer(stream, _IN_MEMORY, content.size)
     if footer.obstacle is not None:
         raise RuntimeError(f"Arrow has written what cannot be put into a file: {footer.obstacle}")
-    return EncodedGroup(content=content, footer=footer, chunks=len(layout.columns), metrics=metrics)
+    return footer
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -84,6 +84,12 @@ class RollingWriter:
             if batch.num_rows:
                 self._flush()
 
+    def add_group(self, make: Callable[[], EncodedGroup], weight: float) -> None:
+        """A whole row group of this weight, which `make` answers: it is called in a thread beside the caller's."""
+        self._flush()
+        self._write_begun(but=self._threads - 1)
+        self._begin(make, weight)
+
     def finish(self) -> tuple[DataFile, ...]:
         """Write what is left, and answer the files; none where there were no rows."""
         self._flush()
@@ -128,8 +134,12 @@ class RollingWriter:
         # Only now: it may be that a file was closed.
         if self._dictionaries is None:
             self._dictionaries = with_dictionaries(rows, self._layout.columns)
+        dictionaries = self._dictionaries
+        self._begin(lambda: encode_group(rows, self._layout, dictionaries), weight)
+
+    def _begin(self, make: Callable[[], EncodedGroup], weight: float) -> None:
         self._rolling.group_begun(weight)
-        self._encoding.append(self._encoders.submit(encode_group, rows, self._layout, self._dictionaries))
+        self._encoding.append(self._encoders.submit(make))
         if self._rolling.is_full:
             # That may be an estimate.
             self._write_begun()

@@ -15,6 +15,7 @@ from pyiceberg.table.sorting import SortField
 
 from app.domain.live_files import LiveFile
 from app.lake.compact.rewriting.bins import rewrite_bin
+from app.lake.compact.rewriting.terms import BinTerms
 from app.lake.data_files import stream_data_file
 from app.lake.row_diff.manifests import live_files
 from tests.unit.lake.local_tables import as_lake_table
@@ -38,18 +39,24 @@ def rewrite(
 ) -> tuple[DataFile, ...]:
     """New files of these rows, in one that is as large as need be unless options say otherwise."""
     with tempfile.TemporaryDirectory(dir=root) as scratch:
-        arguments: dict[str, Any] = {
-            "outputs": 1,
-            "target_bytes": BIG,
-            "memory_bytes": BIG,
-            "threads": 2,
-            "name": "test",
-            "scratch": Path(scratch),
-            "is_stopped": lambda: False,
-        }
-        found = rewrite_bin(as_lake_table(table), tasks or tasks_of(table), **{**arguments, **options})
+        apart: dict[str, Any] = {"scratch": Path(scratch)}
+        apart |= {name: options.pop(name) for name in ("on_rows", "scratch") if name in options}
+        found = rewrite_bin(as_lake_table(table), tasks or tasks_of(table), terms(**options), **apart)
         assert list(Path(scratch).iterdir()) == []
         return found
+
+
+def terms(**options: Any) -> BinTerms:
+    """One file that is as large as need be, unless options say otherwise."""
+    usual: dict[str, Any] = {
+        "outputs": 1,
+        "target_bytes": BIG,
+        "memory_bytes": BIG,
+        "threads": 2,
+        "name": "test",
+        "is_stopped": lambda: False,
+    }
+    return BinTerms(**{**usual, **options})
 
 
 def read_files(table: Table, files: Sequence[DataFile]) -> Iterator[pa.RecordBatch]:

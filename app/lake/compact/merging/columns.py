@@ -1,0 +1,187 @@
+"""One column chunk of several: their pages one behind the other, as they are."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from app.lake.compact.copying.fields import ColumnFields, EncodingStatsFields
+from app.lake.compact.copying.row_groups import Chunk, get_int
+from app.lake.compact.copying.thrift import Struct, of_int, read_struct, write_list, write_struct
+from app.lake.compact.copying.wire import I32, I64, STRUCT, MalformedThriftError
+from app.lake.compact.merging.identities import all_defined, is_identity
+from app.lake.compact.merging.pages import (
+    DATA_V2,
+    DICTIONARY,
+    PLAIN,
+    PLAIN_DICTIONARY,
+    RLE,
+    Page,
+    plain_page_header,
+    read_pages,
+)
+from app.lake.compact.merging.statistics import Key, merge_statistics
+from app.lake.deleted_positions import naming_file
+
+# Iceberg's writers end a dictionary at 2 MiB, unless told otherwise, and look after each batch of values.
+_MAX_PAGE_BYTES = 3 * 2**20
+_EMPTY = (STRUCT, b"\0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnShape:
+    """What is the same of all chunks of a column: its codec, how values are compared, and how deep they lie.
+
+    `deepest` is the definition level of a value that is not null.
+    """
+
+    codec: int
+    key: Key | None
+    deepest: int
+    is_repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChunk:
+    """A column chunk of a file, of which `content` is all bytes."""
+
+    location: str
+    content: bytes
+    chunk: Chunk
+
+
+@dataclass(slots=True)
+class MergedChunk:
+    """A column chunk: its bytes, one part behind the other, and its metadata, as if it were at the first byte."""
+
+    column: Struct = field(default_factory=dict)
+    parts: list[bytes | memoryview] = field(default_factory=list)
+    size_bytes: int = 0
+    uncompressed_bytes: int = 0
+    _pages: Counter[tuple[int, int]] = field(default_factory=Counter)
+    _encodings: set[int] = field(default_factory=set)
+
+    def copy(self, content: bytes, pages: Sequence[Page]) -> None:
+        """Data pages that lie one behind the other, as they are."""
+        self._put(memoryview(content)[pages[0].start : pages[-1].end])
+        for page in pages:
+            self._count(page.kind, page.encodings)
+            self.uncompressed_bytes += page.body - page.start + page.uncompressed_bytes
+
+    def put_values(self, content: bytes, dictionary: Page, levels: bytes) -> None:
+        """The values of a dictionary, each once and none null, as a page of its own."""
+        body = memoryview(content)[dictionary.body : dictionary.end]
+        crc = zlib.crc32(body, zlib.crc32(levels)) if dictionary.has_crc else None
+        header = plain_page_header(dictionary.values, levels, len(body), dictionary.uncompressed_bytes, crc)
+        self._put(header + levels)
+        self._put(body)
+        self._count(DATA_V2, (PLAIN, RLE))
+        self.uncompressed_bytes += len(header) + len(levels) + dictionary.uncompressed_bytes
+
+    def finish(self, chunks: Sequence[SourceChunk], key: Key | None) -> None:
+        """What there is to say of it as the column of these."""
+        first = chunks[0].chunk.column
+        values = sum(get_int(source.chunk.column, ColumnFields.NUM_VALUES) for source in chunks)
+        self.column = {field_id: first[field_id] for field_id in (ColumnFields.TYPE, ColumnFields.PATH)}
+        self.column |= {
+            ColumnFields.CODEC: first[ColumnFields.CODEC],
+            ColumnFields.ENCODINGS: write_list(I32, [of_int(I32, one)[1] for one in sorted(self._encodings)]),
+            ColumnFields.NUM_VALUES: of_int(I64, values),
+            ColumnFields.TOTAL_UNCOMPRESSED_SIZE: of_int(I64, self.uncompressed_bytes),
+            ColumnFields.TOTAL_COMPRESSED_SIZE: of_int(I64, self.size_bytes),
+            ColumnFields.DATA_PAGE_OFFSET: of_int(I64, 0),
+            ColumnFields.ENCODING_STATS: write_list(STRUCT, list(self._encoding_stats())),
+        }
+        statistics = [read_struct(source.chunk.column.get(ColumnFields.STATISTICS, _EMPTY)[1])[0] for source in chunks]
+        if (merged := merge_statistics(statistics, key)) is not None:
+            self.column[ColumnFields.STATISTICS] = (STRUCT, write_struct(merged))
+
+    def _put(self, part: bytes | memoryview) -> None:
+        self.parts.append(part)
+        self.size_bytes += len(part)
+
+    def _count(self, kind: int, encodings: tuple[int, ...]) -> None:
+        self._pages[kind, encodings[0]] += 1
+        self._encodings.update(encodings)
+
+    def _encoding_stats(self) -> Iterator[bytes]:
+        for (kind, encoding), count in sorted(self._pages.items()):
+            yield write_struct(
+                {
+                    EncodingStatsFields.PAGE_TYPE: of_int(I32, kind),
+                    EncodingStatsFields.ENCODING: of_int(I32, encoding),
+                    EncodingStatsFields.COUNT: of_int(I32, count),
+                }
+            )
+
+
+def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChunk | None:
+    """The chunks' pages in one chunk, one behind the other; None where they cannot stay what they are.
+
+    A chunk has one codec and one dictionary. So they can where all have the codec that is asked for, and none has a
+    dictionary but one that says of each value what it is, once and in order: that becomes a page of values. Costs about
+    10 µs a page, and where there are dictionaries, decompressing the places in them.
+
+    Raises:
+        OSError: a chunk is broken; the name of its file is in the message.
+    """
+    found = []
+    for source in chunks:
+        if get_int(source.chunk.column, ColumnFields.CODEC) != shape.codec:
+            return None
+        with naming_file(source.location):
+            pages = _Pages.of(source)
+        if not pages.may_stay(shape):
+            return None
+        found.append(pages)
+    merged = MergedChunk()
+    for source, pages in zip(chunks, found, strict=True):
+        if pages.dictionary is not None and pages.by_dictionary:
+            dictionary = pages.dictionary
+            with naming_file(source.location):
+                is_plain = is_identity(
+                    source.content, pages.by_dictionary, dictionary.values, shape.codec, shape.deepest
+                )
+            if not is_plain:
+                return None
+            merged.put_values(source.content, dictionary, all_defined(dictionary.values, shape.deepest))
+        if pages.others:
+            merged.copy(source.content, pages.others)
+    merged.finish(chunks, shape.key)
+    return merged
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """The pages of a chunk: that of its dictionary, data pages that go by it, and data pages that do not."""
+
+    dictionary: Page | None
+    by_dictionary: Sequence[Page]
+    others: Sequence[Page]
+
+    @classmethod
+    def of(cls, source: SourceChunk) -> _Pages:
+        chunk = source.chunk
+        pages = read_pages(source.content, chunk.start, chunk.end)
+        dictionary = pages.pop(0) if pages and pages[0].kind == DICTIONARY else None
+        values, told = sum(page.values for page in pages), get_int(chunk.column, ColumnFields.NUM_VALUES)
+        if values != told or any(page.kind == DICTIONARY for page in pages):
+            raise MalformedThriftError(f"a column chunk of {told} values has pages of {values}")
+        count = next((number for number, page in enumerate(pages) if not page.is_by_dictionary), len(pages))
+        return cls(dictionary, pages[:count], pages[count:])
+
+    def may_stay(self, shape: ColumnShape) -> bool:
+        """Whether headers leave it possible that no dictionary is needed."""
+        if any(page.is_by_dictionary for page in self.others):
+            return False
+        if not self.by_dictionary:
+            return True
+        return (
+            self.dictionary is not None
+            and self.dictionary.encodings[0] in (PLAIN, PLAIN_DICTIONARY)
+            and not shape.is_repeated
+            and self.dictionary.uncompressed_bytes <= _MAX_PAGE_BYTES
+            and self.dictionary.values == sum(page.values for page in self.by_dictionary)
+        )

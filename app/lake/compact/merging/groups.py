@@ -1,0 +1,228 @@
+"""A row group of all rows of several files: pages as they are, and where they cannot be, columns encoded anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.manifest import DataFile
+
+from app.lake.compact.copying.errors import BrokenParquetError
+from app.lake.compact.copying.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
+from app.lake.compact.copying.footers import MAGIC, Footer, notes_of, read_open_footer
+from app.lake.compact.copying.joinable import find_obstacle
+from app.lake.compact.copying.key_values import merge_key_values
+from app.lake.compact.copying.row_groups import Chunk, RowGroup, find_int, get_int, read_row_group, write_row_group
+from app.lake.compact.copying.survey import Span
+from app.lake.compact.copying.thrift import Struct, of_bytes, of_int, to_bytes, write_list, write_struct
+from app.lake.compact.copying.wire import I32, I64, STRUCT
+from app.lake.compact.merging.columns import ColumnShape, MergedChunk, SourceChunk, merge_chunks
+from app.lake.compact.merging.errors import UnmergeableError
+from app.lake.compact.merging.schemas import is_same_schema, parquet_leaves
+from app.lake.compact.merging.statistics import key_of
+from app.lake.compact.rewriting.dictionaries import with_dictionaries
+from app.lake.compact.rewriting.layout import FileLayout
+from app.lake.compact.rewriting.metrics import FileMetrics
+from app.lake.compact.rewriting.row_groups import Bytes, EncodedGroup, encode_columns
+from app.lake.deleted_positions import naming_file
+
+_MERGED = "merged row groups"
+# By their ids in parquet.thrift, in Arrow's names.
+_CODEC_IDS = {"NONE": 0, "SNAPPY": 1, "GZIP": 2, "BROTLI": 4, "ZSTD": 6, "LZ4": 7}
+_OFFSETS = (
+    ColumnFields.DATA_PAGE_OFFSET,
+    ColumnFields.DICTIONARY_PAGE_OFFSET,
+    ColumnFields.INDEX_PAGE_OFFSET,
+)
+_DROPPED = (ColumnFields.BLOOM_FILTER_OFFSET, ColumnFields.BLOOM_FILTER_LENGTH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A data file that is merged, whole and in memory."""
+
+    file: DataFile
+    content: bytes
+    footer: Footer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merging:
+    """What all row groups of a bin have in common; `written` is the footer of a file that is written in the layout.
+
+    Of the columns `with_nans` manifests say how many values are NaN.
+    """
+
+    layout: FileLayout
+    with_nans: Collection[int]
+    written: Footer
+
+    @classmethod
+    def to(cls, layout: FileLayout, with_nans: Collection[int]) -> Merging:
+        """Row groups of files of this layout."""
+        _, footer = encode_columns(layout.arrow_schema.empty_table(), layout, [])
+        return cls(layout=layout, with_nans=with_nans, written=footer)
+
+    @cached_property
+    def shapes(self) -> Sequence[ColumnShape]:
+        """What the chunks of each column have to be like."""
+        codec = _CODEC_IDS[str(self.layout.options.arguments["compression"]).upper()]
+        return [
+            ColumnShape(
+                codec=codec,
+                key=key_of(leaf.kind, parquet.physical),
+                deepest=parquet.deepest,
+                is_repeated=parquet.is_repeated,
+            )
+            for leaf, parquet in zip(self.layout.columns, parquet_leaves(self.written), strict=True)
+        ]
+
+    def source(self, file: DataFile, content: bytes) -> SourceFile:
+        """A file of which these are all bytes.
+
+        Raises:
+            UnmergeableError: it cannot be merged.
+            BrokenParquetError: it is broken, or is not what the manifest says of it.
+        """
+        location = file.file_path
+        with naming_file(location), pa.BufferReader(content) as stream:
+            footer = read_open_footer(stream, location, len(content), keeps_decoded=True)
+            if footer.rows != file.record_count:
+                reason = f"it has {footer.rows} rows, and its manifest says {file.record_count}"
+                raise BrokenParquetError(location, reason)
+            obstacle, is_same = find_obstacle([footer]), is_same_schema(footer, self.written)
+        if obstacle is not None:
+            raise UnmergeableError(str(obstacle))
+        if not is_same:
+            raise UnmergeableError(f"{location} has another schema than the table has now")
+        if footer.without_statistics:
+            raise UnmergeableError(f"{location} has columns without least and greatest values")
+        if max(footer.fields) > FileFields.LAST:
+            raise UnmergeableError(f"{location} has fields in its footer that are not known")
+        return SourceFile(file=file, content=content, footer=footer)
+
+    def group(self, sources: Sequence[SourceFile]) -> EncodedGroup:
+        """The row group that has the rows of these files, one behind the other.
+
+        Raises:
+            UnmergeableError: they cannot be merged.
+            OSError: one is broken; its name is in the message.
+        """
+        columns: list[tuple[Struct, Sequence[Bytes]] | None] = []
+        for place, shape in enumerate(self.shapes):
+            merged = self._merged(sources, place, shape)
+            columns.append(None if merged is None else (merged.column, merged.parts))
+        anew = self._encoded(sources, [place for place, found in enumerate(columns) if found is None])
+        whole = [anew.get(place, found) for place, found in enumerate(columns)]
+        return self._assembled(sources, [found for found in whole if found is not None], has_own=bool(anew))
+
+    def _merged(self, sources: Sequence[SourceFile], place: int, shape: ColumnShape) -> MergedChunk | None:
+        chunks = [
+            SourceChunk(source.file.file_path, source.content, group.chunks[place])
+            for source in sources
+            for group in source.footer.decoded
+        ]
+        return merge_chunks(chunks, shape)
+
+    def _encoded(
+        self, sources: Sequence[SourceFile], places: Sequence[int]
+    ) -> Mapping[int, tuple[Struct, Sequence[Bytes]]]:
+        """The chunks of these columns, decoded and encoded."""
+        if not places:
+            return {}
+        fields = sorted({self.layout.columns[place].field_place for place in places})
+        part = self.layout.of_fields(fields)
+        rows = pa.concat_tables([_read(source, part.arrow_schema) for source in sources])
+        content, footer = encode_columns(rows, part, with_dictionaries(rows, part.columns))
+        (raw,) = footer.row_groups
+        whole = [place for place, leaf in enumerate(self.layout.columns) if leaf.field_place in fields]
+        found = {}
+        for place, chunk in zip(whole, read_row_group(raw).chunks, strict=True):
+            found[place] = (_moved(chunk.column, -chunk.start), [content.slice(chunk.start, chunk.end - chunk.start)])
+        return found
+
+    def _assembled(
+        self, sources: Sequence[SourceFile], columns: Sequence[tuple[Struct, Sequence[Bytes]]], *, has_own: bool
+    ) -> EncodedGroup:
+        start = position = len(MAGIC)
+        chunks: list[Chunk] = []
+        parts: list[Bytes] = []
+        for column, some in columns:
+            size = get_int(column, ColumnFields.TOTAL_COMPRESSED_SIZE)
+            chunks.append(Chunk({ChunkFields.FILE_OFFSET: of_int(I64, 0)}, _moved(column, position)))
+            parts += some
+            position += size
+        rows = sum(source.footer.rows for source in sources)
+        uncompressed = sum(get_int(column, ColumnFields.TOTAL_UNCOMPRESSED_SIZE) for column, _ in columns)
+        group = RowGroup(
+            {
+                RowGroupFields.TOTAL_BYTE_SIZE: of_int(I64, uncompressed),
+                RowGroupFields.NUM_ROWS: of_int(I64, rows),
+                RowGroupFields.FILE_OFFSET: of_int(I64, start),
+                RowGroupFields.TOTAL_COMPRESSED_SIZE: of_int(I64, position - start),
+            },
+            chunks,
+        )
+        footer = self._footer(sources, write_row_group(group), rows, (start, position), has_own=has_own)
+        metrics = FileMetrics(self.layout.columns, self.layout.modes)
+        metrics.read(_as_read(footer))
+        for source in sources:
+            nans = source.file.nan_value_counts or {}
+            metrics.count_nans({field_id: nans[field_id] for field_id in self.with_nans})
+        return EncodedGroup(parts=parts, footer=footer, chunks=len(chunks), metrics=metrics)
+
+    def _footer(
+        self, sources: Sequence[SourceFile], row_group: bytes, rows: int, data: Span, *, has_own: bool
+    ) -> Footer:
+        """That of a file with this row group alone, which says of its writers what theirs say; `has_own`: and ours."""
+        told = [source.footer for source in sources]
+        if has_own:
+            told.append(replace(self.written, notes=told[0].notes))
+        said = merge_key_values(told).fields
+        return Footer(
+            location=_MERGED,
+            size_bytes=data[1],
+            fields=self.written.fields,
+            rows=rows,
+            version=max(footer.version for footer in told),
+            created_by=to_bytes(said[FileFields.CREATED_BY]),
+            notes=notes_of(said),
+            row_groups=(row_group,),
+            row_group_bytes=data[1] - data[0],
+            data=(data,),
+        )
+
+
+def _as_read(footer: Footer) -> pq.FileMetaData:
+    """The footer as Arrow has it, of a file of which there is nothing else."""
+    said: Struct = footer.fields | {
+        FileFields.VERSION: of_int(I32, footer.version),
+        FileFields.NUM_ROWS: of_int(I64, footer.rows),
+        FileFields.ROW_GROUPS: write_list(STRUCT, list(footer.row_groups)),
+    }
+    if footer.created_by is not None:
+        said[FileFields.CREATED_BY] = of_bytes(footer.created_by)
+    raw = write_struct(said)
+    return pq.read_metadata(pa.BufferReader(b"".join([MAGIC, raw, len(raw).to_bytes(4, "little"), MAGIC])))
+
+
+def _read(source: SourceFile, schema: pa.Schema) -> pa.Table:
+    """The rows of a file, of the columns of this schema alone and in it."""
+    with naming_file(source.file.file_path), pq.ParquetFile(pa.BufferReader(source.content)) as file:
+        rows = file.read(columns=schema.names, use_threads=False)
+    try:
+        return rows.cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise UnmergeableError(f"{source.file.file_path} has other types than the table: {error}") from error
+
+
+def _moved(column: Struct, by: int) -> Struct:
+    """The metadata of a chunk that comes to lie so many bytes further on, without its Bloom filter."""
+    moved = {field_id: value for field_id, value in column.items() if field_id not in _DROPPED}
+    for field_id in _OFFSETS:
+        if (offset := find_int(column, field_id)) is not None:
+            moved[field_id] = of_int(I64, offset + by)
+    return moved

@@ -1,0 +1,136 @@
+"""Dictionaries that say of each value what it is, once, in their order: they are the values themselves.
+
+Writers begin each column with a dictionary, and small files end before it has become too large. Where no value comes
+twice, the places in it are 0, 1, 2 …, and the page of the dictionary has, byte for byte, what a page of plain values
+has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from app.lake.compact.copying.wire import MalformedThriftError, read_varint, varint
+from app.lake.compact.merging.pages import Page
+
+# By their ids in parquet.thrift; those that Arrow has, too.
+_CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+_UNCOMPRESSED = 0
+_PACKED = 8
+
+
+def is_identity(content: bytes, pages: Sequence[Page], dictionary_values: int, codec: int, deepest: int) -> bool:
+    """Whether the places in the dictionary that these pages of a file have, all together, are 0, 1, 2 … to its end.
+
+    `pages` are all data pages of a chunk that go by its dictionary, and `deepest` is the definition level of a value
+    that is not null; the column is not repeated. False also where there are nulls, or it cannot be told. Costs
+    decompressing the pages.
+
+    Raises:
+        MalformedThriftError: a page cannot be decompressed.
+    """
+    if sum(page.values for page in pages) != dictionary_values:
+        return False
+    if codec != _UNCOMPRESSED and codec not in _CODECS:
+        return False
+    first = 0
+    for page in pages:
+        places = _places(content, page, codec, deepest)
+        if places is None or not _counts_up(places, first, page.values):
+            return False
+        first += page.values
+    return True
+
+
+def all_defined(values: int, deepest: int) -> bytes:
+    """The definition levels of so many values that are not null; none where values cannot be null."""
+    return varint(values << 1) + bytes([deepest]) if deepest else b""
+
+
+def _places(content: bytes, page: Page, codec: int, deepest: int) -> bytes | None:
+    """The encoded places of a page without nulls; None of one with nulls."""
+    levels = all_defined(page.values, deepest)
+    body = memoryview(content)[page.body : page.end]
+    if page.levels is not None:
+        repetition, definition = page.levels
+        if repetition or bytes(body[:definition]) != levels:
+            return None
+        body = body[definition:]
+        size = page.uncompressed_bytes - definition
+        return bytes(body) if not page.is_compressed else _decompressed(body, size, codec)
+    content = _decompressed(body, page.uncompressed_bytes, codec)
+    if not deepest:
+        return content
+    start = 4 + len(levels)
+    return content[start:] if content[:start] == len(levels).to_bytes(4, "little") + levels else None
+
+
+def _decompressed(body: memoryview, size: int, codec: int) -> bytes:
+    if codec == _UNCOMPRESSED:
+        return bytes(body)
+    if size == 0:
+        return b""
+    try:
+        return bytes(pa.Codec(_CODECS[codec]).decompress(body, decompressed_size=size, asbytes=True))
+    except (pa.ArrowException, OSError) as error:
+        raise MalformedThriftError(f"a page cannot be decompressed: {error}") from error
+
+
+def _counts_up(places: bytes, first: int, count: int) -> bool:
+    """Whether these are the numbers from `first` on, in the hybrid of runs and packed bits that Parquet calls RLE."""
+    width = places[0] if places else 0
+    if count == 1 and not first:
+        return True  # of one value there is one place
+    if not 0 < width <= 32:
+        return False
+    parts: list[bytes] = []
+    position, packed = 1, 0
+    size = len(places)
+    while packed < count and position < size:
+        # Most headers are a byte.
+        if (header := places[position]) < 128:
+            position += 1
+        else:
+            header, position = read_varint(places, position)
+        if not header & 1:
+            return False  # a run of one number
+        groups = header >> 1
+        end = position + groups * width
+        parts.append(places[position:end])
+        packed += groups * _PACKED
+        position = end
+    if packed < count or packed - count >= _PACKED:
+        return False
+    joined = b"".join(parts)
+    whole, rest = divmod(count, _PACKED)
+    expected = _ascending(width, first, -(-count // _PACKED))
+    if joined[: whole * width] != expected[: whole * width]:
+        return False
+    # What the last group is filled up with means nothing.
+    mask = (1 << rest * width) - 1
+    ends = (int.from_bytes(some[whole * width : (whole + 1) * width], "little") for some in (joined, expected))
+    return len({end & mask for end in ends}) == 1 if rest else True
+
+
+def _ascending(width: int, first: int, groups: int) -> bytes | memoryview:
+    """The numbers from `first` on as packed bits of this width, eight a group: so many groups at least."""
+    if first % _PACKED:
+        return _packed(width, first, groups)
+    skipped = first // _PACKED
+    # The same for all pages that begin within twice as many: the bits of the largest dictionaries take megabytes.
+    whole = _packed_from_zero(width, 1 << max(0, skipped + groups - 1).bit_length())
+    return memoryview(whole)[skipped * width :]
+
+
+@lru_cache(maxsize=32)
+def _packed_from_zero(width: int, groups: int) -> bytes:
+    return _packed(width, 0, groups)
+
+
+def _packed(width: int, first: int, groups: int) -> bytes:
+    numbers = np.arange(first, first + groups * _PACKED, dtype="<u4")
+    bits = np.unpackbits(numbers.view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
+    return np.packbits(bits[:, :width], bitorder="little").tobytes()
