@@ -1,6 +1,7 @@
 """What it costs to bring files together, beside `cp`, Arrow and Spark's `rewrite_data_files`; and what reads gain.
 
-    python -m benchmarks.compaction [--cases copy,rewrite,memory,small,many,effect,requests,row_groups]
+    python -m benchmarks.compaction [--cases copy,rewrite,memory,small,many,effect,requests,row_groups,
+                                            pages]
                                     [--scale 1.0] [--rounds 2] [--no-spark]
 
 `copy`: 60 files of 40 MB, each of one row group. `rewrite`: 245 files of all sizes, 20 million rows, which `copying`
@@ -9,7 +10,8 @@ processes of their own that take turns on the same table, which is put back betw
 to warm up on. `ratio` is that of medians of wall times, ours to the peer's. `effect`: queries of DuckDB, and of Spark,
 over the table of `rewrite`, before and after. `requests`: what scans ask of a store that speaks S3. `row_groups`: what
 copying and rewriting do for both, by the size of the row groups that there are; what is copied by default was chosen
-by it. `--scale` makes tables smaller or larger.
+by it. `pages`: what pages that stay as they are cost, beside rewriting row by row, by their size; how small they may be
+was chosen by it. `--scale` makes tables smaller or larger.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 
 from pyiceberg.table import Table
 
+from benchmarks.compaction_pages import measure_pages
 from benchmarks.compaction_queries import measure_effect, measure_requests, measure_row_groups
 from benchmarks.compaction_tables import Files, create_table, files_of
 from benchmarks.lakes import NAMESPACE, BenchLake, open_bench_lake
@@ -43,9 +46,11 @@ MEASURED: dict[str, tuple[Callable[[float], Files], Sequence[str]]] = {
     "small": (lambda _: Files.equal(10, 0.3), (OURS, SPARK)),
     "many": (lambda scale: Files.equal(round(5_000 * scale), 0.1), (OURS, SPARK)),
 }
-EFFECT, REQUESTS, ROW_GROUPS = "effect", "requests", "row_groups"
-CASES = (*MEASURED, EFFECT, REQUESTS, ROW_GROUPS)
+EFFECT, REQUESTS, ROW_GROUPS, PAGES = "effect", "requests", "row_groups", "pages"
+CASES = (*MEASURED, EFFECT, REQUESTS, ROW_GROUPS, PAGES)
 ROW_GROUP_MB = (1, 4, 8, 16, 32)
+PAGES_FILE_ROWS = (100, 400, 1_600, 3_200, 6_400, 25_600)
+PAGES_ROWS = 640_000
 MIB = 1024 * 1024
 
 
@@ -108,6 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for megabytes in ROW_GROUP_MB:
                 for line in measure_row_groups(megabytes, 192 * chosen.scale):
                     _print(line)
+        elif case == PAGES:
+            for rows in PAGES_FILE_ROWS:
+                _print(measure_pages(rows, round(PAGES_ROWS * chosen.scale)))
         else:
             for line in measure_requests(Files.equal(round(300 * chosen.scale), 1)):
                 _print(line)
