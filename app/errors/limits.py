@@ -150,12 +150,14 @@ class LineageUnavailableError(Unavailable):
 
 
 class UnreadableTableError(Unavailable):
-    """The catalog knows the table, but its metadata or manifests cannot be read."""
+    """The catalog knows the table, but a file of it cannot be read: `file`, where it is known which one."""
 
     code = "UNREADABLE_TABLE"
 
-    def __init__(self, dataset: str, reason: str) -> None:
-        super().__init__(f"{dataset} cannot be read: {reason}", dataset=dataset, reason=reason)
+    def __init__(self, dataset: str, reason: str, file: str | None = None) -> None:
+        told = reason if file is None else f"{file}: {reason}"
+        known = {} if file is None else {"file": file}
+        super().__init__(f"{dataset} cannot be read: {told}", dataset=dataset, reason=reason, **known)
 
 
 class MetadataNotWrittenError(Unavailable):

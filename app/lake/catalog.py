@@ -44,7 +44,7 @@ from app.errors import (
 )
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
-from app.lake.named_files import AbsentFileError
+from app.lake.named_files import AbsentFileError, BrokenFileError
 
 EMBEDDED_CATALOG = "stratigraph"
 # pyiceberg's ValidationError is of metadata files, pydantic's (a ValueError) of a server's answers.
@@ -157,7 +157,7 @@ def reading_files(dataset: DatasetName) -> Iterator[None]:
 
     A file that is not there is a MissingFileError: storage has answered, and will not answer otherwise. Where it did
     not answer, or the file is broken, the table is unreadable for now; and so it is where its metadata file is not
-    there, of which the catalog may name another one a moment later.
+    there, of which the catalog may name another one a moment later. Of a broken file the error has the location.
 
     Decoders say of a broken file whatever their next step happens to trip over, and file systems of a location that
     they do not know. One such table must not cost the others of a listing.
@@ -171,6 +171,8 @@ def reading_files(dataset: DatasetName) -> Iterator[None]:
             ) from error
         except AbsentFileError as error:
             raise MissingFileError(str(dataset), str(error.filename)) from error
+        except BrokenFileError as error:
+            raise UnreadableTableError(str(dataset), _short(error.reason), file=error.location) from error
         except _BROKEN_FILES:
             raise
         except (
@@ -193,4 +195,8 @@ def reading_files(dataset: DatasetName) -> Iterator[None]:
 def first_line(error: BaseException) -> str:
     """What an error is and says, in one line of at most 300 characters."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]
+    return _short(f"{type(error).__name__}: {lines[0] if lines else 'no message'}")
+
+
+def _short(reason: str) -> str:
+    return (reason.strip().splitlines() or ["no message"])[0][:300]

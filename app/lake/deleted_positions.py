@@ -16,6 +16,8 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask
 from pyiceberg.utils.concurrent import ExecutorFactory
 
+from app.lake.named_files import BrokenFileError
+
 
 class DeletedPositions:
     """The positions that position deletes and deletion vectors name, each delete file read once and held.
@@ -66,7 +68,7 @@ def naming_file(path: str) -> Iterator[None]:
     except Exception as error:
         if path.rpartition("/")[2] in str(error):
             raise
-        raise OSError(f"{path}: {type(error).__name__}: {error}") from error
+        raise BrokenFileError(path, f"{type(error).__name__}: {error}") from error
 
 
 def positions_within(positions: pa.Array, first: int, end: int) -> pa.Array:

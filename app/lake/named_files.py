@@ -1,4 +1,4 @@
-"""Files whose absence is told by their location, whatever kind of storage they are in."""
+"""Files whose absence, or whose being broken, is told by their location, whatever kind of storage they are in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ from pyiceberg.io import FileIO, InputFile, InputStream, OutputFile
 
 class AbsentFileError(FileNotFoundError):
     """Storage has answered that there is no such file; `filename` is its location as the table's metadata has it."""
+
+
+class BrokenFileError(OSError):
+    """A file is not what it should be, or storage did not give all of it; `location` as the table's metadata has it."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(f"{location}: {reason}")
+        self.location = location
+        self.reason = reason
 
 
 class NamedFiles(FileIO):

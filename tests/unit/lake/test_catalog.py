@@ -38,6 +38,7 @@ from app.errors import (
     UnsupportedTableError,
 )
 from app.lake.catalog import open_configured_catalog, reading_files, translated_errors
+from app.lake.deleted_positions import naming_file
 from app.lake.internals import CachingSqlCatalog, read_metadata
 from app.lake.metadata_cache import MetadataCache
 from tests.unit.lake.local_tables import NAME, create_table
@@ -269,6 +270,16 @@ def test_whatever_a_decoder_says_is_a_broken_file(case: str, error: Exception, e
         raise error
 
     assert translated.value.fields["dataset"] == str(NAME), case
+
+
+def test_a_broken_file_is_told_whole_however_long_its_location_is() -> None:
+    location = f"s3://lake/{'a' * 900}/00000.parquet"
+
+    with pytest.raises(UnreadableTableError) as translated, reading_files(NAME), naming_file(location):
+        raise ValueError("it is empty\nand more")
+
+    assert translated.value.fields == {"dataset": str(NAME), "reason": "ValueError: it is empty", "file": location}
+    assert translated.value.message == f"{NAME} cannot be read: {location}: ValueError: it is empty"
 
 
 @pytest.mark.parametrize("case", ["cut", "no gzip", "broken gzip", "no json", "no metadata", "no text"])
