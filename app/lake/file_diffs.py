@@ -15,6 +15,7 @@ from app.domain.file_diffs import MAX_PARTITIONS, FileDiff, PartitionDelta
 from app.domain.version_relation import Kinship
 from app.lake.catalog import reading_files
 from app.lake.deleted_positions import DeletedPositions
+from app.lake.manifest_files import list_manifests
 from app.lake.row_diff.manifests import count_rows, differing_files, find_snapshot, least_differing_files
 from app.lake.table import LakeTable
 
@@ -66,7 +67,7 @@ def _is_rewritten(table: LakeTable, before: Snapshot, after: Snapshot, kinship: 
 
 def _delete_files(table: LakeTable, having: Snapshot, lacking: Snapshot) -> int:
     """How many delete files one snapshot has and the other has not."""
-    known = {manifest.manifest_path for manifest in lacking.manifests(table.io)}
+    known = {manifest.manifest_path for manifest in list_manifests(table.io, lacking)}
     ours = _paths(table, having, known)
     return len(ours - _paths(table, lacking, set())) if ours else 0
 
@@ -74,7 +75,7 @@ def _delete_files(table: LakeTable, having: Snapshot, lacking: Snapshot) -> int:
 def _paths(table: LakeTable, snapshot: Snapshot, without: set[str]) -> set[str]:
     return {
         entry.data_file.file_path
-        for manifest in snapshot.manifests(table.io)
+        for manifest in list_manifests(table.io, snapshot)
         if manifest.content == ManifestContent.DELETES and manifest.manifest_path not in without
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
     }

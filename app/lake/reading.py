@@ -29,6 +29,7 @@ from app.lake.catalog import reading_files
 from app.lake.data_files import stream_data_file
 from app.lake.file_schemas import to_arrow_schema
 from app.lake.filters import parse_filter, project, top_level_columns
+from app.lake.manifest_files import list_manifests
 from app.lake.partitions import unify_nan
 from app.lake.table import LakeTable
 from app.lake.threads import LakeThreads
@@ -95,7 +96,7 @@ def plan_scan(table: LakeTable, version: ResolvedVersion, request: RowRequest) -
     with reading_files(table.state.name):
         refuse_equality_deletes(table, snapshot)
         planner = FilePlanner(metadata, table.io, row_filter)
-        tasks = tuple(planner.plan_files(snapshot.manifests(table.io)))
+        tasks = tuple(planner.plan_files(list_manifests(table.io, snapshot)))
     for task in tasks:
         if task.file.file_format not in READABLE_FORMATS:
             kind = task.file.file_format.value
@@ -287,7 +288,7 @@ def has_equality_deletes(table: LakeTable, snapshot: Snapshot) -> bool:
         return False
     return any(
         entry.data_file.content == DataFileContent.EQUALITY_DELETES
-        for manifest in snapshot.manifests(table.io)
+        for manifest in list_manifests(table.io, snapshot)
         if manifest.content == ManifestContent.DELETES
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
     )

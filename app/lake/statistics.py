@@ -19,6 +19,7 @@ from app.errors import JsonValue
 from app.lake.catalog import reading_files
 from app.lake.filters import project
 from app.lake.json_rows import to_json_values
+from app.lake.manifest_files import list_manifests
 from app.lake.table import LakeTable, to_schema_version
 
 
@@ -42,7 +43,7 @@ def column_stats(table: LakeTable, snapshot_id: int, names: Sequence[str] | None
     with reading_files(state.name):
         files = [
             entry.data_file
-            for manifest in snapshot.manifests(table.io)
+            for manifest in list_manifests(table.io, snapshot)
             # In lists of the first version of the format it is a plain number.
             if manifest.content == ManifestContent.DATA
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)

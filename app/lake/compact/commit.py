@@ -45,6 +45,7 @@ from app.lake.commits import (
 from app.lake.compact.refusals import find_again, has_come
 from app.lake.compact.snapshot_files import SnapshotFiles
 from app.lake.internals import CachingSqlCatalog, delete_superseded_metadata
+from app.lake.manifest_files import list_manifests
 from app.lake.metadata_cache import MetadataCache
 from app.lake.row_diff.manifests import Tasks, live_files
 from app.lake.snapshot_summaries import summarise
@@ -300,7 +301,7 @@ def _write(
     manifests = [files.add(some, spec_id, content.sequence_number) for spec_id, some in sorted(content.added.items())]
     taken_out: list[DataFile] = []
     with reading_files(table.state.name):
-        for manifest in filter(_has_live_files, head.manifests(table.io)):
+        for manifest in filter(_has_live_files, list_manifests(table.io, head)):
             left, files_out = (
                 files.without(manifest, gone[manifest.content]) if gone[manifest.content] else (manifest, [])
             )

@@ -14,6 +14,7 @@ from pyiceberg.table.refs import MAIN_BRANCH
 from app.lake.catalog import reading_files
 from app.lake.commits import WRITABLE_FORMAT_VERSION
 from app.lake.compact.commit import drop_deletes, in_attempts
+from app.lake.manifest_files import list_manifests
 from app.lake.metadata_cache import MetadataCache
 from app.lake.row_diff.manifests import counted_files
 from app.lake.table import LakeTable
@@ -64,7 +65,7 @@ def find_dangling_deletes(table: LakeTable) -> set[str]:
     with reading_files(table.state.name):
         paths = {
             entry.data_file.file_path
-            for manifest in head.manifests(table.io)
+            for manifest in list_manifests(table.io, head)
             if manifest.content == ManifestContent.DELETES
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
         }

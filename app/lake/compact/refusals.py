@@ -8,6 +8,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from app.lake.catalog import first_line
 from app.lake.commits import CommitOutcomeUnknownError
+from app.lake.manifest_files import list_manifests
 from app.lake.table import LakeTable
 
 
@@ -49,11 +50,11 @@ def has_come(
         return True
     before = {snapshot.snapshot_id for snapshot in base.metadata.snapshots}
     try:
-        looked_at = {manifest.manifest_path for manifest in head.manifests(base.io)}
+        looked_at = {manifest.manifest_path for manifest in list_manifests(base.io, head)}
         for snapshot in found.metadata.snapshots:
             if snapshot.snapshot_id in before:
                 continue
-            for manifest in snapshot.manifests(found.io):
+            for manifest in list_manifests(found.io, snapshot):
                 if manifest.manifest_path in looked_at:
                     continue
                 looked_at.add(manifest.manifest_path)

@@ -15,6 +15,7 @@ from app.domain.compaction.packing import Bin
 from app.domain.live_files import LiveFile
 from app.lake.compact.outcomes import CommittedBin, MadeBin, Way
 from app.lake.compact.planning import place_of
+from app.lake.manifest_files import list_manifests
 from app.lake.table import LakeTable
 
 
@@ -33,7 +34,7 @@ def changes_of(table: LakeTable, snapshot: Snapshot) -> SnapshotChanges:
     Raises: as pyiceberg's readers do.
     """
     found = SnapshotChanges()
-    for manifest in snapshot.manifests(table.io):
+    for manifest in list_manifests(table.io, snapshot):
         if manifest.added_snapshot_id != snapshot.snapshot_id:
             continue
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):

@@ -27,6 +27,7 @@ from app.lake.compact.manifest_codecs import manifest_codec
 from app.lake.compact.typed_specs import partition_types, typed_spec
 from app.lake.delete_manifests import DeleteManifestWriter
 from app.lake.expire.deletion import delete_files
+from app.lake.manifest_files import list_manifests
 from app.lake.table import LakeTable
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ class SnapshotFiles:
         io = self._table.io
         return (
             partition_types(io, manifest)
-            for manifest in self._parent.manifests(io)
+            for manifest in list_manifests(io, self._parent)
             if manifest.partition_spec_id == spec_id
         )
 

@@ -19,6 +19,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
 from pyiceberg.types import IcebergType, NestedField, StringType, StructType, UnknownType
 
+from app.lake.deleted_positions import naming_file
 from app.lake.partitions import column_types
 
 # `partition` in manifests (Iceberg spec, "Data File Fields").
@@ -60,9 +61,10 @@ def partition_types(io: FileIO, manifest: ManifestFile) -> dict[int, IcebergType
     """The types of the partition fields of a manifest by their ids, as it was written. Costs reading it.
 
     Raises:
-        OSError: it is missing or broken.
+        OSError: it is missing or broken; its name is in the message.
     """
-    with AvroFile[Record](io.new_input(manifest.manifest_path)) as file:
+    path = manifest.manifest_path
+    with naming_file(path), AvroFile[Record](io.new_input(path)) as file:
         kind = file.schema.find_type(_PARTITION_FIELD_ID)
     return {field.field_id: field.field_type for field in kind.fields} if isinstance(kind, StructType) else {}
 

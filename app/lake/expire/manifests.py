@@ -14,26 +14,32 @@ from pyiceberg.manifest import (
     DataFileContent,
     ManifestEntry,
     ManifestEntryStatus,
+    ManifestFile,
 )
 
+from app.lake.avro_files import Readers, parse_avro
 from app.lake.deleted_positions import naming_file
-from app.lake.expire.avro_files import Readers, read_avro
+from app.lake.manifest_files import check_whole, counted_entries
 from app.lake.whole_files import WholeFiles
 
 # Of the list before, so many entries at the beginning may be another one's.
 _MAX_NEW = 3
-_LIST_READERS = Readers(MANIFEST_LIST_FILE_SCHEMAS[DEFAULT_READ_VERSION], {})
+_LIST_READERS = Readers(MANIFEST_LIST_FILE_SCHEMAS[DEFAULT_READ_VERSION], {-1: ManifestFile})
 # With all fields: pyiceberg skips maps item by item in Python, reads them at once in C, and cannot skip lists.
 _ENTRY_READERS = Readers(MANIFEST_ENTRY_SCHEMAS[DEFAULT_READ_VERSION], {-1: ManifestEntry, 2: DataFile})
 
 
 @dataclass(frozen=True, slots=True)
 class ListedManifest:
-    """A manifest as manifest lists name it; `number` counts those of one `ManifestIndex`."""
+    """A manifest as manifest lists name it; `number` counts those of one `ManifestIndex`.
+
+    `entry_count` is None where the list does not tell.
+    """
 
     number: int
     path: str
     size_bytes: int
+    entry_count: int | None
 
 
 @dataclass(slots=True)
@@ -118,7 +124,7 @@ class ManifestIndex:
             after = decoder.tell()
             if after > end:
                 raise EOFError("an entry goes beyond the end")
-            numbers.append(self._number_of(entry[0], entry[1]))
+            numbers.append(self._number_of(entry))
             if name:
                 known.entries[name] = (numbers[-1], entries[at:after])
             at = after
@@ -127,10 +133,11 @@ class ManifestIndex:
         known.last, known.starts, known.numbers = entries, starts[: _MAX_NEW + 1], numbers
         return numbers
 
-    def _number_of(self, path: str, size_bytes: int) -> int:
+    def _number_of(self, entry: ManifestFile) -> int:
+        path = entry.manifest_path
         manifest = self._by_path.get(path)
         if manifest is None:
-            manifest = ListedManifest(len(self.manifests), path, size_bytes)
+            manifest = ListedManifest(len(self.manifests), path, entry.manifest_length, counted_entries(entry))
             self.manifests.append(manifest)
             self._by_path[path] = manifest
         return manifest.number
@@ -155,7 +162,7 @@ def read_list(files: WholeFiles, path: str) -> ManifestList:
         OSError: it is missing or broken; its name is in the message.
     """
     with naming_file(path):
-        found = read_avro(files, path)
+        found = parse_avro(files.read(path))
         blocks = list(found.blocks())
         entries = b"".join(block for _, block in blocks)
         return ManifestList(found.schema, sum(count for count, _ in blocks), entries, found.size_bytes)
@@ -168,22 +175,15 @@ def read_live_files(files: WholeFiles, manifest: ListedManifest) -> LiveFiles:
         OSError: it is missing or broken; its name is in the message.
     """
     with naming_file(manifest.path):
-        found = read_avro(files, manifest.path)
-        if found.size_bytes < manifest.size_bytes:
-            raise EOFError(f"it has {found.size_bytes} bytes of {manifest.size_bytes}")
-        reader, live = _ENTRY_READERS.of(found.schema), LiveFiles()
-        for count, block in found.blocks():
-            decoder, end = new_decoder(block), len(block)
-            for _ in range(count):
-                entry = reader.read(decoder)
-                if decoder.tell() > end:
-                    raise EOFError("an entry goes beyond its block")
-                status, file = entry[0], entry[4]
-                if status == ManifestEntryStatus.DELETED:
-                    continue
-                live.paths.append(file[1])
-                live.sizes.append(file[5])
-                live.contents.append(DataFileContent(file[0] or 0))
-            if decoder.tell() != end:
-                raise ValueError("a block holds more than its entries")
+        found = parse_avro(files.read(manifest.path))
+        count, live = 0, LiveFiles()
+        for entry in found.records(_ENTRY_READERS.of(found.schema)):
+            count += 1
+            status, file = entry[0], entry[4]
+            if status == ManifestEntryStatus.DELETED:
+                continue
+            live.paths.append(file[1])
+            live.sizes.append(file[5])
+            live.contents.append(DataFileContent(file[0] or 0))
+        check_whole(found, manifest.size_bytes, count, manifest.entry_count)
         return live

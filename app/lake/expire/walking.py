@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
 
 from app.domain.expiry import GOING, SHARED, FileKind, join_owners
 from app.domain.file_keys import FileKeys
@@ -17,6 +18,7 @@ from app.lake.catalog import reading_files
 from app.lake.deleted_positions import naming_file
 from app.lake.expire.file_set import FileSet
 from app.lake.expire.manifests import ListedManifest, LiveFiles, ManifestIndex, read_list, read_live_files
+from app.lake.manifest_files import check_list
 from app.lake.table import LakeTable
 from app.lake.whole_files import WholeFiles
 
@@ -85,10 +87,11 @@ def _walk_lists(
     pool: ThreadPoolExecutor,
 ) -> list[tuple[int, ListedManifest]]:
     """The manifests with their owners, those that stay first."""
-    lists: dict[str, int] = {}
+    lists, having = dict[str, int](), dict[str, Snapshot]()
     for snapshot in table.metadata.snapshots:
         path, owner = snapshot.manifest_list, owners.get(snapshot.snapshot_id, SHARED)
         lists[path] = join_owners(lists.get(path, owner), owner)
+        having[path] = snapshot
     index, by_owner = ManifestIndex(), dict[int, set[int]]()
     paths = sorted(lists, key=lambda path: lists[path] == GOING)
     # Where the files are is looked at before any is asked for: a store that is not the table's may not even answer.
@@ -96,6 +99,7 @@ def _walk_lists(
     read = _each(pool, lambda path: read_list(store, path), paths)
     for path, digest, found in zip(paths, digests, read, strict=True):
         with naming_file(path):
+            check_list(having[path], found.count)
             by_owner.setdefault(lists[path], set()).update(index.add_list(found))
         files.add(digest, path, found.size_bytes, FileKind.MANIFEST_LIST, lists[path])
     joined: dict[int, int] = {}

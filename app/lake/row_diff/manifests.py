@@ -16,6 +16,7 @@ from app.domain.live_files import FileDelta, LiveFile, Rewrite, cancel_rewrites
 from app.domain.version_relation import Kinship
 from app.errors import SnapshotExpiredError, UnsupportedTableError
 from app.lake.deleted_positions import DeletedPositions
+from app.lake.manifest_files import list_manifests
 from app.lake.reading import DeletesPlanner, FilePlanner, refuse_equality_deletes
 from app.lake.row_diff.columns import columns_of
 from app.lake.table import LakeTable
@@ -53,14 +54,14 @@ def live_files(table: LakeTable, snapshot: Snapshot) -> Tasks:
         UnsupportedTableError: it has equality deletes.
     """
     refuse_equality_deletes(table, snapshot)
-    return _plan(table, snapshot.manifests(table.io))
+    return _plan(table, list_manifests(table.io, snapshot))
 
 
 def counted_files(table: LakeTable, snapshot: Snapshot) -> Tasks:
     """All live files of a snapshot, also where rows are deleted by value: for counting, not for reading. Costs the
     same.
     """
-    return _plan(table, snapshot.manifests(table.io), DeletesPlanner)
+    return _plan(table, list_manifests(table.io, snapshot), DeletesPlanner)
 
 
 def differing_files(table: LakeTable, before: Snapshot, after: Snapshot) -> tuple[Tasks, Tasks]:
@@ -72,7 +73,7 @@ def differing_files(table: LakeTable, before: Snapshot, after: Snapshot) -> tupl
     Raises:
         UnsupportedTableError: one of them has equality deletes.
     """
-    manifests = [list(snapshot.manifests(table.io)) for snapshot in (before, after)]
+    manifests = [list_manifests(table.io, snapshot) for snapshot in (before, after)]
     for snapshot in (before, after):
         refuse_equality_deletes(table, snapshot)
     deletes = [{m.manifest_path for m in some if m.content == ManifestContent.DELETES} for some in manifests]
@@ -123,7 +124,7 @@ def count_rows(
     data file says in its manifest how many rows it deletes, which is taken for true of files that are not `differing`.
     All others are read: they may name a row twice, or files that are gone.
     """
-    manifests = list(snapshot.manifests(table.io))
+    manifests = list_manifests(table.io, snapshot)
     if is_list_trusted and not any(manifest.content == ManifestContent.DELETES for manifest in manifests):
         return sum(_count_in_manifest(table, manifest) for manifest in manifests)
     tasks = live_files(table, snapshot)

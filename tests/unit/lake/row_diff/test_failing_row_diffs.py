@@ -108,8 +108,9 @@ def test_missing_metadata_is_named(table: Table) -> None:
             plan(version(table, before), version(table))
         assert raised.value.fields["file"] == path
         on_disk(path).write_bytes(kept[: len(kept) // 2])
-        with pytest.raises(UnreadableTableError):
+        with pytest.raises(UnreadableTableError) as broken:
             plan(version(table, before), version(table))
+        assert broken.value.fields["file"] == path
         on_disk(path).write_bytes(kept)
 
 

@@ -1,7 +1,7 @@
 """Iceberg's Avro files, block by block and strictly: what is cut short is an error, and never the end of the file.
 
-pyiceberg's own reader takes an end in the middle of a block for the end of the file. Of a manifest that was cut short
-the rest of the files would then count as unreachable.
+pyiceberg's own reader takes an end in the middle of a number, or where a block would begin, for the end of the file. Of
+a manifest that was cut short the rest of the files would then be in no answer, and count as unreachable.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from threading import Lock
+from typing import Any
 
 from cachetools import LRUCache
 from pyiceberg.avro.codecs import KNOWN_CODECS
+from pyiceberg.avro.decoder import new_decoder
 from pyiceberg.avro.reader import Reader
 from pyiceberg.avro.resolver import resolve_reader
 from pyiceberg.schema import Schema
-from pyiceberg.typedef import StructProtocol
+from pyiceberg.typedef import EMPTY_DICT, StructProtocol
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
-
-from app.lake.whole_files import WholeFiles
 
 _MAGIC = b"Obj\x01"
 _SYNC_BYTES = 16
@@ -59,14 +60,29 @@ class AvroFile:
             yield count, block if self._codec is None else self._codec(block)
             at = after + _SYNC_BYTES
 
+    def records(self, reader: Reader) -> Iterator[Any]:
+        """Each record, as a reader of the file's schema makes it.
 
-def read_avro(files: WholeFiles, path: str) -> AvroFile:
-    """The file, whole.
+        Raises:
+            EOFError, ValueError: as `blocks`; other errors where a record is none, which are the reader's own.
+        """
+        for count, block in self.blocks():
+            decoder, end = new_decoder(block), len(block)
+            for _ in range(count):
+                record = reader.read(decoder)
+                if decoder.tell() > end:
+                    raise EOFError("a record goes beyond its block")
+                yield record
+            if decoder.tell() != end:
+                raise ValueError("a block holds more than its records")
+
+
+def parse_avro(data: bytes) -> AvroFile:
+    """A file, of all its bytes.
 
     Raises:
-        EOFError, ValueError, OSError: it is cut short, broken or missing.
+        EOFError, LookupError, ValueError: it is cut short or broken, or is another kind of file.
     """
-    data = files.read(path)
     if data[: len(_MAGIC)] != _MAGIC:
         raise ValueError("it is no Avro file" if data else "it is empty")
     meta, at = _read_map(data, len(_MAGIC))
@@ -88,10 +104,16 @@ def read_avro(files: WholeFiles, path: str) -> AvroFile:
 class Readers:
     """pyiceberg's readers of records, made once for each schema that files have: that takes longer than to read one."""
 
-    def __init__(self, wanted: Schema, read_types: Mapping[int, Callable[..., StructProtocol]]) -> None:
-        """`wanted` are the fields to be read; all others are skipped."""
+    def __init__(
+        self,
+        wanted: Schema,
+        read_types: Mapping[int, Callable[..., StructProtocol]],
+        read_enums: Mapping[int, Callable[..., Enum]] = EMPTY_DICT,
+    ) -> None:
+        """`wanted` are the fields to be read; all others are skipped. Without `read_enums` those are plain numbers."""
         self._wanted = wanted
         self._read_types = dict(read_types)
+        self._read_enums = dict(read_enums)
         self._lock = Lock()
         self._readers: LRUCache[str, Reader] = LRUCache(_MAX_READERS)
 
@@ -101,7 +123,7 @@ class Readers:
             reader = self._readers.get(schema)
             if reader is None:
                 written = AvroSchemaConversion().avro_to_iceberg(json.loads(schema))
-                reader = resolve_reader(written, self._wanted, self._read_types)
+                reader = resolve_reader(written, self._wanted, self._read_types, self._read_enums)
                 self._readers[schema] = reader
         return reader
 

@@ -1,0 +1,104 @@
+"""Manifest lists and manifests, in pyiceberg's words, for all who ask what is in a snapshot.
+
+pyiceberg's readers do not say which file they could not read, and take one that was cut short for a shorter one: its
+other files would be in no answer.
+"""
+
+from __future__ import annotations
+
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import (
+    DEFAULT_READ_VERSION,
+    MANIFEST_ENTRY_SCHEMAS,
+    MANIFEST_LIST_FILE_SCHEMAS,
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+    PartitionFieldSummary,
+    _inherit_from_manifest,
+)
+from pyiceberg.table.snapshots import Snapshot
+
+from app.lake.avro_files import AvroFile, Readers, parse_avro
+from app.lake.deleted_positions import naming_file
+
+_TOTAL_FILES = ("total-data-files", "total-delete-files")
+
+
+class WholeManifest(ManifestFile):
+    """A manifest whose entries are all read, or an error names it; pyiceberg's planners read it so too."""
+
+    def fetch_manifest_entry(self, io: FileIO, discard_deleted: bool = True) -> list[ManifestEntry]:
+        """Its entries, as pyiceberg has them. Costs reading it.
+
+        Raises:
+            AbsentFileError: it is not there.
+            OSError: it is broken; its name is in the message.
+        """
+        with naming_file(self.manifest_path):
+            found = _read(io, self.manifest_path)
+            entries = list(found.records(_ENTRY_READERS.of(found.schema)))
+            check_whole(found, self.manifest_length, len(entries), counted_entries(self))
+            return [
+                _inherit_from_manifest(entry, self)
+                for entry in entries
+                if not discard_deleted or entry.status != ManifestEntryStatus.DELETED
+            ]
+
+
+_LIST_READERS = Readers(
+    MANIFEST_LIST_FILE_SCHEMAS[DEFAULT_READ_VERSION],
+    {-1: WholeManifest, 508: PartitionFieldSummary},
+    {517: ManifestContent},
+)
+_ENTRY_READERS = Readers(
+    MANIFEST_ENTRY_SCHEMAS[DEFAULT_READ_VERSION],
+    {-1: ManifestEntry, 2: DataFile},
+    {0: ManifestEntryStatus, 101: FileFormat, 134: DataFileContent},
+)
+
+
+def list_manifests(io: FileIO, snapshot: Snapshot) -> list[ManifestFile]:
+    """The manifests of a snapshot. Costs reading their list.
+
+    Raises:
+        AbsentFileError: it is not there.
+        OSError: it is broken; its name is in the message.
+    """
+    with naming_file(snapshot.manifest_list):
+        found = _read(io, snapshot.manifest_list)
+        manifests = list(found.records(_LIST_READERS.of(found.schema)))
+        check_list(snapshot, len(manifests))
+        return manifests
+
+
+def counted_entries(manifest: ManifestFile) -> int | None:
+    """How many entries a manifest has, as its list tells; None where it does not: version 1 of the format need not."""
+    counts = (manifest.added_files_count, manifest.existing_files_count, manifest.deleted_files_count)
+    return None if None in counts else sum(count or 0 for count in counts)
+
+
+def check_whole(found: AvroFile, size_bytes: int, entries: int, counted: int | None) -> None:
+    """Raise EOFError where a manifest was cut between two blocks, which nothing in it tells.
+
+    Shorter than its list says is also a manifest that was copied to a place with a shorter name: Iceberg's
+    `rewrite_table_path` leaves sizes as they were (apache/iceberg#13719). Such a one has all its entries.
+    """
+    if found.size_bytes < size_bytes and (counted is None or entries < counted):
+        raise EOFError(f"it has {found.size_bytes} bytes of {size_bytes}")
+
+
+def check_list(snapshot: Snapshot, manifests: int) -> None:
+    """Raise EOFError where a list names no manifest of a snapshot that has files: it was cut where its header ends."""
+    summary = snapshot.summary.additional_properties if snapshot.summary else {}
+    if not manifests and any(summary.get(name, "0") != "0" for name in _TOTAL_FILES):
+        raise EOFError("it names no manifest of a snapshot that has files")
+
+
+def _read(io: FileIO, path: str) -> AvroFile:
+    with io.new_input(path).open() as stream:
+        return parse_avro(stream.read())
