@@ -16,7 +16,8 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask
 from pyiceberg.utils.concurrent import ExecutorFactory
 
-from app.lake.named_files import BrokenFileError
+from app.errors import AppError
+from app.lake.named_files import AbsentFileError, BrokenFileError
 
 
 class DeletedPositions:
@@ -63,11 +64,12 @@ def naming_file(path: str) -> Iterator[None]:
     """Have what goes wrong name the file: decoders do not know what they decode."""
     try:
         yield
-    except ResolveError:
+    except (ResolveError, AppError):
+        raise
+    except (AbsentFileError, BrokenFileError):
+        # They name a file: where it is another one, that was read for the sake of this one.
         raise
     except Exception as error:
-        if path.rpartition("/")[2] in str(error):
-            raise
         raise BrokenFileError(path, f"{type(error).__name__}: {error}") from error
 
 

@@ -214,5 +214,5 @@ def read_part(
             yield batch
     if rows != part.rows:
         path = part.task.file.file_path
-        reason = f"{path} has {rows} rows to compare where its manifest and its deletes leave {part.rows}"
-        raise UnreadableTableError(str(side.table.state.name), reason)
+        reason = f"it has {rows} rows to compare where its manifest and its deletes leave {part.rows}"
+        raise UnreadableTableError(str(side.table.state.name), reason, file=path)

@@ -41,6 +41,7 @@ from app.lake.catalog import open_configured_catalog, reading_files, translated_
 from app.lake.deleted_positions import naming_file
 from app.lake.internals import CachingSqlCatalog, read_metadata
 from app.lake.metadata_cache import MetadataCache
+from app.lake.named_files import AbsentFileError
 from tests.unit.lake.local_tables import NAME, create_table
 
 
@@ -280,6 +281,37 @@ def test_a_broken_file_is_told_whole_however_long_its_location_is() -> None:
 
     assert translated.value.fields == {"dataset": str(NAME), "reason": "ValueError: it is empty", "file": location}
     assert translated.value.message == f"{NAME} cannot be read: {location}: ValueError: it is empty"
+
+
+@pytest.mark.parametrize(
+    ("case", "error", "expected"),
+    [
+        (
+            "a file that names itself",
+            OSError("00001.parquet is a folder"),
+            ("UNREADABLE_TABLE", "s3://lake/00001.parquet"),
+        ),
+        ("a decoder", ValueError("no magic"), ("UNREADABLE_TABLE", "s3://lake/00001.parquet")),
+        (
+            "no file",
+            AbsentFileError(2, "No such file", "s3://lake/00001.parquet"),
+            ("MISSING_FILE", "s3://lake/00001.parquet"),
+        ),
+        ("no storage", BackendUnavailableError("storage", "it is full"), ("BACKEND_UNAVAILABLE", None)),
+    ],
+)
+def test_what_is_read_for_the_sake_of_another_file_is_told_itself(
+    case: str, error: Exception, expected: tuple[str, str | None]
+) -> None:
+    with (
+        pytest.raises(AppError) as translated,
+        reading_files(NAME),
+        naming_file("s3://lake/00000.parquet"),
+        naming_file("s3://lake/00001.parquet"),
+    ):
+        raise error
+
+    assert (translated.value.code, translated.value.fields.get("file")) == expected, case
 
 
 @pytest.mark.parametrize("case", ["cut", "no gzip", "broken gzip", "no json", "no metadata", "no text"])

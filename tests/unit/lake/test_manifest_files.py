@@ -32,7 +32,7 @@ from app.lake.file_diffs import diff_files
 from app.lake.manifest_files import list_manifests
 from app.lake.metadata_cache import MetadataCache
 from app.lake.statistics import column_stats
-from tests.unit.lake.local_tables import append, as_lake_table, create_table, delete_rows, open_catalog, read
+from tests.unit.lake.local_tables import as_lake_table, create_table, delete_rows, open_catalog, read
 from tests.unit.lake.row_diff.comparing import compare, load, version
 from tests.unit.lake.row_diff.made_snapshots import commit_files, write_data_files
 

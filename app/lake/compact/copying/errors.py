@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.errors import BackendUnavailableError
+from app.lake.named_files import BrokenFileError
 
 BACKEND = "storage"
 
 
-class BrokenParquetError(OSError):
+class BrokenParquetError(BrokenFileError):
     """A file is no Parquet file, or not all of it is there."""
-
-    def __init__(self, location: str, reason: str) -> None:
-        super().__init__(f"{location}: {reason}")
 
 
 class JoinStoppedError(Exception):

@@ -64,7 +64,8 @@ class LiveRows:
             if found != live:
                 raise UnreadableTableError(
                     str(self._table.state.name),
-                    f"{task.file.file_path} has {found} live rows, and by its manifest and delete files {live}",
+                    f"it has {found} live rows, and by its manifest and delete files {live}",
+                    file=task.file.file_path,
                 )
 
     def _stream(self, task: FileScanTask, deleted: DeletedRows | None) -> Generator[pa.RecordBatch, None, None]:
