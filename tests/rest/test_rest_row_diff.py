@@ -120,14 +120,26 @@ def test_a_file_that_is_gone_is_named_and_not_worth_a_second_try(own_api: TestCl
         assert "retry-after" not in response.headers
 
 
-def test_a_file_that_cannot_be_had_now_is_worth_a_second_try(own_api: TestClient, own_lake: SmallLake) -> None:
+@pytest.mark.parametrize("kind", ["data file", "manifest", "manifest list"])
+def test_a_file_that_cannot_be_had_now_is_named_and_worth_a_second_try(
+    own_api: TestClient, own_lake: SmallLake, kind: str
+) -> None:
     ids = create_prices(own_lake.catalog)
-    (task,) = own_lake.catalog.load_table(PRICES).scan(snapshot_id=ids.opened).plan_files()
-    Path(task.file.file_path.removeprefix("file://")).write_bytes(b"half a fi")
+    table = own_lake.catalog.load_table(PRICES)
+    opened = table.snapshot_by_id(ids.opened)
+    assert opened is not None
+    location = {
+        "data file": next(iter(table.scan(snapshot_id=ids.opened).plan_files())).file.file_path,
+        "manifest": opened.manifests(table.io)[0].manifest_path,
+        "manifest list": opened.manifest_list,
+    }[kind]
+    path = Path(location.removeprefix("file://"))
+    path.write_bytes(path.read_bytes()[:-9])
 
     response = own_api.get(DATA, params=BOTH)
 
     assert (response.status_code, response.json()["code"]) == (503, "UNREADABLE_TABLE")
+    assert response.json()["file"] == location
     assert "retry-after" in response.headers
 
 
