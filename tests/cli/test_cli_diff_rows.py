@@ -88,6 +88,7 @@ def test_what_was_found_before_says_so(cli: Cli) -> None:
         ("sample below 0", (PRICES, OPENED, "--sample", "-1"), 2),
         ("sample no number", (PRICES, OPENED, "--sample", "x"), 2),
         ("unknown key", (PRICES, OPENED, "--key", "nmae"), 2),
+        ("a key that is no text", (PRICES, OPENED, "--key", "\udcff"), 2),
         ("a key twice", (PRICES, OPENED, "--key", "id", "--key", "id"), 2),
         ("a key and none", (PRICES, OPENED, "--key", "id", "--no-key"), 2),
         ("unknown version", (PRICES, "nope"), 3),
