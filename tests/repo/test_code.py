@@ -25,6 +25,12 @@ def test_nothing_is_swallowed(module: Path):
     assert swallowing(module.read_text()) == []
 
 
+@pytest.mark.parametrize("module", [module for module in MODULES if "sample" not in module.parts], ids=by_name)
+def test_manifests_are_read_by_our_own_readers(module: Path):
+    # pyiceberg's name no file, and take one that was cut short for a shorter one: `app.lake.manifest_files` has ours.
+    assert ".manifests(" not in module.read_text()
+
+
 @pytest.mark.parametrize(
     ("case", "source", "expected"),
     [
