@@ -41,7 +41,9 @@ def measure_pages(rows: int, total_rows: int) -> dict[str, Any]:
         name = DatasetName(namespace=_NAMESPACE, name="pages")
         table = create_table(catalog, str(name), files)
         lake_table = LakeTable(state=to_state(table.metadata, table.metadata_location, name), handle=table)
-        planned = plan_table(lake_table, CompactionPolicy(min_file_size_mb=64, max_concurrent_files=max(2, len(files.rows))))
+        planned = plan_table(
+            lake_table, CompactionPolicy(min_file_size_mb=64, max_concurrent_files=max(2, len(files.rows)))
+        )
         makers = {
             "merged": BinMaker(
                 name="merged", memory_bytes=512 * MIB, scratch=Path(folder), threads=2, merge_min_chunk_bytes=0
