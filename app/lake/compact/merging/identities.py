@@ -36,6 +36,9 @@ def is_identity(content: bytes, pages: Sequence[Page], dictionary_values: int, c
         return False
     if codec != _UNCOMPRESSED and codec not in _CODECS:
         return False
+    if dictionary_values == len(pages) == 1:
+        # Of one value there is one place, however it is written.
+        return _places(content, pages[0], codec, deepest) is not None
     first = 0
     for page in pages:
         places = _places(content, page, codec, deepest)
@@ -82,9 +85,8 @@ def _decompressed(body: memoryview, size: int, codec: int) -> bytes:
 def _counts_up(places: bytes, first: int, count: int) -> bool:
     """Whether these are the numbers from `first` on, in the hybrid of runs and packed bits that Parquet calls RLE."""
     width = places[0] if places else 0
-    if count == 1 and not first:
-        return True  # of one value there is one place
-    if not 0 < width <= 32:
+    # Of numbers that need more bits the last ones may be those of smaller numbers.
+    if not 0 < width <= 32 or (first + count - 1) >> width:
         return False
     parts: list[bytes] = []
     position, packed = 1, 0
@@ -99,6 +101,8 @@ def _counts_up(places: bytes, first: int, count: int) -> bool:
             return False  # a run of one number
         groups = header >> 1
         end = position + groups * width
+        if end > size:
+            return False
         parts.append(places[position:end])
         packed += groups * _PACKED
         position = end

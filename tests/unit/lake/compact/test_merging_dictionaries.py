@@ -1,0 +1,66 @@
+"""Dictionaries that look like the values of their column, and are not: no row may become another one."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.schema import Schema
+from pyiceberg.types import LongType, NestedField
+
+from app.lake.compact.merging.bins import merge_bin
+from tests.unit.lake.compact.crafted import MadeColumn, MadePage, craft
+from tests.unit.lake.compact.merges import tasks_for
+from tests.unit.lake.compact.parquet_files import READERS
+from tests.unit.lake.compact.rewriting import terms
+from tests.unit.lake.compact.test_rewriting_files import path_of, with_set
+from tests.unit.lake.local_tables import as_lake_table, create_table
+
+COLUMNS = {
+    "the identity": MadeColumn(dictionary=[5, 6, 7], pages=[MadePage(values=[0, 1, 2], width=2)]),
+    "one value": MadeColumn(dictionary=[5], pages=[MadePage(values=[0], width=1, has_runs=True)]),
+    "in two pages": MadeColumn(
+        dictionary=[5, 6, 7],
+        pages=[MadePage(values=[0, 1], width=2, version=2, has_crc=True), MadePage(values=[2], width=5)],
+    ),
+    "a page of one value that is not the first": MadeColumn(
+        dictionary=[5, 6], pages=[MadePage(values=[1], width=1), MadePage(values=[1], width=1)]
+    ),
+    "a page of fewer bits than its places would need": MadeColumn(
+        dictionary=[5, 6, 7, 8], pages=[MadePage(values=[0, 1], width=1), MadePage(values=[0, 1], width=1)]
+    ),
+    "fewer bits than eight places further on": MadeColumn(
+        dictionary=list(range(16)),
+        pages=[MadePage(values=range(8), width=3), MadePage(values=range(8), width=3)],
+    ),
+    "a null": MadeColumn(dictionary=[5, 6, 7], pages=[MadePage(values=[0, None, 1], width=2)]),
+    "two that are swapped": MadeColumn(dictionary=[5, 6, 7], pages=[MadePage(values=[0, 2, 1], width=2)]),
+    "plain values after it": MadeColumn(
+        dictionary=[5, 6], pages=[MadePage(values=[0, 1], width=1), MadePage(values=[8, None, 9], version=2)]
+    ),
+    "plain values in the middle": MadeColumn(
+        dictionary=[5, 6],
+        pages=[MadePage(values=[0], width=1), MadePage(values=[8, None, 9]), MadePage(values=[1], width=1)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+def test_values_are_what_they_were(catalog: SqlCatalog, case: str) -> None:
+    # Given files of such a column
+    table = create_table(catalog, Schema(NestedField(1, "n", LongType())))
+    with_set(table, {"write.parquet.compression-codec": "uncompressed"})
+    folder = path_of(f"{table.location()}/data")
+    folder.mkdir(parents=True)
+    column = COLUMNS[case]
+    paths = [craft(folder / f"{n}.parquet", column, schema_to_pyarrow(table.schema())) for n in range(2)]
+
+    (made,) = merge_bin(as_lake_table(table), tasks_for(paths), terms())
+
+    for name, read in READERS.items():
+        assert read(path_of(made.file_path)).column("n").to_pylist() == column.numbers * 2, name
+    metadata = pq.read_metadata(path_of(made.file_path)).row_group(0).column(0)
+    assert metadata.has_dictionary_page == (
+        case not in ("the identity", "one value", "in two pages", "plain values after it")
+    )
