@@ -51,7 +51,7 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
         file_bytes=layout.options.row_group_bytes,
         memory_bytes=int(terms.memory_bytes * _ROW_GROUPS_SHARE / (terms.threads + 1)),
     )
-    _refuse(layout, files, limits, int(terms.memory_bytes * _FILE_SHARE))
+    _refuse(layout, files, limits, min(terms.target_bytes, int(terms.memory_bytes * _FILE_SHARE)))
     rolling = Rolling(
         target_bytes=terms.target_bytes,
         outputs=terms.outputs,
@@ -79,7 +79,7 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
                 sources = [merging.source(file, content) for file, content in zip(some, contents, strict=True)]
                 return merging.group(sources)
 
-        for some in _row_groups(files, limits):
+        for some in _row_groups(files, limits, terms):
             if terms.is_stopped():
                 raise RewriteStoppedError
             writer.add_group(partial(make, some), float(sum(file.file_size_in_bytes for file in some)))
@@ -97,30 +97,37 @@ def _told_nans(files: Sequence[DataFile]) -> frozenset[int]:
     return frozenset(set.intersection(*told) if told else ())
 
 
-def _refuse(layout: FileLayout, files: Sequence[DataFile], limits: RowGroupLimits, memory_bytes: int) -> None:
+def _refuse(layout: FileLayout, files: Sequence[DataFile], limits: RowGroupLimits, most_bytes: int) -> None:
     """Refuse what pages cannot be taken over for, as far as manifests and properties tell."""
     arguments = layout.options.arguments
     if "bloom_filter_options" in arguments:
         raise UnmergeableError("Bloom filters are asked for")
     if "compression_level" in arguments:
         raise UnmergeableError("a level of compression is asked for")
-    most_bytes = min(limits.file_bytes, memory_bytes)
+    most_bytes = min(limits.file_bytes, most_bytes)
     for file in files:
         if file.file_size_in_bytes > most_bytes or file.record_count > limits.rows:
             raise UnmergeableError(f"{file.file_path} is larger than a row group may be")
 
 
-def _row_groups(files: Sequence[DataFile], limits: RowGroupLimits) -> Iterator[Sequence[DataFile]]:
-    """The files of each row group: as many as the limits leave room for, and one at least."""
+def _row_groups(files: Sequence[DataFile], limits: RowGroupLimits, terms: BinTerms) -> Iterator[Sequence[DataFile]]:
+    """The files of each row group: as many as the limits leave room for, and one at least.
+
+    All of them come into the same new file: that in which the middle of each lies, where they are filled evenly.
+    """
     some: list[DataFile] = []
-    rows = size = 0
-    most_bytes = min(limits.file_bytes, limits.memory_bytes)
+    rows = size = done = place = 0
+    most_bytes = min(limits.file_bytes, limits.memory_bytes, terms.target_bytes)
+    filled_bytes = min(terms.target_bytes, sum(file.file_size_in_bytes for file in files) / terms.outputs)
     for file in files:
-        if some and (rows + file.record_count > limits.rows or size + file.file_size_in_bytes > most_bytes):
+        before, place = place, int((done + file.file_size_in_bytes / 2) / filled_bytes)
+        is_too_large = rows + file.record_count > limits.rows or size + file.file_size_in_bytes > most_bytes
+        if some and (is_too_large or place > before):
             yield some
             some, rows, size = [], 0, 0
         some.append(file)
         rows += file.record_count
         size += file.file_size_in_bytes
+        done += file.file_size_in_bytes
     if some:
         yield some
