@@ -45,11 +45,12 @@ class ColumnShape:
 
 @dataclass(frozen=True, slots=True)
 class SourceChunk:
-    """A column chunk of a file, of which `content` is all bytes."""
+    """A column chunk of a file, of which `content` is all bytes, and how many rows its row group has."""
 
     location: str
     content: bytes
     chunk: Chunk
+    rows: int
 
 
 @dataclass(slots=True)
@@ -133,6 +134,8 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
             return None
         with naming_file(source.location):
             pages = _Pages.of(source)
+            if not shape.is_repeated and pages.values != source.rows:
+                raise MalformedThriftError(f"a column chunk of {source.rows} rows has {pages.values} values")
         if not pages.may_stay(shape):
             return None
         found.append(pages)
@@ -160,6 +163,11 @@ class _Pages:
     dictionary: Page | None
     by_dictionary: Sequence[Page]
     others: Sequence[Page]
+
+    @property
+    def values(self) -> int:
+        """How many there are, nulls included."""
+        return sum(page.values for page in (*self.by_dictionary, *self.others))
 
     @classmethod
     def of(cls, source: SourceChunk) -> _Pages:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyiceberg.io.pyarrow import MetricModeTypes
 from pyiceberg.manifest import DataFile
 
 from app.lake.compact.copying.errors import BrokenParquetError
@@ -22,9 +23,10 @@ from app.lake.compact.copying.wire import I32, I64, STRUCT
 from app.lake.compact.merging.columns import ColumnShape, MergedChunk, SourceChunk, merge_chunks
 from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.compact.merging.schemas import is_same_schema, parquet_leaves
-from app.lake.compact.merging.statistics import key_of
+from app.lake.compact.merging.statistics import are_exact, key_of
 from app.lake.compact.rewriting.dictionaries import with_dictionaries
 from app.lake.compact.rewriting.layout import FileLayout
+from app.lake.compact.rewriting.leaves import Leaf
 from app.lake.compact.rewriting.metrics import FileMetrics
 from app.lake.compact.rewriting.row_groups import Bytes, EncodedGroup, encode_columns
 from app.lake.deleted_positions import naming_file
@@ -47,6 +49,11 @@ class SourceFile:
     file: DataFile
     content: bytes
     footer: Footer
+
+    @property
+    def location(self) -> str:
+        """Where it is."""
+        return self.file.file_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +124,24 @@ class Merging:
             columns.append(None if merged is None else (merged.column, merged.parts))
         anew = self._encoded(sources, [place for place, found in enumerate(columns) if found is None])
         whole = [anew.get(place, found) for place, found in enumerate(columns)]
-        return self._assembled(sources, [found for found in whole if found is not None], has_own=bool(anew))
+        known = [found for found in whole if found is not None]
+        for leaf, (column, _) in zip(self.layout.columns, known, strict=True):
+            self._check_statistics(leaf, column, sources)
+        return self._assembled(sources, known, has_own=bool(anew))
+
+    def _check_statistics(self, leaf: Leaf, column: Struct, sources: Sequence[SourceFile]) -> None:
+        """Refuse a row group that says less of its values than others of its file may: readers skip it for them."""
+        where = f"{leaf.path} of {sources[0].location} and those after it"
+        if Chunk({}, column).has_statistics() is False:
+            # Values too long for Arrow, or such as have no order.
+            raise UnmergeableError(f"{where} would have no least and greatest values")
+        is_exact = self.layout.modes[leaf.field_id].type is MetricModeTypes.FULL
+        if is_exact and not are_exact(column):
+            raise UnmergeableError(f"{where} has not its least and greatest values, but some beyond them")
 
     def _merged(self, sources: Sequence[SourceFile], place: int, shape: ColumnShape) -> MergedChunk | None:
         chunks = [
-            SourceChunk(source.file.file_path, source.content, group.chunks[place])
+            SourceChunk(source.location, source.content, group.chunks[place], group.rows)
             for source in sources
             for group in source.footer.decoded
         ]
@@ -211,12 +231,12 @@ def _as_read(footer: Footer) -> pq.FileMetaData:
 
 def _read(source: SourceFile, schema: pa.Schema) -> pa.Table:
     """The rows of a file, of the columns of this schema alone and in it."""
-    with naming_file(source.file.file_path), pq.ParquetFile(pa.BufferReader(source.content)) as file:
+    with naming_file(source.location), pq.ParquetFile(pa.BufferReader(source.content)) as file:
         rows = file.read(columns=schema.names, use_threads=False)
     try:
         return rows.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise UnmergeableError(f"{source.file.file_path} has other types than the table: {error}") from error
+        raise UnmergeableError(f"{source.location} has other types than the table: {error}") from error
 
 
 def _moved(column: Struct, by: int) -> Struct:

@@ -9,10 +9,10 @@ from typing import Any
 
 from pyiceberg.types import BinaryType, BooleanType, DecimalType, FixedType, PrimitiveType, StringType, UUIDType
 
-from app.lake.compact.copying.fields import StatisticsFields
+from app.lake.compact.copying.fields import ColumnFields, StatisticsFields
 from app.lake.compact.copying.row_groups import find_int
-from app.lake.compact.copying.thrift import Struct, of_bytes, of_int, to_bytes
-from app.lake.compact.copying.wire import FALSE, I64, TRUE
+from app.lake.compact.copying.thrift import Struct, of_bytes, of_int, read_struct, to_bytes
+from app.lake.compact.copying.wire import FALSE, I64, STRUCT, TRUE
 
 # Parquet's physical types.
 BOOLEAN, INT32, INT64, FLOAT, DOUBLE, BYTE_ARRAY, FIXED = 0, 1, 2, 4, 5, 6, 7
@@ -20,7 +20,7 @@ _BYTES = (BYTE_ARRAY, FIXED)
 _SIGNED = {INT32: 4, INT64: 8}
 _FLOATING = {FLOAT: "<f", DOUBLE: "<d"}
 # Parquet compares these by their bytes, as unsigned numbers.
-_BY_BYTES = (StringType, BinaryType, FixedType, UUIDType)
+_BY_BYTES = (BinaryType, FixedType, UUIDType)
 
 # What a value of statistics is compared by; None of one that is none.
 Key = Callable[[bytes], Any]
@@ -35,6 +35,8 @@ def key_of(kind: PrimitiveType, physical: int) -> Key | None:
         return lambda raw: _floating(raw, _FLOATING[physical])
     if physical in _BYTES and isinstance(kind, DecimalType):
         return lambda raw: int.from_bytes(raw, "big", signed=True) if raw else None
+    if physical in _BYTES and isinstance(kind, StringType):
+        return _text
     if (physical in _BYTES and isinstance(kind, _BY_BYTES)) or (physical == BOOLEAN and isinstance(kind, BooleanType)):
         return lambda raw: raw
     return None
@@ -65,6 +67,22 @@ def merge_statistics(parts: Sequence[Struct], key: Key | None) -> Struct | None:
             is_exact = bounds[best][1] == (TRUE, b"")
             merged[exact_id] = (TRUE if is_exact else FALSE, b"")
     return merged
+
+
+def are_exact(column: Struct) -> bool:
+    """Whether the least and the greatest value that the metadata of a chunk tells are values that there are."""
+    told = read_struct(column.get(ColumnFields.STATISTICS, (STRUCT, b"\0"))[1])[0]
+    flags = (StatisticsFields.IS_MAX_VALUE_EXACT, StatisticsFields.IS_MIN_VALUE_EXACT)
+    return all(told.get(field_id, (TRUE, b""))[0] == TRUE for field_id in flags)
+
+
+def _text(raw: bytes) -> bytes | None:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        # Cut off in the middle of a character.
+        return None
+    return raw
 
 
 def _floating(raw: bytes, form: str) -> tuple[float, float] | None:
