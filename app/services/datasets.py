@@ -17,6 +17,7 @@ from app.domain.names import DatasetName, check_namespace
 from app.domain.pages import MAX_PAGE, Page, PageRequest, cut_page
 from app.domain.versions import ResolvedVersion, VersionSelector, closest, resolve, resolve_text
 from app.errors import (
+    AppError,
     BackendUnavailableError,
     ChangeNotFoundError,
     DatasetForbiddenError,
@@ -60,6 +61,13 @@ class RowPreview:
     bytes_read: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Nowhere:
+    """Of a table that was looked for in vain; `unseen` is why one could not be looked at that may have been it."""
+
+    unseen: AppError | None = None
+
+
 class Datasets:
     """The datasets of the lake, and what the registry knows of them."""
 
@@ -78,7 +86,7 @@ class Datasets:
         self._known = known
         self._names = names
         self._settings = settings
-        self._nowhere: TTLCache[UUID, bool] = TTLCache(MAX_NOWHERE, NOWHERE_TTL_S)
+        self._nowhere: TTLCache[UUID, _Nowhere] = TTLCache(MAX_NOWHERE, NOWHERE_TTL_S)
 
     async def list_names(self, *, namespace: str | None = None, name_prefix: str | None = None) -> list[DatasetName]:
         """Names of all datasets, or of those in a namespace, whose table name begins so; sorted.
@@ -141,13 +149,16 @@ class Datasets:
             logger.warning("the name of %s is not noted: %s", name, error.message)
         return table
 
-    async def find_table(self, table_uuid: UUID, seen_as: DatasetName) -> LakeTable | None:
-        """The table of this id, under whatever name it has now; None where the catalog has it no more.
+    async def find_table(self, table_uuid: UUID, seen_as: DatasetName, *, is_certain: bool = False) -> LakeTable | None:
+        """The table of this id, under whatever name it has now; None where it cannot be found.
 
-        One catalog call where it is still called so, else as `find_names`.
+        One catalog call where it is still called so, else as `find_names`. With `is_certain` None says that the catalog
+        has it no more, for whoever writes that down; where a table could not be looked at, which may be this one under
+        another name, that is raised.
 
         Raises:
             DatasetForbiddenError, UnreadableTableError, BackendUnavailableError: as `load`.
+            DatasetNotFoundError: only with `is_certain`; a table was renamed or dropped while it was looked for.
         """
         try:
             table = await self.load(seen_as)
@@ -155,11 +166,16 @@ class Datasets:
                 return table
         except DatasetNotFoundError:
             logger.info("%s is not under its name any more", seen_as)
-        name = await self.find_name(table_uuid)
-        try:
-            return await self.load(name) if name else None
-        except DatasetNotFoundError:  # dropped in between
-            return None
+        found, nowhere = await self._search([table_uuid])
+        if table_uuid in found:
+            try:
+                return await self.load(found[table_uuid])
+            except DatasetNotFoundError:  # dropped in between, or renamed
+                if is_certain:
+                    raise
+        elif is_certain and (unseen := nowhere[table_uuid].unseen) is not None:
+            raise unseen
+        return None
 
     async def find_name(self, table_uuid: UUID) -> DatasetName | None:
         """The present name of a table, None where it cannot be found. Costs as `find_names`."""
@@ -172,17 +188,7 @@ class Datasets:
         is walked through once, because no catalog finds a table by its id; what is nowhere is not looked for again for
         some seconds.
         """
-        hints = await self._names.find_names(table_uuids)
-        found = await self._present(list(hints.values()), set(hints))
-        missing = {uuid for uuid in table_uuids if uuid not in found and uuid not in self._nowhere}
-        if missing:
-            names = await self._lake.list_names()
-            for start in range(0, len(names), SEARCH_BATCH):
-                found |= await self._present(names[start : start + SEARCH_BATCH], missing)
-                if missing <= found.keys():
-                    break
-            await self._names.remember((uuid, found[uuid]) for uuid in missing & found.keys())
-            self._nowhere.update(dict.fromkeys(missing - found.keys(), True))
+        found, _ = await self._search(table_uuids)
         return found
 
     async def find_uuid(self, name: DatasetName) -> UUID | None:
@@ -298,20 +304,47 @@ class Datasets:
         """Recorded changes, newest first, of one table or of all."""
         return await self._changes.page(request, table_uuid=table_uuid, kind=kind)
 
-    async def _present(self, names: Sequence[DatasetName], wanted: Collection[UUID]) -> dict[UUID, DatasetName]:
-        """Those of the wanted tables that are under these names."""
+    async def _search(self, table_uuids: Sequence[UUID]) -> tuple[dict[UUID, DatasetName], dict[UUID, _Nowhere]]:
+        """The present names of tables, and what is known of each of the others."""
+        hints = await self._names.find_names(table_uuids)
+        found, _ = await self._present(list(hints.values()), set(hints))
+        nowhere = {uuid: known for uuid in table_uuids if uuid not in found and (known := self._nowhere.get(uuid))}
+        missing = {uuid for uuid in table_uuids if uuid not in found and uuid not in nowhere}
+        if missing:
+            unseen: AppError | None = None
+            names = await self._lake.list_names()
+            for start in range(0, len(names), SEARCH_BATCH):
+                present, failure = await self._present(names[start : start + SEARCH_BATCH], missing)
+                found |= present
+                unseen = unseen or failure
+                if missing <= found.keys():
+                    break
+            await self._names.remember((uuid, found[uuid]) for uuid in missing & found.keys())
+            lost = dict.fromkeys(missing - found.keys(), _Nowhere(unseen=unseen))
+            self._nowhere.update(lost)
+            nowhere |= lost
+        return found, nowhere
+
+    async def _present(
+        self, names: Sequence[DatasetName], wanted: Collection[UUID]
+    ) -> tuple[dict[UUID, DatasetName], AppError | None]:
+        """Those of the wanted tables that are under these names, and why one of the names could not be looked at."""
         found: dict[UUID, DatasetName] = {}
+        unseen: AppError | None = None
         answers = await asyncio.gather(*map(self._lake.load, names), return_exceptions=True)
         for name, answer in zip(names, answers, strict=True):
             if isinstance(answer, (DatasetForbiddenError, UnreadableTableError)):
                 logger.warning("%s is passed over in the search for a table id: %s", name, answer.message)
+                unseen = answer
             elif isinstance(answer, DatasetNotFoundError):
                 logger.info("%s is not there any more", name)
+                # Since it was listed it may have got another name, under which nobody looks.
+                unseen = answer
             elif isinstance(answer, BaseException):
                 raise answer
             elif answer.state.table_uuid in wanted:
                 found[answer.state.table_uuid] = name
-        return found
+        return found, unseen
 
     async def _having_tag(self, names: Sequence[DatasetName], tag: str) -> set[DatasetName]:
         found: set[DatasetName] = set()

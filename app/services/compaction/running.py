@@ -30,6 +30,7 @@ from app.errors import (
     CommitConflictError,
     CommitStateUnknownError,
     DatasetForbiddenError,
+    DatasetNotFoundError,
     LockTimeoutError,
     StateUnknown,
     Unavailable,
@@ -61,6 +62,8 @@ _MAX_THREADS = 4
 _CATCH_UP_WAIT_S = 1.0
 # A run without snapshots whose process is gone may still have one: by a Spark that goes on, or a late commit.
 _MAY_STILL_COME = timedelta(hours=1)
+# Where it cannot be told what became of a table; also whether it is gone, or under a name that nobody may look at.
+_NOT_TOLD_NOW = (BackendUnavailableError, DatasetForbiddenError, DatasetNotFoundError, UnreadableTableError)
 _PLANNED, _DONE = 0.05, 0.95
 # Why runs that are settled without snapshots have none.
 _NOTHING, _GIVEN_UP = "nothing was committed", "its process ended, and it had committed nothing when the next run began"
@@ -185,11 +188,11 @@ class Compaction:
             try:
                 async with self._changes.lock_compaction(table_uuid, timeout_s=_CATCH_UP_WAIT_S):
                     # A run may have gone on since it was listed, or the table have got another name.
-                    table = await self._datasets.find_table(table_uuid, name)
+                    table = await self._datasets.find_table(table_uuid, name, is_certain=True)
                     await self._records.settle_left(table_uuid, table, failure=_GIVEN_UP, younger_stay=_MAY_STILL_COME)
             except LockTimeoutError:
                 logger.info("%s is being compacted, which is written down after its end", name)
-            except (BackendUnavailableError, DatasetForbiddenError, UnreadableTableError) as error:
+            except _NOT_TOLD_NOW as error:
                 logger.warning("a compaction of %s is yet to be written down: %s", name, error.message)
 
     async def find_last(self, table: LakeTable) -> datetime | None:
@@ -301,13 +304,14 @@ class Compaction:
         """What cannot be written down now is by the next run: the table is compacted all the same."""
         state = done.before.table.state
         try:
-            # By its id: what has its name now may be another table.
-            table = await self._datasets.find_table(state.table_uuid, state.name)
+            # By its id: what has its name now may be another table. What the run itself knows is true also where it is
+            # not certain that the table is gone.
+            table = await self._datasets.find_table(state.table_uuid, state.name, is_certain=not done.committed)
             if table is None:
                 await self._records.settle_gone(claim, operation_id, done.committed, is_partial=not done.is_whole)
             else:
                 await self._records.settle_own(
                     table, claim, operation_id, is_partial=not done.is_whole, failure=why_nothing
                 )
-        except (BackendUnavailableError, DatasetForbiddenError, UnreadableTableError) as error:
+        except _NOT_TOLD_NOW as error:
             logger.warning("a compaction of %s is yet to be written down: %s", state.name, error.message)

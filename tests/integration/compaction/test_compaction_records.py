@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,10 @@ LONGEST_S = 60
 async def open_runs(services: Services, table: Table) -> list[UUID]:
     log = services.compaction_sweeps._compaction._changes
     return [stored.change.change_id for stored in await log.list_open_compactions(table.metadata.table_uuid)]
+
+
+def metadata_of(table: Table) -> Path:
+    return Path(table.metadata_location.removeprefix("file://"))
 
 
 async def the_run(settings: Settings, table: Table) -> tuple[UUID, ChangeState, str | None]:
@@ -296,6 +301,49 @@ async def test_a_dead_run_of_a_table_that_is_gone_is_settled_by_the_next_sweep(
     assert state is ChangeState.FAILED
     assert failure is not None
     assert failure.startswith("the table is gone")
+
+
+async def test_a_dead_run_of_a_table_that_is_renamed_and_cannot_be_read_is_settled_once_it_can(
+    settings: Settings, services: Services, catalog: Catalog
+) -> None:
+    # Given a run that died after its commit, and a table that got another name and lost its metadata file
+    table, new_name = create(catalog), "bronze.renamed"
+    other = DatasetName(namespace="gold", name="other")
+    create(catalog, other, files=1)
+    await kill_at(settings, "after the commit")
+    (run_id,) = await open_runs(services, table)
+    catalog.rename_table(str(NAME), new_name)
+    metadata = metadata_of(catalog.load_table(new_name))
+    lost = await asyncio.to_thread(metadata.rename, metadata.with_suffix(".lost"))
+
+    # Then the next sweep leaves it open: what cannot be read may be that table
+    async with open_services(settings) as others:
+        await compact(others, other)
+    assert await open_runs(services, table) == [run_id]
+
+    # And one that can read it writes down what was done
+    await asyncio.to_thread(lost.rename, metadata)
+    async with open_services(settings) as others:
+        await compact(others, other)
+    (change,) = await changes_of(services, table)
+    assert (change.change_id, change.state, len(snapshots_of(change))) == (run_id, ChangeState.DONE, 1)
+
+
+async def test_a_run_tells_what_it_committed_to_a_table_that_is_gone_beside_one_that_cannot_be_read(
+    services: Services, catalog: Catalog
+) -> None:
+    table, other = create(catalog), create(catalog, DatasetName(namespace="gold", name="other"), files=1)
+
+    def drop() -> None:
+        catalog.drop_table(str(NAME))
+        metadata_of(other).unlink()
+
+    after_a_commit(services, drop)
+
+    await compact(services)
+
+    (change,) = await changes_of(services, table)
+    assert (change.state, len(snapshots_of(change))) == (ChangeState.DONE, 1)
 
 
 async def _cut(settings: Settings, services: Services, table: Table, _: pytest.MonkeyPatch) -> None:

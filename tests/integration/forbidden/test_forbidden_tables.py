@@ -101,6 +101,24 @@ async def test_a_run_of_it_that_is_yet_to_be_written_down_stops_no_other(
     assert table.state.table_uuid in await records.list_open()
 
 
+async def test_a_run_of_it_is_not_given_up_where_it_has_got_another_name(
+    services: Services, catalog: Catalog, proxy: AnsweringProxy
+) -> None:
+    # Given a run that died, of a table that was renamed since and is forbidden under its new name
+    table, records = await services.datasets.load(FORBIDDEN), services.compaction_sweeps._compaction._records
+    claim = RunClaim(run_id=uuid4(), engine=CompactionEngine.LOCAL, base_id=None)
+    await records.claim(table, claim, COMMAND, None)
+    catalog.rename_table(str(FORBIDDEN), "silver.salaries")
+
+    # When others are compacted, also by who has just looked for it in vain
+    with proxy.answering("silver.salaries", 403):
+        for _ in range(2):
+            await compact(services, ALLOWED)
+
+    # Then the run is written down another time
+    assert table.state.table_uuid in await records.list_open()
+
+
 async def test_nothing_is_expired_beside_a_table_that_may_have_the_same_files(
     services: Services, catalog: Catalog, proxy: AnsweringProxy
 ) -> None:
