@@ -61,7 +61,15 @@ def prepare_run(
 ) -> Run:
     """A run that is yet to be begun."""
     if job.spark is not None:
-        return SparkCompactionRun(catalog, load, cache, job.spark, properties=job.properties, on_commit=on_commit)
+        return SparkCompactionRun(
+            catalog,
+            load,
+            cache,
+            job.spark,
+            properties=job.properties,
+            on_progress=on_progress,
+            on_commit=on_commit,
+        )
     maker = BinMaker(
         name=job.name, memory_bytes=job.memory_bytes, threads=job.threads, scratch=job.scratch, way=job.way
     )

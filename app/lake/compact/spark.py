@@ -21,7 +21,8 @@ from app.lake.compact.dangling import drop_dangling_deletes
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome
 from app.lake.compact.planning import PlannedTable, refuse_obstacle
 from app.lake.compact.snapshot_changes import changes_of, committed_bins
-from app.lake.compact.spark_statements import rewrite_statement
+from app.lake.compact.spark_progress import SparkProgress
+from app.lake.compact.spark_statements import is_sorted, rewrite_statement
 from app.lake.metadata_cache import MetadataCache
 from app.lake.spark.names import table_name
 from app.lake.spark.session import (
@@ -35,7 +36,7 @@ from app.lake.spark.session import (
 from app.lake.table import LakeTable
 
 if TYPE_CHECKING:
-    from app.lake.compact.running import OnCommit
+    from app.lake.compact.running import OnCommit, OnProgress
 
 _WHY_NOT_COPIED = "Spark copies no files"
 # What Iceberg raises where others were faster.
@@ -108,6 +109,7 @@ class SparkCompactionRun:
         job: SparkJob,
         *,
         properties: Mapping[str, str],
+        on_progress: OnProgress,
         on_commit: OnCommit,
     ) -> None:
         self._catalog = catalog
@@ -115,6 +117,7 @@ class SparkCompactionRun:
         self._cache = cache
         self._job = job
         self._properties = properties
+        self._on_progress = on_progress
         self._on_commit = on_commit
         self._stopped = threading.Event()
 
@@ -138,7 +141,7 @@ class SparkCompactionRun:
         failure: AppError | None = None
         is_stopped = False
         try:
-            failed = self._call(rewrite_statement(self._job.address.catalog, planned))
+            failed = self._call(planned)
             if failed:
                 failure = BackendUnavailableError(BACKEND, f"{failed:,} data files could not be rewritten")
         except SparkStoppedError:
@@ -167,9 +170,12 @@ class SparkCompactionRun:
             cleaning_snapshot_ids=(*outcome.cleaning_snapshot_ids, dropped.snapshot_id),
         )
 
-    def _call(self, statement: str) -> int:
+    def _call(self, planned: PlannedTable) -> int:
         """How many files it failed to rewrite: with partial progress it answers although groups of them failed."""
+        statement = rewrite_statement(self._job.address.catalog, planned)
+        progress = SparkProgress(planned.plan, self._on_progress, is_sorted=is_sorted(planned.table.metadata))
         with spark_session(self._job.address.remote, self._stopped) as session, telling_refusals():
+            session.registerProgressHandler(progress)
             (row,) = session.sql(statement).collect()
             return int(row["failed_data_files_count"] or 0)
 

@@ -22,7 +22,7 @@ _LARGEST = 1.8
 def rewrite_statement(catalog: str, planned: PlannedTable) -> str:
     """The statement that carries a plan out, of the whole table."""
     options = ", ".join(f"{literal(name)}, {literal(value)}" for name, value in rewrite_options(planned).items())
-    strategy = "sort" if _is_sorted(planned.table.metadata) else "binpack"
+    strategy = "sort" if is_sorted(planned.table.metadata) else "binpack"
     # With the catalog, or a namespace of a catalog's name would be taken for it.
     table = literal(table_name(catalog, planned.table.state.name))
     return (
@@ -57,13 +57,14 @@ def rewrite_options(planned: PlannedTable) -> dict[str, str]:
     }
 
 
+def is_sorted(metadata: TableMetadata) -> bool:
+    """Whether the table has an order, in which Spark then writes its rows."""
+    return not metadata.sort_order().is_unsorted
+
+
 def _has_equality_deletes(planned: PlannedTable) -> bool:
     deletes = (file for task in planned.files.values() for file in task.delete_files)
     return any(file.content == DataFileContent.EQUALITY_DELETES for file in deletes)
-
-
-def _is_sorted(metadata: TableMetadata) -> bool:
-    return not metadata.sort_order().is_unsorted
 
 
 def _text(flag: bool) -> str:

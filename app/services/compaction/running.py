@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -275,7 +275,8 @@ class Compaction:
             with suppress(OperationCancelledError):
                 report(_PLANNED + (_DONE - _PLANNED) * fraction, message)
 
-        where = " in Spark" if done.engine is CompactionEngine.SPARK else ""
+        # Spark may not tell for long how far it is: since when it has been at it tells whether to look there.
+        where = f" in Spark since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC" if job.spark is not None else ""
         message = f"{name}: {plan.counts.files:,} files, {len(plan.bins):,} bins{where}"
         tell(0.0)
         begun = time.monotonic()

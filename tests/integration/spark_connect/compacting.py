@@ -22,6 +22,7 @@ from app.lake.spark.names import table_name
 from app.lake.spark.session import spark_session
 from app.services.compaction.entries import TableEntry
 from app.services.compaction.sweeps import Limits
+from app.services.retention import Report
 from tests.integration.spark_connect.conftest import SparkLake
 from tests.unit.lake.local_tables import append
 
@@ -82,14 +83,19 @@ def files_of(lake: SparkLake, table: str) -> Counter[tuple[int, str]]:
 
 
 async def compact(
-    services: Services, lake: SparkLake, *tables: str, policy: CompactionPolicy | None = None, is_dry_run: bool = False
+    services: Services,
+    lake: SparkLake,
+    *tables: str,
+    policy: CompactionPolicy | None = None,
+    is_dry_run: bool = False,
+    report: Report = lambda *_: None,
 ) -> dict[str, TableEntry]:
     sweep = services.compaction_sweeps.sweep(
         [DatasetName(namespace=lake.namespace, name=table) for table in tables],
         policy or CompactionPolicy(),
         Limits(),
         COMMAND,
-        lambda *_: None,
+        report,
         is_dry_run=is_dry_run,
     )
     return {entry["table"]: entry async for entry in sweep}

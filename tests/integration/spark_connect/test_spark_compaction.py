@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pyarrow as pa
@@ -193,3 +194,30 @@ async def test_names_are_names_whatever_is_in_them(services: Services, lake: Spa
 
     assert (told["error"], told["files_after"]) == (None, 1)
     assert rows_here(lake, odd) == rows
+
+
+async def test_how_far_spark_is_is_told_while_it_works(services: Services, lake: SparkLake) -> None:
+    # Given a table of so many partitions that Spark is at it for a while
+    parts, name = 60, sql_name(lake, "long")
+    insert = f"INSERT INTO {name} SELECT id, CAST(id % {parts} AS INT), 'x' FROM range({2 * parts})"
+    ask(
+        lake,
+        f"CREATE TABLE {name} (id BIGINT, part INT, name STRING) USING iceberg PARTITIONED BY (part) "
+        "TBLPROPERTIES ('stratigraph.compaction.engine'='spark')",
+        insert,
+        insert,
+    )
+    reports: list[tuple[float, str]] = []
+
+    told = (await compact(services, lake, "long", report=lambda *report: reports.append(report)))["long"]
+
+    assert (told["error"], told["files_after"]) == (None, parts)
+    working = [(fraction, message) for fraction, message in reports if "in Spark" in message]
+    assert {message for _, message in working} == {working[0][1]}
+    assert re.search(r"long: 120 files, 60 bins in Spark since \d{4}-\d\d-\d\d \d\d:\d\d UTC$", working[0][1])
+    # And how much of it is done grows
+    fractions = [fraction for fraction, _ in working]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0.05
+    assert len({fraction for fraction in fractions if 0.05 < fraction < 0.95}) >= 2
+    assert fractions[-1] > 0.9
