@@ -155,7 +155,7 @@ def test_a_budget_leaves_out_what_it_is_not_enough_for(cli: Cli, events: Table) 
     events.append(pa.Table.from_pylist(rows, schema_to_pyarrow(events.schema(), include_field_ids=False)))
 
     assert cli("compaction", "run", *ONE, "--budget", "1MB", "--execute").stdout.splitlines()[-1] == (
-        "  Skipped: the budget is spent on what gains more"
+        "  Skipped: the budget is not enough for any of it"
     )
     assert cli("compaction", "run", *ONE, "--budget", "1GB").stdout.splitlines()[-1] == "    Files: 13 → 1"
     assert cli("compaction", "run", *ONE, "--budget", "30m").stdout.splitlines()[-1] == "    Files: 13 → 1"

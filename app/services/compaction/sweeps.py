@@ -49,6 +49,9 @@ Answer = TypeVar("Answer")
 
 DUE_SKIP_ACTIVE = "15m"
 _UNEXPECTED = "Something went wrong here; the log tells more under the trace id."
+_LOOKING_TOOK_IT = (
+    "looking at the tables took all of the time, after which no other is begun than the one that gains most"
+)
 _SOME_PARTITIONS = "the budget is enough for some of its partitions alone"
 
 
@@ -145,8 +148,9 @@ class CompactionSweeps:
                 yield found
         taken, left = _choose(candidates, limits.budget)
         for candidate in left:
-            why = "the budget is spent on what gains more"
+            why = "the budget is spent on what gains more" if taken else "the budget is not enough for any of it"
             yield _skipped(candidate.name, candidate.plan, why, is_dry_run=is_dry_run)
+        why_spent = _LOOKING_TOOK_IT if _is_spent(limits.budget, begun) else "the time is spent on what gains more"
         total, done, is_any_begun = sum(_weight(candidate) for candidate in taken), 0, False
         for candidate in taken:
 
@@ -165,8 +169,7 @@ class CompactionSweeps:
             done += _weight(candidate)
             # Were the best one not done because looking at so many took all the time, none ever would be.
             if is_any_begun and _is_spent(limits.budget, begun):
-                why = "the time is spent on what gains more"
-                yield _skipped(candidate.name, candidate.plan, why, is_dry_run=is_dry_run)
+                yield _skipped(candidate.name, candidate.plan, why_spent, is_dry_run=is_dry_run)
             elif is_dry_run:
                 is_any_begun = True
                 yield _planned(candidate)

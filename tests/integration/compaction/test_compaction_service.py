@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import timedelta
 from typing import Any
@@ -185,7 +186,7 @@ async def test_a_budget_goes_to_what_gains_most(services: Services, catalog: Cat
     budget = sum(items.inspect.files()["file_size_in_bytes"].to_pylist())
 
     dry = await compact(services, NAME, ITEMS, ORDERS, limits=Limits(budget=Budget(size_bytes=1)), is_dry_run=True)
-    assert [entry["skipped"] for entry in dry] == ["the budget is spent on what gains more"] * 3
+    assert [entry["skipped"] for entry in dry] == ["the budget is not enough for any of it"] * 3
     told = {
         entry["table"]: entry
         for entry in await compact(services, NAME, ITEMS, ORDERS, limits=Limits(budget=Budget(size_bytes=4 * budget)))
@@ -215,9 +216,30 @@ async def test_time_that_is_spent_begins_no_other_table_than_the_best(
     }
 
     skipped = {name: entry["skipped"] for name, entry in told.items()}
-    spent = "the time is spent on what gains more"
+    spent = "looking at the tables took all of the time, after which no other is begun than the one that gains most"
     assert skipped == {"events": None, "orders": spent, "items": spent}
     assert told["events"]["files_after"] == 1
+
+
+async def test_time_that_the_best_table_took_is_told_as_that(services: Services, catalog: Catalog) -> None:
+    # Given time enough to look at two tables, and not to compact one
+    create(catalog, files=30)
+    create(catalog, ITEMS)
+    compaction = services.compaction_sweeps._compaction
+    run = compaction.run
+
+    async def slowly(*arguments: Any, **named: Any) -> Any:
+        await asyncio.sleep(5)
+        return await run(*arguments, **named)
+
+    compaction.run = slowly  # type: ignore[method-assign]
+
+    told = await compact(services, ITEMS, NAME, limits=Limits(budget=Budget(seconds=5)))
+
+    assert {entry["table"]: entry["skipped"] for entry in told} == {
+        "events": None,
+        "items": "the time is spent on what gains more",
+    }
 
 
 @pytest.mark.parametrize(
