@@ -46,13 +46,15 @@ class CommittedBin:
 class CompactionOutcome:
     """What was done, bin by bin in the order of their commits.
 
-    `overtaken` are bins that others changed each time they were made; `leftovers` are files that could not be removed,
-    and are in no snapshot; `cleaning_snapshot_ids` are snapshots that only took delete files out. With `is_stopped` it
-    was ended before its end; what is committed counts.
+    `overtaken` are bins that others changed each time they were made; `left` are such as Spark was to do and did
+    not, of which it does not say why; `leftovers` are files that could not be removed, and are in no snapshot;
+    `cleaning_snapshot_ids` are snapshots that only took delete files out. With `is_stopped` it was ended before its
+    end; what is committed counts.
     """
 
     committed: tuple[CommittedBin, ...]
     overtaken: tuple[Bin, ...] = ()
+    left: tuple[Bin, ...] = ()
     dropped_deletes: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
     cleaning_snapshot_ids: tuple[int, ...] = ()

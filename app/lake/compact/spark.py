@@ -7,7 +7,7 @@ stopped, or could not be asked any more.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ from pyiceberg.catalog import Catalog
 
 from app.domain.compaction.claims import RunClaim, snapshots_of
 from app.domain.compaction.obstacles import CompactionEngine
+from app.domain.compaction.packing import Bin
 from app.errors import AppError, BackendUnavailableError, CommitConflictError, InvalidSettingError
 from app.lake.catalog import reading_files
 from app.lake.compact.dangling import drop_dangling_deletes
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome
-from app.lake.compact.planning import PlannedTable, refuse_obstacle
+from app.lake.compact.planning import PlannedTable, plan_current, refuse_obstacle
 from app.lake.compact.snapshot_changes import changes_of, committed_bins
 from app.lake.compact.spark_progress import SparkProgress
 from app.lake.compact.spark_statements import is_sorted, rewrite_statement
@@ -159,6 +160,7 @@ class SparkCompactionRun:
             raise failure
         if is_stopped:
             return outcome
+        outcome = replace(outcome, left=self._find_left(planned, outcome))
         dropped = drop_dangling_deletes(
             self._catalog, self._load, str(planned.table.state.table_uuid), self._cache, self._properties
         )
@@ -178,6 +180,16 @@ class SparkCompactionRun:
             session.registerProgressHandler(progress)
             (row,) = session.sql(statement).collect()
             return int(row["failed_data_files_count"] or 0)
+
+    def _find_left(self, planned: PlannedTable, outcome: CompactionOutcome) -> tuple[Bin, ...]:
+        """What of the plan is still to be done. Where others were faster with a few of its groups, Spark answers as if
+        they were done. What others have written since is no part of it. Costs planning, where it did not do all.
+        """
+        left = _paths_of(planned.plan.bins) - _paths_of(each.some for each in outcome.committed)
+        if not left:
+            return ()
+        bins = plan_current(self._load, planned.plan.policy).plan.bins
+        return tuple(some for some in bins if not left.isdisjoint(_paths_of([some])))
 
     def _find(self, *, is_stopped: bool) -> CompactionOutcome:
         table = self._load()
@@ -201,3 +213,7 @@ class SparkCompactionRun:
             cleaning_snapshot_ids=tuple(cleaning),
             is_stopped=is_stopped,
         )
+
+
+def _paths_of(bins: Iterable[Bin]) -> set[str]:
+    return {found.file.path for some in bins for found in some.files}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.names import DatasetName
 from app.errors import AppError
 from app.lake.compact.outcomes import CommittedBin
@@ -57,7 +56,6 @@ class CompactionReporting:
 
 def _done_entry(name: DatasetName, run: TableRun) -> TableEntry:
     before = run.before.plan
-    after = None if run.after is None else run.after.plan
     entry = blank_entry(name, dry_run=False)
     entry["plan"] = plan_entry(before)
     entry["files_before"], entry["files_after"] = before.counts.files, _files_after(run)
@@ -72,20 +70,18 @@ def _done_entry(name: DatasetName, run: TableRun) -> TableEntry:
         entry["dropped_delete_files"] = len(outcome.dropped_deletes)
         entry["overtaken_bins"] = len(outcome.overtaken)
         entry["leftover_files"] = list(outcome.leftovers)
-        entry["is_partial"] = bool(outcome.overtaken) or outcome.is_stopped
+        entry["is_partial"] = bool(outcome.overtaken or outcome.left) or outcome.is_stopped
         if outcome.overtaken:
             entry["warnings"].append(
                 f"{len(outcome.overtaken):,} bins were changed by others each time they were made; the next run takes "
                 "them on"
             )
+        if outcome.left:
+            entry["warnings"].append(f"Spark left {len(outcome.left):,} bins to be done; the next run takes them on")
         if outcome.leftovers:
             entry["warnings"].append(
                 f"{len(outcome.leftovers):,} files that are in no snapshot could not be removed; they are orphans"
             )
-        if run.engine is CompactionEngine.SPARK and after is not None and after.bins and not after.policy.rewrite_all:
-            # It does not say which ones others changed meanwhile.
-            entry["is_partial"] = True
-            entry["warnings"].append(f"Spark left something to do ({after.reason}); the next run takes it on")
     if run.failure is not None:
         entry["is_partial"] = True
         entry["error"] = error_entry(run.failure)

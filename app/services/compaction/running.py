@@ -93,7 +93,7 @@ class TableRun:
     def is_whole(self) -> bool:
         """Whether all that was to be done of the table is done, as far as is known."""
         outcome = self.outcome
-        is_ended = outcome is not None and not outcome.is_stopped and not outcome.overtaken
+        is_ended = outcome is not None and not (outcome.is_stopped or outcome.overtaken or outcome.left)
         return is_ended and self.failure is None and not self.is_cut
 
     @property

@@ -87,13 +87,14 @@ async def compact(
     lake: SparkLake,
     *tables: str,
     policy: CompactionPolicy | None = None,
+    limits: Limits | None = None,
     is_dry_run: bool = False,
     report: Report = lambda *_: None,
 ) -> dict[str, TableEntry]:
     sweep = services.compaction_sweeps.sweep(
         [DatasetName(namespace=lake.namespace, name=table) for table in tables],
         policy or CompactionPolicy(),
-        Limits(),
+        limits or Limits(),
         COMMAND,
         report,
         is_dry_run=is_dry_run,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,11 +24,13 @@ from app.domain.names import DatasetName
 from app.errors import BackendUnavailableError, InvalidSettingError, UnsupportedTableError
 from app.lake.compact.spark import SparkCheck
 from app.lake.spark.session import SparkStoppedError
+from app.services.compaction.sweeps import Limits
 from tests.integration.compaction.tables import changes_of
 from tests.integration.format_v3 import upgrade_to_v3
 from tests.integration.spark_connect.compacting import (
     COMMAND,
     FILES,
+    ROWS,
     ask,
     compact,
     files_of,
@@ -35,6 +39,7 @@ from tests.integration.spark_connect.compacting import (
     sql_name,
 )
 from tests.integration.spark_connect.conftest import SparkLake
+from tests.unit.lake.local_tables import append
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spark]
 
@@ -114,6 +119,59 @@ async def test_a_run_that_is_cancelled_stops_spark_and_the_next_one_finishes(lak
         made = [each for each in table.refresh().metadata.snapshots if each.summary.operation.value == "replace"]
         recorded = [number for change in await changes_of(services, table) for number in change.details["snapshotIds"]]
         assert sorted(recorded) == sorted(str(snapshot.snapshot_id) for snapshot in made)
+
+
+async def test_what_spark_left_to_others_is_done_by_the_next_run_that_is_due(
+    lake: SparkLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a table of many partitions, of which Spark commits a few at a time
+    table = fill(lake, "contended", parts=ROWS, engine="spark")
+    moved: list[float] = []
+
+    def delete_after_the_first_commit(fraction: float, message: str) -> None:
+        # And somebody who takes a file out of each of them once it has done some, so that it cannot commit the others
+        if "in Spark" in message and fraction > 0.05 and not moved:
+            while table.refresh().metadata.current_snapshot().summary.operation.value != "replace":
+                time.sleep(0.05)
+            table.delete(f"id < {ROWS}")
+            moved.append(fraction)
+
+    due = Limits(is_due_only=True)
+    async with opened(lake) as services:
+        with monkeypatch.context() as patch:
+            patch.setattr("app.lake.compact.spark_statements._COMMIT_BYTES", 1)
+            told = (await compact(services, lake, "contended", report=delete_after_the_first_commit))["contended"]
+
+        # Then it is told what is left
+        assert (told["error"], told["is_partial"]) == (None, True)
+        assert 0 < len(told["bins"]) < ROWS
+        (warning,) = told["warnings"]
+        assert re.fullmatch(r"Spark left \d+ bins to be done; the next run takes them on", warning)
+        # And that is what is due
+        rest = (await compact(services, lake, "contended", limits=due))["contended"]
+        assert (rest["skipped"], rest["error"], rest["files_after"]) == (None, None, ROWS)
+        # But nothing is after that
+        again = (await compact(services, lake, "contended", limits=due))["contended"]
+        assert str(again["skipped"]).startswith("it is compacted weekly, and was on ")
+
+
+async def test_what_others_write_while_spark_works_is_not_left_by_it(lake: SparkLake) -> None:
+    # Given others who write as many small files again before Spark is done
+    table = fill(lake, "written", engine="spark")
+    written: list[int] = []
+
+    def write(fraction: float, message: str) -> None:
+        if "in Spark" in message and not written:
+            for number in range(FILES):
+                append(table, [{"id": 1000 + number, "part": 0, "name": "new"}])
+                written.append(number)
+
+    async with opened(lake) as services:
+        told = (await compact(services, lake, "written", report=write))["written"]
+        assert len(written) == FILES
+        assert (told["error"], told["is_partial"], told["warnings"]) == (None, False, [])
+        again = (await compact(services, lake, "written", limits=Limits(is_due_only=True)))["written"]
+        assert str(again["skipped"]).startswith("it is compacted weekly, and was on ")
 
 
 async def test_a_catalog_that_spark_has_not_is_told_by_its_setting(lake: SparkLake) -> None:
