@@ -110,7 +110,8 @@ class AdvisoryLocks:
 
     @contextlib.asynccontextmanager
     async def held(self, key: str, *, timeout_s: float) -> AsyncIterator[None]:
-        """Hold the lock of `key`; released on every way out, cancellation included.
+        """Hold the lock of `key`; released on every way out, cancellation included. With a timeout of 0 nothing is
+        waited for: not the lock, and not one of the connections that locks need.
 
         Not reentrant. Whoever holds several takes them in sorted order: Postgres sees each as a session of its own, and
         so no deadlock; two that wait for each other end by their timeouts. If the connection is lost meanwhile, so is
@@ -120,28 +121,44 @@ class AdvisoryLocks:
             LockTimeoutError: somebody else held it for `timeout_s`.
             BackendUnavailableError: Postgres is away.
         """
-        deadline = time.monotonic() + timeout_s
         async with contextlib.AsyncExitStack() as stack:
             with span("postgres.lock", key=key):
-                try:
-                    async with asyncio.timeout(timeout_s):
-                        await stack.enter_async_context(self._queued(key))
-                        connection = await stack.enter_async_context(self._connection())
-                except TimeoutError as error:
-                    raise LockTimeoutError(key, timeout_s) from error
-                with _translated():
-                    # 0 would mean to wait for ever.
-                    remaining_ms = max(1, int((deadline - time.monotonic()) * 1000))
-                    await connection.execute("SELECT set_config('lock_timeout', $1, false)", str(remaining_ms))
-                    try:
-                        await connection.execute("SELECT pg_advisory_lock($1)", advisory_key(key))
-                    except asyncpg.LockNotAvailableError as error:
-                        raise LockTimeoutError(key, timeout_s) from error
+                if timeout_s > 0:
+                    await self._wait_for(stack, key, timeout_s)
+                else:
+                    await self._take(stack, key)
             yield
 
     async def close(self) -> None:
         """Close the connections; waits for the locks that are held."""
         await self._pool.close()
+
+    async def _wait_for(self, stack: contextlib.AsyncExitStack, key: str, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await stack.enter_async_context(self._queued(key))
+                connection = await stack.enter_async_context(self._connection())
+        except TimeoutError as error:
+            raise LockTimeoutError(key, timeout_s) from error
+        with _translated():
+            # 0 would mean to wait for ever.
+            remaining_ms = max(1, int((deadline - time.monotonic()) * 1000))
+            await connection.execute("SELECT set_config('lock_timeout', $1, false)", str(remaining_ms))
+            try:
+                await connection.execute("SELECT pg_advisory_lock($1)", advisory_key(key))
+            except asyncpg.LockNotAvailableError as error:
+                raise LockTimeoutError(key, timeout_s) from error
+
+    async def _take(self, stack: contextlib.AsyncExitStack, key: str) -> None:
+        is_pool_used_up = not self._pool.get_idle_size() and self._pool.get_size() >= self._pool.get_max_size()
+        if key in self._queues or is_pool_used_up:
+            raise LockTimeoutError(key, 0.0)
+        await stack.enter_async_context(self._queued(key))
+        connection = await stack.enter_async_context(self._connection())
+        with _translated():
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", advisory_key(key)):
+                raise LockTimeoutError(key, 0.0)
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:

@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MAX_THREADS = 4
-_CATCH_UP_WAIT_S = 1.0
 # A run without snapshots whose process is gone may still have one: by a Spark that goes on, or a late commit.
 _MAY_STILL_COME = timedelta(hours=1)
 # Where it cannot be told what became of a table; also whether it is gone, or under a name that nobody may look at.
@@ -181,12 +180,12 @@ class Compaction:
     async def catch_up(self) -> None:
         """Write down what runs that died before they could have done, to whatever table, also to one that is gone.
 
-        Costs one statement where there are none, else what `Datasets.find_table` does for each of their tables, and the
-        wait for its lock where a run is under way. What cannot be written down now is another time.
+        Costs one statement where there are none, else what `Datasets.find_table` does for each of their tables, and
+        another statement for each where a run is under way. What cannot be written down now is another time.
         """
         for table_uuid, name in (await self._records.list_open()).items():
             try:
-                async with self._changes.lock_compaction(table_uuid, timeout_s=_CATCH_UP_WAIT_S):
+                async with self._changes.lock_compaction(table_uuid, timeout_s=0.0):
                     # A run may have gone on since it was listed, or the table have got another name.
                     table = await self._datasets.find_table(table_uuid, name, is_certain=True)
                     await self._records.settle_left(table_uuid, table, failure=_GIVEN_UP, younger_stay=_MAY_STILL_COME)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -285,6 +287,33 @@ async def test_what_a_dead_run_did_to_a_table_that_is_left_alone_is_written_down
     assert await open_runs(services, table) == []
 
 
+async def test_tables_with_a_run_under_way_are_not_waited_for(
+    settings: Settings, services: Services, catalog: Catalog
+) -> None:
+    # Given as many tables with a run under way as a process can have, and one whose run has died
+    table = create(catalog)
+    await kill_at(settings, "after the commit")
+    (run_id,) = await open_runs(services, table)
+    async with open_services(settings) as others, AsyncExitStack() as running:
+        compaction = others.compaction_sweeps._compaction
+        for number in range(8):
+            name = DatasetName(namespace="gold", name=f"busy{number}")
+            create(catalog, name, files=1)
+            loaded = await others.datasets.load(name)
+            await running.enter_async_context(compaction._changes.lock_compaction(loaded.state.table_uuid, 1.0))
+            claim = RunClaim(run_id=uuid4(), engine=CompactionEngine.LOCAL, base_id=None)
+            await compaction._records.claim(loaded, claim, COMMAND, None)
+
+        # When what died is looked for
+        begun = time.monotonic()
+        await services.compaction_sweeps._compaction.catch_up()
+
+        # Then it is written down, and none of the others was waited for, of which each may take hours
+        assert time.monotonic() - begun < 4
+        assert [change.change_id for change in await changes_of(services, table)] == [run_id]
+        assert len(await compaction._records.list_open()) == 8
+
+
 @pytest.mark.parametrize("is_made_again", [False, True], ids=["dropped", "made again"])
 async def test_a_dead_run_of_a_table_that_is_gone_is_settled_by_the_next_sweep(
     settings: Settings, services: Services, catalog: Catalog, *, is_made_again: bool
@@ -442,7 +471,7 @@ async def _claim_and_commit(services: Services, run_id: UUID) -> int:
 async def lose_locks(settings: Settings) -> None:
     connection = await asyncpg.connect(settings.database_url)
     try:
-        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        await connection.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'")
     finally:
         await connection.close()
 

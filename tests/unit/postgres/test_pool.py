@@ -159,6 +159,32 @@ async def test_timeout_names_the_key(locks: AdvisoryLocks, other_locks: Advisory
     assert from_postgres.value.fields == from_queue.value.fields == {"key": KEY, "timeoutS": 0.1}
 
 
+async def test_without_a_timeout_a_lock_is_taken_at_once_or_not_at_all(
+    locks: AdvisoryLocks, other_locks: AdvisoryLocks
+) -> None:
+    async def is_free_now(asked: AdvisoryLocks, key: str) -> bool:
+        try:
+            async with asked.held(key, timeout_s=0):
+                return True
+        except LockTimeoutError as error:
+            assert error.fields == {"key": key, "timeoutS": 0.0}
+            return False
+
+    async with locks.held(KEY, timeout_s=1):
+        # Where another process holds it, and where this one does
+        assert not await is_free_now(other_locks, KEY)
+        assert not await is_free_now(locks, KEY)
+        assert await is_free_now(locks, "another key")
+        # And where no more of them can be held here
+        async with locks.held("the last one", timeout_s=1):
+            assert not await is_free_now(locks, "another key")
+    assert await is_free_now(other_locks, KEY)
+    # And it keeps others out
+    async with locks.held(KEY, timeout_s=0):
+        assert not await is_free(other_locks)
+    assert not locks._queues
+
+
 async def test_lock_is_released_by_an_error(locks: AdvisoryLocks, other_locks: AdvisoryLocks) -> None:
     with pytest.raises(ValueError, match="broken"):
         async with locks.held(KEY, timeout_s=1):
