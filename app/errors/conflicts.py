@@ -148,6 +148,17 @@ class DatasetForbiddenError(Forbidden):
         super().__init__(f"The catalog forbids this of {dataset}: {reason}", dataset=dataset, reason=reason)
 
 
+class NamespaceForbiddenError(Forbidden):
+    """The catalog forbids us to list what is in this namespace."""
+
+    code = "NAMESPACE_FORBIDDEN"
+
+    def __init__(self, namespace: str, reason: str) -> None:
+        super().__init__(
+            f"The catalog forbids this of namespace {namespace}: {reason}", namespace=namespace, reason=reason
+        )
+
+
 class RegistrationGivenUpError(Conflict):
     """The registration of a model version took too long, and was given up; nothing was registered."""
 

@@ -38,6 +38,7 @@ from app.errors import (
     DatasetNotFoundError,
     InvalidSettingError,
     MissingFileError,
+    NamespaceForbiddenError,
     NamespaceNotFoundError,
     UnreadableTableError,
     UnsupportedTableError,
@@ -120,8 +121,8 @@ def _sqlalchemy_url(database_url: str) -> str:
 def translated_errors(dataset: DatasetName | None = None, namespace: str | None = None) -> Iterator[None]:
     """Turn what catalogs, file systems and parsers raise into this project's errors.
 
-    `dataset` is the table that the block is about: what cannot be read or is forbidden then is that table, not the
-    catalog.
+    `dataset` is the table that the block is about, or `namespace` the namespace: what cannot be read or is forbidden
+    then is that, not the catalog.
     """
     try:
         yield
@@ -139,16 +140,22 @@ def translated_errors(dataset: DatasetName | None = None, namespace: str | None 
         # The server is there and answers, but it could not answer about this table: it reads the metadata file for us.
         raise UnreadableTableError(str(dataset), f"the catalog answered {first_line(error)}") from error
     except ForbiddenError as error:
-        if dataset is None:
-            raise BackendUnavailableError("catalog", first_line(error)) from error
-        # Of this table alone: others may be allowed, and the catalog is there.
-        raise DatasetForbiddenError(str(dataset), first_line(error)) from error
+        raise _forbidden(error, dataset, namespace) from error
     except (RESTError, requests.RequestException) as error:
         raise BackendUnavailableError("catalog", first_line(error)) from error
     except _BROKEN_FILES as error:
         if dataset is None:
             raise BackendUnavailableError("catalog", first_line(error)) from error
         raise UnreadableTableError(str(dataset), first_line(error)) from error
+
+
+def _forbidden(error: ForbiddenError, dataset: DatasetName | None, namespace: str | None) -> AppError:
+    # Of this table or namespace alone: others may be allowed, and the catalog is there.
+    if dataset is not None:
+        return DatasetForbiddenError(str(dataset), first_line(error))
+    if namespace is not None:
+        return NamespaceForbiddenError(namespace, first_line(error))
+    return BackendUnavailableError("catalog", first_line(error))
 
 
 @contextmanager

@@ -28,8 +28,8 @@ from app.lake.expire.commit import BaseJudgement, ExpiryCommit, commit_expiry, j
 from app.lake.expire.deletion import Deletion, delete_files
 from app.lake.expire.reachable import ExpiryPlan, measure_expiry, still_unreachable
 from app.lake.file_diffs import diff_files
-from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
+from app.lake.names import Listing, list_all_names, list_names_of
 from app.lake.neighbours import Neighbours, list_neighbours
 from app.lake.orphans import find_orphans
 from app.lake.reading import RowRequest, RowStream, plan_scan
@@ -99,14 +99,25 @@ class Lake:
     async def list_names(self, namespace: str | None = None) -> list[DatasetName]:
         """The names of all tables, or of those in one namespace (not in those below it), sorted.
 
-        Costs one statement on SQL catalogs, elsewhere one call for each namespace.
+        Costs as `app.lake.names.list_all_names` and `list_names_of`.
 
         Raises:
             NamespaceNotFoundError: no such namespace.
+            NamespaceForbiddenError: the catalog does not tell what is in it; of all, what is in one of them.
             BackendUnavailableError: the catalog does not answer.
         """
-        with span("catalog.list_tables", namespace=namespace or ""):
-            return await self._threads.run(self._list_names, namespace)
+        if namespace is None:
+            listing = await self.list_visible()
+            if listing.hidden:
+                raise listing.hidden[0]
+            return listing.names
+        with span("catalog.list_tables", namespace=namespace):
+            return await self._threads.run(list_names_of, self._catalog, namespace)
+
+    async def list_visible(self) -> Listing:
+        """All tables whose names the catalog tells, and where it does not; raises as `list_all_names`."""
+        with span("catalog.list_tables", namespace=""):
+            return await self._threads.run(list_all_names, self._catalog)
 
     async def load(self, name: DatasetName) -> LakeTable:
         """The table as it is now.
@@ -188,7 +199,7 @@ class Lake:
         """
         with span("catalog.list_neighbours"):
             return await self._threads.run_to_end(
-                list_neighbours, self._catalog, lambda: self._list_names(None), self._load, self._cache
+                list_neighbours, self._catalog, lambda: list_all_names(self._catalog), self._load, self._cache
             )
 
     async def find_orphans(
@@ -355,32 +366,6 @@ class Lake:
             # Looked at, or asyncio would complain that nobody did.
             running.exception()
             raise
-
-    def _list_names(self, namespace: str | None) -> list[DatasetName]:
-        with translated_errors(namespace=namespace):
-            if isinstance(self._catalog, CachingSqlCatalog):
-                found = self._catalog.list_all_tables()
-                if namespace is not None:
-                    found = [pair for pair in found if pair[0] == namespace]
-                    if not found and not self._catalog.namespace_exists(namespace):
-                        self._catalog.list_tables(namespace)  # raises NoSuchNamespaceError
-            elif namespace is not None:
-                found = self._tables_of(tuple(namespace.split(".")))
-            else:
-                found = [pair for levels in self._all_namespaces(()) for pair in self._tables_of(levels)]
-        return sorted(DatasetName(namespace=space, name=name) for space, name in found)
-
-    def _tables_of(self, levels: tuple[str, ...]) -> list[tuple[str, str]]:
-        return [(".".join(identifier[:-1]), identifier[-1]) for identifier in self._catalog.list_tables(levels)]
-
-    def _all_namespaces(self, parent: tuple[str, ...]) -> list[tuple[str, ...]]:
-        found: list[tuple[str, ...]] = []
-        for levels in self._catalog.list_namespaces(parent):
-            # Some REST servers answer the whole path, some only what is below the parent.
-            full = levels if levels[: len(parent)] == parent else (*parent, *levels)
-            if full != parent:
-                found += [full, *self._all_namespaces(full)]
-        return found
 
     def _load(self, name: DatasetName) -> LakeTable:
         with reading_files(name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from app.errors import (
     InvalidArgumentError,
     JsonValue,
     KnownExpiry,
+    NamespaceForbiddenError,
     NamespaceNotFoundError,
     ReadBudgetError,
     SnapshotExpiredError,
@@ -93,6 +94,7 @@ class Datasets:
 
         Raises:
             InvalidNameError, NamespaceNotFoundError: the namespace; with the closest names.
+            NamespaceForbiddenError: the catalog does not tell what is in it; of all, what is in one of them.
             BackendUnavailableError: the catalog does not answer.
         """
         if namespace is not None:
@@ -100,7 +102,7 @@ class Datasets:
         try:
             names = await self._lake.list_names(namespace)
         except NamespaceNotFoundError as error:
-            known = {name.namespace for name in await self._lake.list_names()}
+            known = {name.namespace for name in (await self._lake.list_visible()).names}
             raise NamespaceNotFoundError(namespace or "", closest(namespace or "", sorted(known))) from error
         return names if name_prefix is None else [name for name in names if name.name.startswith(name_prefix)]
 
@@ -140,7 +142,7 @@ class Datasets:
         try:
             table = await self._lake.load(name)
         except DatasetNotFoundError as error:
-            known = [str(other) for other in await self._lake.list_names()]
+            known = [str(other) for other in (await self._lake.list_visible()).names]
             raise DatasetNotFoundError(str(name), closest(str(name), known)) from error
         try:
             await self._names.remember([(table.state.table_uuid, name)])
@@ -158,6 +160,7 @@ class Datasets:
 
         Raises:
             DatasetForbiddenError, UnreadableTableError, BackendUnavailableError: as `load`.
+            NamespaceForbiddenError: as `find_names`.
             DatasetNotFoundError: only with `is_certain`; a table was renamed or dropped while it was looked for.
         """
         try:
@@ -167,14 +170,13 @@ class Datasets:
         except DatasetNotFoundError:
             logger.info("%s is not under its name any more", seen_as)
         found, nowhere = await self._search([table_uuid])
+        _check_sight(nowhere, is_certain=is_certain)
         if table_uuid in found:
             try:
                 return await self.load(found[table_uuid])
             except DatasetNotFoundError:  # dropped in between, or renamed
                 if is_certain:
                     raise
-        elif is_certain and (unseen := nowhere[table_uuid].unseen) is not None:
-            raise unseen
         return None
 
     async def find_name(self, table_uuid: UUID) -> DatasetName | None:
@@ -187,8 +189,13 @@ class Datasets:
         Costs one statement, and loading each table that is where it was last seen. For all the others together the lake
         is walked through once, because no catalog finds a table by its id; what is nowhere is not looked for again for
         some seconds.
+
+        Raises:
+            NamespaceForbiddenError: one of them is nowhere, unless it is in a namespace in which nobody may look.
+            BackendUnavailableError: the catalog does not answer.
         """
-        found, _ = await self._search(table_uuids)
+        found, nowhere = await self._search(table_uuids)
+        _check_sight(nowhere, is_certain=False)
         return found
 
     async def find_uuid(self, name: DatasetName) -> UUID | None:
@@ -311,8 +318,9 @@ class Datasets:
         nowhere = {uuid: known for uuid in table_uuids if uuid not in found and (known := self._nowhere.get(uuid))}
         missing = {uuid for uuid in table_uuids if uuid not in found and uuid not in nowhere}
         if missing:
-            unseen: AppError | None = None
-            names = await self._lake.list_names()
+            listing = await self._lake.list_visible()
+            names = listing.names
+            unseen: AppError | None = next(iter(listing.hidden), None)
             for start in range(0, len(names), SEARCH_BATCH):
                 present, failure = await self._present(names[start : start + SEARCH_BATCH], missing)
                 found |= present
@@ -371,3 +379,10 @@ def asked_id(version: VersionSelector | str | None) -> int | None:
         version = version.ref
     text = (version or "").removeprefix("snapshot:").strip()
     return int(text) if text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() else None
+
+
+def _check_sight(nowhere: Mapping[UUID, _Nowhere], *, is_certain: bool) -> None:
+    """Raise why one of these tables may be somewhere all the same: always where nobody knows even the names there."""
+    for known in nowhere.values():
+        if isinstance(known.unseen, NamespaceForbiddenError) or (is_certain and known.unseen is not None):
+            raise known.unseen

@@ -9,7 +9,7 @@ import socket
 from uuid import UUID
 
 from app.domain.changes import ChangeState
-from app.errors import DatasetForbiddenError, LockTimeoutError, Unavailable
+from app.errors import Forbidden, LockTimeoutError, Unavailable
 from app.lake.recovery import Finding
 from app.lake.store import Lake
 from app.registry.change_rows import StoredChange
@@ -60,7 +60,7 @@ class Repair:
                     settled += await self._settle_table(found)
             except LockTimeoutError:
                 logger.info("changes of table %s are left for later: it is busy", found)
-            except (Unavailable, DatasetForbiddenError) as error:
+            except (Unavailable, Forbidden) as error:
                 # One table that cannot be read must not keep all others from being settled.
                 logger.warning("changes of table %s are left for later: %s", found, error.message)
         return settled

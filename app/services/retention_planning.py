@@ -18,9 +18,9 @@ from app.domain.retention.planning import plan_retention
 from app.domain.retention.plans import PlanWarning, RetentionPlan, WarningKind
 from app.domain.retention.policy import RetentionPolicy
 from app.domain.retention.reasons import ReasonKind
-from app.errors import DatasetForbiddenError, UnsupportedTableError
+from app.errors import Forbidden, UnsupportedTableError
 from app.lake.expire.reachable import ExpiryPlan
-from app.lake.neighbours import Neighbours, hidden_from, why_hidden
+from app.lake.neighbours import Neighbour, Neighbours, hidden_from, why_hidden
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.registry.holds import HoldStore
@@ -46,14 +46,14 @@ _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 class MeasuredPlan:
     """A plan for a table as it was loaded, and what carrying it out frees, to the byte.
 
-    `hidden` are tables of which it is not known where they have their files, so that files which they share with this
-    one are not told from its own.
+    `hidden` are tables, and namespaces, of which it is not known where they have their files, so that files which they
+    share with this one are not told from its own.
     """
 
     table: LakeTable
     plan: RetentionPlan
     files: ExpiryPlan
-    hidden: tuple[DatasetName, ...] = ()
+    hidden: tuple[Neighbour, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -68,7 +68,7 @@ class MeasuredPlan:
         return found
 
     @property
-    def why_refused(self) -> DatasetForbiddenError | None:
+    def why_refused(self) -> Forbidden | None:
         """Why it is not carried out: files that would be deleted may be those of a table that nobody may look at."""
         return why_hidden(self.table.state.name, self.hidden)
 

@@ -49,6 +49,12 @@ class AnsweringProxy:
             yield rule
 
     @contextmanager
+    def hiding(self, namespace: str) -> Iterator[Rule]:
+        """Within this it is forbidden to list the tables of a namespace; each of them may be loaded all the same."""
+        with self._ruled(Rule(method="GET", path_end=f"/namespaces/{namespace}/tables", status=403)) as rule:
+            yield rule
+
+    @contextmanager
     def spoiling(self, table: str, spoil: Callable[[Any], Any], *, status: int | None = None) -> Iterator[Rule]:
         """Within this commits to a table take place, and what is answered is what `spoil` makes of the answer."""
         with self._ruled(Rule(method="POST", path_end=_path_end(table), status=status, spoil=spoil)) as rule:

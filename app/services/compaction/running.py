@@ -29,8 +29,8 @@ from app.errors import (
     BackendUnavailableError,
     CommitConflictError,
     CommitStateUnknownError,
-    DatasetForbiddenError,
     DatasetNotFoundError,
+    Forbidden,
     LockTimeoutError,
     StateUnknown,
     Unavailable,
@@ -62,7 +62,7 @@ _MAX_THREADS = 4
 # A run without snapshots whose process is gone may still have one: by a Spark that goes on, or a late commit.
 _MAY_STILL_COME = timedelta(hours=1)
 # Where it cannot be told what became of a table; also whether it is gone, or under a name that nobody may look at.
-_NOT_TOLD_NOW = (BackendUnavailableError, DatasetForbiddenError, DatasetNotFoundError, UnreadableTableError)
+_NOT_TOLD_NOW = (BackendUnavailableError, Forbidden, DatasetNotFoundError, UnreadableTableError)
 _PLANNED, _DONE = 0.05, 0.95
 # Why runs that are settled without snapshots have none.
 _NOTHING, _GIVEN_UP = "nothing was committed", "its process ended, and it had committed nothing when the next run began"

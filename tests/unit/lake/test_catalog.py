@@ -33,6 +33,7 @@ from app.errors import (
     DatasetForbiddenError,
     DatasetNotFoundError,
     InvalidSettingError,
+    NamespaceForbiddenError,
     NamespaceNotFoundError,
     UnreadableTableError,
     UnsupportedTableError,
@@ -171,7 +172,7 @@ def of_pydantic() -> PydanticValidationError:
     raise AssertionError("it was valid")
 
 
-# Each with the error where no table is meant, and where one is.
+# Each with the error where no table is meant, but a namespace, and where one is.
 TRANSLATIONS: dict[str, tuple[Exception, type[AppError], type[AppError]]] = {
     "no table": (NoSuchTableError("x"), DatasetNotFoundError, DatasetNotFoundError),
     "no namespace": (NoSuchNamespaceError("x"), NamespaceNotFoundError, DatasetNotFoundError),
@@ -184,7 +185,7 @@ TRANSLATIONS: dict[str, tuple[Exception, type[AppError], type[AppError]]] = {
     "server failed": (ServerError("x"), BackendUnavailableError, UnreadableTableError),
     "server is busy": (ServiceUnavailableError("x"), BackendUnavailableError, BackendUnavailableError),
     "server wants a login": (UnauthorizedError("x"), BackendUnavailableError, BackendUnavailableError),
-    "server forbids": (ForbiddenError("x"), BackendUnavailableError, DatasetForbiddenError),
+    "server forbids": (ForbiddenError("x"), NamespaceForbiddenError, DatasetForbiddenError),
     "no connection": (requests.ConnectionError("x"), BackendUnavailableError, BackendUnavailableError),
     "no answer in time": (requests.Timeout("x"), BackendUnavailableError, BackendUnavailableError),
     "no file": (FileNotFoundError("x"), BackendUnavailableError, UnreadableTableError),
@@ -199,7 +200,12 @@ TRANSLATIONS: dict[str, tuple[Exception, type[AppError], type[AppError]]] = {
 }
 
 
-@pytest.mark.parametrize("dataset", [None, NAME], ids=["of the catalog", "of a table"])
+def test_what_is_forbidden_of_the_catalog_itself_is_no_namespace() -> None:
+    with pytest.raises(BackendUnavailableError, match="ForbiddenError: x"), translated_errors():
+        raise ForbiddenError("x")
+
+
+@pytest.mark.parametrize("dataset", [None, NAME], ids=["of a namespace", "of a table"])
 @pytest.mark.parametrize("case", TRANSLATIONS)
 def test_each_error_becomes_one_of_ours(case: str, dataset: DatasetName | None) -> None:
     error, of_catalog, of_table = TRANSLATIONS[case]

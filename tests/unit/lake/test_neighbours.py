@@ -10,6 +10,7 @@ from pyiceberg.types import IntegerType, NestedField
 from app.domain.names import DatasetName
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
+from app.lake.names import Listing
 from app.lake.neighbours import Neighbours, list_neighbours
 from app.lake.table import LakeTable, to_state
 
@@ -28,7 +29,7 @@ class Looked:
         self.loaded: list[DatasetName] = []
 
     def neighbours(self) -> Neighbours:
-        return list_neighbours(self.catalog, lambda: NAMES, self._load, self.cache)
+        return list_neighbours(self.catalog, lambda: Listing(names=NAMES), self._load, self.cache)
 
     def _load(self, name: DatasetName) -> LakeTable:
         self.loaded.append(name)
