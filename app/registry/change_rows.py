@@ -47,6 +47,32 @@ class Intent:
     is_protection_requested: bool = False
     details: Mapping[str, JsonValue] = field(default_factory=dict)
 
+    @classmethod
+    def without_plan(
+        cls,
+        change_id: UUID,
+        kind: ChangeKind,
+        subject: DatasetSubject,
+        command: Command,
+        base_metadata: str,
+        details: Mapping[str, JsonValue],
+    ) -> Intent:
+        """Of what is no plan for refs, such as a compaction. The command's key is not its own: what asked for it may do
+        several, and has a record of its own.
+        """
+        return cls(
+            change_id=change_id,
+            kind=kind,
+            dataset=subject.dataset,
+            table_uuid=subject.table_uuid,
+            command=Command(actor=command.actor, reason=command.reason),
+            request_hash=b"",
+            plan=RefPlan(updates=()),
+            base_metadata=base_metadata,
+            lease_s=0.0,
+            details=details,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChange:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from app.domain.changes import ChangeKind, ChangeState, Command
-from app.domain.ref_plans import RefPlan
+from app.domain.changes import ChangeKind, ChangeState, Command, DatasetSubject
 from app.errors import JsonValue
 from app.lake.expire.commit import BaseJudgement
 from app.lake.table import LakeTable
@@ -34,17 +33,13 @@ class RetentionRecords:
             "base": base.finding.value,
         }
         await self._write(
-            Intent(
-                change_id=run.run_id,
-                kind=ChangeKind.SNAPSHOTS_EXPIRED,
-                dataset=run.dataset,
-                table_uuid=run.table_uuid,
-                command=Command(actor=run.requested_by, reason=run.reason),
-                request_hash=b"",
-                plan=RefPlan(updates=()),
-                base_metadata=run.base_metadata,
-                lease_s=0.0,
-                details=details,
+            Intent.without_plan(
+                run.run_id,
+                ChangeKind.SNAPSHOTS_EXPIRED,
+                DatasetSubject(dataset=run.dataset, table_uuid=run.table_uuid),
+                Command(actor=run.requested_by, reason=run.reason),
+                run.base_metadata,
+                details,
             )
         )
 
@@ -63,17 +58,13 @@ class RetentionRecords:
         if operation_id is not None:
             details["operationId"] = str(operation_id)
         await self._write(
-            Intent(
-                change_id=uuid4(),
-                kind=ChangeKind.ORPHANS_REMOVED,
-                dataset=state.name,
-                table_uuid=state.table_uuid,
-                command=Command(actor=command.actor, reason=command.reason),
-                request_hash=b"",
-                plan=RefPlan(updates=()),
-                base_metadata=state.metadata_location,
-                lease_s=0.0,
-                details=details,
+            Intent.without_plan(
+                uuid4(),
+                ChangeKind.ORPHANS_REMOVED,
+                DatasetSubject(dataset=state.name, table_uuid=state.table_uuid),
+                command,
+                state.metadata_location,
+                details,
             )
         )
 

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from app.domain.changes import ChangeKind, ChangeState, Command
+from app.domain.changes import ChangeKind, ChangeState, Command, DatasetSubject
 from app.domain.compaction.claims import RUN_ID, RunClaim, snapshots_of
 from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.history import Snapshot
 from app.domain.names import DatasetName
-from app.domain.ref_plans import RefPlan
 from app.errors import JsonValue
 from app.lake.compact.outcomes import CommittedBin
 from app.lake.table import LakeTable
@@ -68,19 +67,9 @@ class CompactionRecords:
         details = _kept(claim, operation_id)
         if claim.application is not None:
             details[_APPLICATION] = claim.application
+        subject = DatasetSubject(dataset=state.name, table_uuid=state.table_uuid)
         await self._changes.intend(
-            Intent(
-                change_id=claim.run_id,
-                kind=ChangeKind.COMPACTED,
-                dataset=state.name,
-                table_uuid=state.table_uuid,
-                command=Command(actor=command.actor, reason=command.reason),
-                request_hash=b"",
-                plan=RefPlan(updates=()),
-                base_metadata=state.metadata_location,
-                lease_s=0.0,
-                details=details,
-            )
+            Intent.without_plan(claim.run_id, ChangeKind.COMPACTED, subject, command, state.metadata_location, details)
         )
 
     async def list_open(self) -> dict[UUID, DatasetName]:
