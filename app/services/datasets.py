@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
-
-from cachetools import TTLCache
 
 from app.domain.changes import Change, ChangeKind, TagRecord
 from app.domain.column_stats import ColumnStats
@@ -17,7 +15,6 @@ from app.domain.names import DatasetName, check_namespace
 from app.domain.pages import MAX_PAGE, Page, PageRequest, cut_page
 from app.domain.versions import ResolvedVersion, VersionSelector, closest, resolve, resolve_text
 from app.errors import (
-    AppError,
     BackendUnavailableError,
     ChangeNotFoundError,
     DatasetForbiddenError,
@@ -25,7 +22,6 @@ from app.errors import (
     InvalidArgumentError,
     JsonValue,
     KnownExpiry,
-    NamespaceForbiddenError,
     NamespaceNotFoundError,
     ReadBudgetError,
     SnapshotExpiredError,
@@ -41,15 +37,12 @@ from app.registry.datasets import DatasetNames
 from app.registry.known_snapshots import KnownSnapshots
 from app.services.listings import to_utc_text
 from app.services.past_expiries import PastExpiries
+from app.services.table_search import SEARCH_BATCH, TableSearch
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 CURSOR_KIND = "datasets"
-# Tables that a search looks into at once; each is a catalog call.
-SEARCH_BATCH = 32
-NOWHERE_TTL_S = 10
-MAX_NOWHERE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +53,6 @@ class RowPreview:
     rows: list[dict[str, JsonValue]]
     truncated: bool
     bytes_read: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Nowhere:
-    """Of a table that was looked for in vain; `unseen` is why one could not be looked at that may have been it."""
-
-    unseen: AppError | None = None
 
 
 class Datasets:
@@ -87,7 +73,7 @@ class Datasets:
         self._known = known
         self._names = names
         self._settings = settings
-        self._nowhere: TTLCache[UUID, _Nowhere] = TTLCache(MAX_NOWHERE, NOWHERE_TTL_S)
+        self._search = TableSearch(lake, names)
 
     async def list_names(self, *, namespace: str | None = None, name_prefix: str | None = None) -> list[DatasetName]:
         """Names of all datasets, or of those in a namespace, whose table name begins so; sorted.
@@ -169,8 +155,7 @@ class Datasets:
                 return table
         except DatasetNotFoundError:
             logger.info("%s is not under its name any more", seen_as)
-        found, nowhere = await self._search([table_uuid])
-        _check_sight(nowhere, is_certain=is_certain)
+        found = await self._search.find([table_uuid], is_certain=is_certain)
         if table_uuid in found:
             try:
                 return await self.load(found[table_uuid])
@@ -194,9 +179,7 @@ class Datasets:
             NamespaceForbiddenError: one of them is nowhere, unless it is in a namespace in which nobody may look.
             BackendUnavailableError: the catalog does not answer.
         """
-        found, nowhere = await self._search(table_uuids)
-        _check_sight(nowhere, is_certain=False)
-        return found
+        return await self._search.find(table_uuids)
 
     async def find_uuid(self, name: DatasetName) -> UUID | None:
         """The id that a name was last seen with, for a table that cannot be read now."""
@@ -311,49 +294,6 @@ class Datasets:
         """Recorded changes, newest first, of one table or of all."""
         return await self._changes.page(request, table_uuid=table_uuid, kind=kind)
 
-    async def _search(self, table_uuids: Sequence[UUID]) -> tuple[dict[UUID, DatasetName], dict[UUID, _Nowhere]]:
-        """The present names of tables, and what is known of each of the others."""
-        hints = await self._names.find_names(table_uuids)
-        found, _ = await self._present(list(hints.values()), set(hints))
-        nowhere = {uuid: known for uuid in table_uuids if uuid not in found and (known := self._nowhere.get(uuid))}
-        missing = {uuid for uuid in table_uuids if uuid not in found and uuid not in nowhere}
-        if missing:
-            listing = await self._lake.list_visible()
-            names = listing.names
-            unseen: AppError | None = next(iter(listing.hidden), None)
-            for start in range(0, len(names), SEARCH_BATCH):
-                present, failure = await self._present(names[start : start + SEARCH_BATCH], missing)
-                found |= present
-                unseen = unseen or failure
-                if missing <= found.keys():
-                    break
-            await self._names.remember((uuid, found[uuid]) for uuid in missing & found.keys())
-            lost = dict.fromkeys(missing - found.keys(), _Nowhere(unseen=unseen))
-            self._nowhere.update(lost)
-            nowhere |= lost
-        return found, nowhere
-
-    async def _present(
-        self, names: Sequence[DatasetName], wanted: Collection[UUID]
-    ) -> tuple[dict[UUID, DatasetName], AppError | None]:
-        """Those of the wanted tables that are under these names, and why one of the names could not be looked at."""
-        found: dict[UUID, DatasetName] = {}
-        unseen: AppError | None = None
-        answers = await asyncio.gather(*map(self._lake.load, names), return_exceptions=True)
-        for name, answer in zip(names, answers, strict=True):
-            if isinstance(answer, (DatasetForbiddenError, UnreadableTableError)):
-                logger.warning("%s is passed over in the search for a table id: %s", name, answer.message)
-                unseen = answer
-            elif isinstance(answer, DatasetNotFoundError):
-                logger.info("%s is not there any more", name)
-                # Since it was listed it may have got another name, under which nobody looks.
-                unseen = answer
-            elif isinstance(answer, BaseException):
-                raise answer
-            elif answer.state.table_uuid in wanted:
-                found[answer.state.table_uuid] = name
-        return found, unseen
-
     async def _having_tag(self, names: Sequence[DatasetName], tag: str) -> set[DatasetName]:
         found: set[DatasetName] = set()
         for start in range(0, len(names), SEARCH_BATCH):
@@ -379,10 +319,3 @@ def asked_id(version: VersionSelector | str | None) -> int | None:
         version = version.ref
     text = (version or "").removeprefix("snapshot:").strip()
     return int(text) if text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() else None
-
-
-def _check_sight(nowhere: Mapping[UUID, _Nowhere], *, is_certain: bool) -> None:
-    """Raise why one of these tables may be somewhere all the same: always where nobody knows even the names there."""
-    for known in nowhere.values():
-        if isinstance(known.unseen, NamespaceForbiddenError) or (is_certain and known.unseen is not None):
-            raise known.unseen
