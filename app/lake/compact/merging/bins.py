@@ -12,6 +12,7 @@ from pyiceberg.table import FileScanTask
 from app.domain.compaction.rolling import Rolling, RowGroupLimits
 from app.errors import UnreadableTableError
 from app.lake.catalog import reading_files
+from app.lake.compact.copying.footers import read_footer
 from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.compact.merging.groups import Merging
 from app.lake.compact.rewriting.destinations import destination_of
@@ -60,7 +61,12 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
         overhead_bytes=file_overhead_bytes(layout),
         group_extra_bytes=group_extra_bytes(layout),
     )
-    merging, whole = Merging.to(layout, _told_nans(files)), WholeFiles(table.io, table.metadata.location)
+    if not files:
+        return ()
+    with reading_files(table.state.name):
+        first = read_footer(table.io, files[0].file_path)
+        merging = Merging.to(layout, _told_nans(files), first)
+    whole = WholeFiles(table.io, table.metadata.location)
     with (
         ThreadPoolExecutor(_READERS, thread_name_prefix="sources-") as readers,
         RollingWriter(

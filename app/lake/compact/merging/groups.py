@@ -22,7 +22,7 @@ from app.lake.compact.copying.thrift import Struct, of_bytes, of_int, to_bytes, 
 from app.lake.compact.copying.wire import I32, I64, STRUCT
 from app.lake.compact.merging.columns import ColumnShape, MergedChunk, SourceChunk, merge_chunks
 from app.lake.compact.merging.errors import UnmergeableError
-from app.lake.compact.merging.schemas import is_same_schema, parquet_leaves
+from app.lake.compact.merging.schemas import is_same_schema, parquet_leaves, with_required
 from app.lake.compact.merging.statistics import are_exact, key_of
 from app.lake.compact.rewriting.dictionaries import with_dictionaries
 from app.lake.compact.rewriting.layout import FileLayout
@@ -68,8 +68,10 @@ class Merging:
     written: Footer
 
     @classmethod
-    def to(cls, layout: FileLayout, with_nans: Collection[int]) -> Merging:
-        """Row groups of files of this layout."""
+    def to(cls, layout: FileLayout, with_nans: Collection[int], like: Footer) -> Merging:
+        """Row groups of files of this layout, in which columns are required that are so in the first of the sources."""
+        with naming_file(like.location):
+            layout = replace(layout, arrow_schema=with_required(layout.arrow_schema, like))
         _, footer = encode_columns(layout.arrow_schema.empty_table(), layout, [])
         return cls(layout=layout, with_nans=with_nans, written=footer)
 
@@ -126,18 +128,17 @@ class Merging:
         whole = [anew.get(place, found) for place, found in enumerate(columns)]
         known = [found for found in whole if found is not None]
         for leaf, (column, _) in zip(self.layout.columns, known, strict=True):
-            self._check_statistics(leaf, column, sources)
+            if not self._tells_enough(leaf, column):
+                # As where a text is longer than Arrow writes them.
+                where = f"{leaf.path} of {sources[0].location} and those after it"
+                raise UnmergeableError(f"{where} would have no least and greatest values")
         return self._assembled(sources, known, has_own=bool(anew))
 
-    def _check_statistics(self, leaf: Leaf, column: Struct, sources: Sequence[SourceFile]) -> None:
-        """Refuse a row group that says less of its values than others of its file may: readers skip it for them."""
-        where = f"{leaf.path} of {sources[0].location} and those after it"
+    def _tells_enough(self, leaf: Leaf, column: Struct) -> bool:
+        """Whether a chunk tells its least and greatest value: readers take those of other row groups for the file's."""
         if Chunk({}, column).has_statistics() is False:
-            # Values too long for Arrow, or such as have no order.
-            raise UnmergeableError(f"{where} would have no least and greatest values")
-        is_exact = self.layout.modes[leaf.field_id].type is MetricModeTypes.FULL
-        if is_exact and not are_exact(column):
-            raise UnmergeableError(f"{where} has not its least and greatest values, but some beyond them")
+            return False
+        return self.layout.modes[leaf.field_id].type is not MetricModeTypes.FULL or are_exact(column)
 
     def _merged(self, sources: Sequence[SourceFile], place: int, shape: ColumnShape) -> MergedChunk | None:
         chunks = [
@@ -145,7 +146,11 @@ class Merging:
             for source in sources
             for group in source.footer.decoded
         ]
-        return merge_chunks(chunks, shape)
+        merged = merge_chunks(chunks, shape)
+        if merged is None or not self._tells_enough(self.layout.columns[place], merged.column):
+            # Spark tells NaN for the greatest number, which is none; others cut off what is long.
+            return None
+        return merged
 
     def _encoded(
         self, sources: Sequence[SourceFile], places: Sequence[int]

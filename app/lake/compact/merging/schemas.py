@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from app.lake.compact.copying.fields import FileFields, SchemaFields
 from app.lake.compact.copying.footers import Footer
 from app.lake.compact.copying.row_groups import find_int
 from app.lake.compact.copying.thrift import Struct, read_list, read_struct
 
-_OPTIONAL, _REPEATED = 1, 2
+_REQUIRED, _OPTIONAL, _REPEATED = 0, 1, 2
 _LOGICAL_TYPE = 10
 # What there was before logical types: written beside them by some, and meaning the same.
 _CONVERTED_TYPE = 6
@@ -48,6 +50,39 @@ def is_same_schema(footer: Footer, other: Footer) -> bool:
         _told(one, is_root=number == 0) == _told(another, is_root=number == 0)
         for number, (one, another) in enumerate(zip(mine, theirs, strict=True))
     )
+
+
+def with_required(schema: pa.Schema, footer: Footer) -> pa.Schema:
+    """The schema, with those fields required that are in this file; it is the same where the file is not of it.
+
+    Spark writes columns as required that cannot be null in the query that it writes the answer of.
+
+    Raises:
+        MalformedThriftError: the file's schema is none.
+    """
+    elements = iter(_elements(footer))
+    next(elements, None)
+    try:
+        fields = [_with_required(field, elements) for field in schema]
+    except StopIteration:
+        return schema
+    return pa.schema(fields, schema.metadata)
+
+
+def _with_required(field: pa.Field, elements: Iterator[Struct]) -> pa.Field:
+    is_required = find_int(next(elements), SchemaFields.REPETITION) == _REQUIRED
+    kind = field.type
+    if pa.types.is_struct(kind):
+        kind = pa.struct([_with_required(one, elements) for one in kind])
+    elif pa.types.is_map(kind):
+        next(elements)  # the repeated pair
+        key, item = (_with_required(one, elements) for one in (kind.key_field, kind.item_field))
+        kind = pa.map_(key, item)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        next(elements)  # what is repeated
+        made = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        kind = made(_with_required(kind.value_field, elements))
+    return field.with_type(kind).with_nullable(field.nullable and not is_required)
 
 
 def _told(element: Struct, *, is_root: bool) -> Struct:

@@ -18,7 +18,8 @@ from app.lake.compact.copying.wire import FALSE, I64, STRUCT, TRUE
 BOOLEAN, INT32, INT64, FLOAT, DOUBLE, BYTE_ARRAY, FIXED = 0, 1, 2, 4, 5, 6, 7
 _BYTES = (BYTE_ARRAY, FIXED)
 _SIGNED = {INT32: 4, INT64: 8}
-_FLOATING = {FLOAT: "<f", DOUBLE: "<d"}
+_FLOATS = {4: "<f", 8: "<d"}
+_FLOATING = {FLOAT: _FLOATS[4], DOUBLE: _FLOATS[8]}
 # Parquet compares these by their bytes, as unsigned numbers.
 _BY_BYTES = (BinaryType, FixedType, UUIDType)
 
@@ -62,7 +63,11 @@ def merge_statistics(parts: Sequence[Struct], key: Key | None) -> Struct | None:
         if not keys or any(one is None for one in keys):
             continue
         best = choose(range(len(keys)), key=keys.__getitem__)
-        merged[field_id] = of_bytes(bounds[best][0])
+        raw = bounds[best][0]
+        if isinstance(keys[best], float) and keys[best] == 0:
+            # Not all writers tell zeros apart: of both signs there may be some.
+            raw = struct.pack(_FLOATS[len(raw)], 0.0 if choose is max else -0.0)
+        merged[field_id] = of_bytes(raw)
         if all(exact is not None for _, exact in bounds):
             is_exact = bounds[best][1] == (TRUE, b"")
             merged[exact_id] = (TRUE if is_exact else FALSE, b"")
@@ -85,8 +90,8 @@ def _text(raw: bytes) -> bytes | None:
     return raw
 
 
-def _floating(raw: bytes, form: str) -> tuple[float, float] | None:
+def _floating(raw: bytes, form: str) -> float | None:
     if len(raw) != struct.calcsize(form):
         return None
     (number,) = struct.unpack(form, raw)
-    return None if math.isnan(number) else (number, math.copysign(1, number))
+    return None if math.isnan(number) else float(number)

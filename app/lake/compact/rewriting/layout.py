@@ -30,7 +30,8 @@ class FileLayout:
     def of_fields(self, places: Sequence[int]) -> FileLayout:
         """That of files which have the fields at these places alone."""
         schema = Schema(*(self.schema.fields[place] for place in places))
-        return replace(self, schema=schema, arrow_schema=schema_to_pyarrow(schema), columns=leaves(schema))
+        arrow_schema = pa.schema([self.arrow_schema.field(place) for place in places], self.arrow_schema.metadata)
+        return replace(self, schema=schema, arrow_schema=arrow_schema, columns=leaves(schema))
 
     def relabelled(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Rows in the names and with the field ids of files, at every depth; copies nothing."""

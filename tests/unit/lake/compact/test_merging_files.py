@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -41,6 +42,7 @@ from app.errors import UnreadableTableError
 from app.lake.compact.merging.bins import merge_bin
 from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
+from tests.unit.lake.compact.merges import tasks_for
 from tests.unit.lake.compact.parquet_files import READERS, rows_of
 from tests.unit.lake.compact.rewriting import rewrite, rows_of_files, tasks_of, terms
 from tests.unit.lake.compact.test_rewriting_files import files_of, path_of, with_set
@@ -281,6 +283,63 @@ def test_files_of_a_schema_that_the_table_has_no_more_are_not_merged(catalog: Sq
         merge(table)
 
     assert files_of(table) == before
+
+
+def required(field: pa.Field) -> pa.Field:
+    """The field, and all that are in it, as one that is never null."""
+    kind = field.type
+    if pa.types.is_struct(kind):
+        kind = pa.struct([required(one) for one in kind])
+    elif pa.types.is_map(kind):
+        kind = pa.map_(kind.key_field, required(kind.item_field))
+    elif pa.types.is_large_list(kind) or pa.types.is_list(kind):
+        made = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        kind = made(required(kind.value_field))
+    return field.with_type(kind).with_nullable(False)
+
+
+def with_required_columns(table: Table, number: int, columns: Sequence[str]) -> Path:
+    """A file of the table's columns, of which these are required in it; as Spark writes what is never null."""
+    few = [{**row(n), "name": f"name {n % 3}", "tags": ["a"], "counts": {"k": n}} for n in range(number, number + 50)]
+    schema = pa.schema([required(f) if f.name in columns else f for f in schema_to_pyarrow(table.schema())])
+    plain = pa.schema([f.with_type(pa.binary(16)) if f.name == "uuid" else f for f in schema])
+    for one in few:
+        one["uuid"] = one["uuid"].bytes
+    path = path_of(f"{table.location()}/data/{number}.parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = pa.Table.from_pylist(few, plain).cast(schema)
+    pq.write_table(content, path, compression="zstd", store_decimal_as_integer=True, store_schema=False)
+    return path
+
+
+REQUIRED = ("small", "name", "ratio", "uuid", "tags", "counts", "place")
+
+
+def test_columns_that_are_required_in_all_files_and_not_in_the_table_stay_so(catalog: SqlCatalog) -> None:
+    table = create_table(catalog, SCHEMA)
+    paths = [with_required_columns(table, number, REQUIRED) for number in (0, 100)]
+
+    (made,) = merge_bin(as_lake_table(table), tasks_for(paths), terms())
+
+    path = path_of(made.file_path)
+    assert pq.read_schema(path).equals(pq.read_schema(paths[0]))
+    assert encodings_of(path, "small") == [{"PLAIN", "RLE"}]
+    for name, read in READERS.items():
+        assert rows_of(read(path)) == rows_of(pa.concat_tables([read(one) for one in paths])), name
+    (rewritten,) = rewrite(table, tasks_for(paths))
+    assert rows_of_files(table, [made]) == rows_of_files(table, [rewritten])
+    assert (made.lower_bounds, made.null_value_counts) == (rewritten.lower_bounds, rewritten.null_value_counts)
+
+
+@pytest.mark.parametrize("columns", [((), REQUIRED), (REQUIRED, ()), (("tags",), ("place",))])
+def test_columns_that_are_required_in_some_files_alone_are_left_to_rewriting(
+    catalog: SqlCatalog, columns: tuple[Sequence[str], Sequence[str]]
+) -> None:
+    table = create_table(catalog, SCHEMA)
+    paths = [with_required_columns(table, 100 * number, some) for number, some in enumerate(columns)]
+
+    with pytest.raises(UnmergeableError, match="another schema"):
+        merge_bin(as_lake_table(table), tasks_for(paths), terms())
 
 
 def test_a_broken_page_is_told_with_its_file_and_nothing_is_left(catalog: SqlCatalog) -> None:

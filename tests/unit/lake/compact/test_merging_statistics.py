@@ -9,6 +9,7 @@ from typing import Any
 
 import datafusion
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
@@ -24,7 +25,7 @@ from app.lake.compact.merging.bins import merge_bin
 from app.lake.compact.merging.errors import UnmergeableError
 from tests.unit.lake.compact.merges import tasks_for
 from tests.unit.lake.compact.parquet_files import READERS, footer_fields, with_footer, written
-from tests.unit.lake.compact.rewriting import terms
+from tests.unit.lake.compact.rewriting import rewrite, terms
 from tests.unit.lake.compact.test_rewriting_files import files_of, path_of, with_set
 from tests.unit.lake.local_tables import as_lake_table, create_table
 
@@ -65,13 +66,13 @@ def by_datafusion(table: Table, number: int, some: Sequence[dict[str, Any]]) -> 
     return with_footer(path, footer_fields(path) | {FileFields.SCHEMA: schema})
 
 
-def with_greatest(path: Path, place: int, value: bytes) -> Path:
-    """The file with another greatest value of a column."""
+def with_greatest(path: Path, place: int, value: bytes, field_id: int = StatisticsFields.MAX_VALUE) -> Path:
+    """The file with another greatest value of a column, or another least one."""
     fields = footer_fields(path)
     (raw,) = read_list(fields[FileFields.ROW_GROUPS])[1]
     group = read_row_group(raw)
     column = group.chunks[place].column
-    told = read_struct(column[ColumnFields.STATISTICS][1])[0] | {StatisticsFields.MAX_VALUE: of_bytes(value)}
+    told = read_struct(column[ColumnFields.STATISTICS][1])[0] | {field_id: of_bytes(value)}
     column[ColumnFields.STATISTICS] = (STRUCT, write_struct(told))
     return with_footer(path, fields | {FileFields.ROW_GROUPS: write_list(STRUCT, [write_row_group(group)])})
 
@@ -90,20 +91,24 @@ def test_values_too_long_for_arrow_are_not_left_out_of_what_a_file_says(table: T
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [(1, "é".encode()[:1]), (2, struct.pack("<d", float("nan"))), (0, b"\1")],
-    ids=["half a character", "NaN", "another length"],
+    [(1, "é".encode()[:1]), (2, struct.pack("<d", float("nan")))],
+    ids=["half a character", "NaN"],
 )
 def test_greatest_values_that_are_none_are_not_left_out_of_what_a_file_says(
     table: Table, place: int, value: bytes
 ) -> None:
-    some, others = ([{**one, "text": f"mm{one['id']}"} for one in rows(first, "")] for first in (0, 1000))
+    # Given a file that tells no number, or no text, for the greatest one, as Spark tells NaN
+    some, others = ([{**one, "text": f"mm{one['id']}"} for one in rows(first, "")] for first in (1000, 0))
     paths = [with_greatest(by_arrow(table, 0, some), place, value), by_arrow(table, 1, others)]
-    before = files_of(table)
 
-    with pytest.raises(UnmergeableError, match="would have no least and greatest values"):
-        merge_bin(as_lake_table(table), tasks_for(paths), terms())
+    (made,) = merge_bin(as_lake_table(table), tasks_for(paths), terms())
 
-    assert files_of(table) == before
+    # Then it is found out which one that is
+    (rewritten,) = rewrite(table, tasks_for(paths))
+    assert (made.lower_bounds, made.upper_bounds) == (rewritten.lower_bounds, rewritten.upper_bounds)
+    metadata = pq.read_metadata(path_of(made.file_path))
+    assert metadata.num_row_groups == 2
+    assert all(metadata.row_group(n).column(place).statistics.has_min_max for n in range(2))
 
 
 def test_greatest_values_that_are_cut_off_are_above_all_values(table: Table) -> None:
@@ -123,5 +128,18 @@ def test_a_table_that_is_to_know_its_greatest_values_is_not_told_greater_ones(ta
     some = [{"id": n, "text": f"{n:04}" + "m" * 100, "ratio": float(n)} for n in range(ROWS)]
     paths = [by_datafusion(table, 0, some)]
 
-    with pytest.raises(UnmergeableError, match="but some beyond them"):
-        merge_bin(as_lake_table(table), tasks_for(paths), terms())
+    (made,) = merge_bin(as_lake_table(table), tasks_for(paths), terms())
+
+    assert made.upper_bounds[2] == some[-1]["text"].encode()
+
+
+def test_zeros_of_both_signs_are_within_what_is_told(table: Table) -> None:
+    # Given files whose writer does not tell zeros apart
+    some = [{"id": n, "text": f"m{n}", "ratio": -0.0 if n == ROWS - 1 else float(n)} for n in range(ROWS)]
+    path = with_greatest(by_arrow(table, 0, some), 2, struct.pack("<d", 0.0), StatisticsFields.MIN_VALUE)
+    others = [{"id": n, "text": f"m{n}", "ratio": 0.0 if n == ROWS - 1 else -float(n)} for n in range(ROWS)]
+    other = with_greatest(by_arrow(table, 1, others), 2, struct.pack("<d", -0.0))
+    for one, least, greatest in ((path, -0.0, ROWS - 2.0), (other, 2.0 - ROWS, 0.0)):
+        (made,) = merge_bin(as_lake_table(table), tasks_for([one]), terms())
+
+        assert (made.lower_bounds[3], made.upper_bounds[3]) == (struct.pack("<d", least), struct.pack("<d", greatest))
