@@ -26,8 +26,10 @@ from app.lake.whole_files import WholeFiles
 
 # Of the memory that a bin may take, for what row groups are made of; the rest is for columns that are encoded anew.
 _ROW_GROUPS_SHARE = 0.3
-# A file that is larger than that is a row group by itself, where it is no more than this.
-_FILE_SHARE = 0.25
+# A file that is larger than its part of that is a row group by itself, where it is no more than a part of this.
+_FILE_SHARE = 0.5
+# For fields that are encoded anew, one for each row group, decoded.
+_DECODED_SHARE = 0.4
 # Files of a row group are read so many at once.
 _READERS = 4
 
@@ -52,7 +54,7 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
         file_bytes=layout.options.row_group_bytes,
         memory_bytes=int(terms.memory_bytes * _ROW_GROUPS_SHARE / (terms.threads + 1)),
     )
-    _refuse(layout, files, limits, min(terms.target_bytes, int(terms.memory_bytes * _FILE_SHARE)))
+    _refuse(layout, files, limits, min(terms.target_bytes, int(terms.memory_bytes * _FILE_SHARE / (terms.threads + 1))))
     rolling = Rolling(
         target_bytes=terms.target_bytes,
         outputs=terms.outputs,
@@ -65,7 +67,7 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
         return ()
     with reading_files(table.state.name):
         first = read_footer(table.io, files[0].file_path)
-        merging = Merging.to(layout, _told_nans(files), first)
+        merging = Merging.to(layout, _told_nans(files), first, int(terms.memory_bytes * _DECODED_SHARE / terms.threads))
     whole = WholeFiles(table.io, table.metadata.location)
     with (
         ThreadPoolExecutor(_READERS, thread_name_prefix="sources-") as readers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -31,6 +31,8 @@ from app.lake.compact.rewriting.metrics import FileMetrics
 from app.lake.compact.rewriting.row_groups import Bytes, EncodedGroup, encode_columns
 from app.lake.deleted_positions import naming_file
 
+# Of a column that is decoded, at a time.
+_BATCH_ROWS = 65_536
 _MERGED = "merged row groups"
 # By their ids in parquet.thrift, in Arrow's names.
 _CODEC_IDS = {"NONE": 0, "SNAPPY": 1, "GZIP": 2, "BROTLI": 4, "ZSTD": 6, "LZ4": 7}
@@ -60,20 +62,22 @@ class SourceFile:
 class Merging:
     """What all row groups of a bin have in common; `written` is the footer of a file that is written in the layout.
 
-    Of the columns `with_nans` manifests say how many values are NaN.
+    Of the columns `with_nans` manifests say how many values are NaN. A field that is encoded anew takes `decoded_bytes`
+    at most in each row group, and a batch of rows.
     """
 
     layout: FileLayout
     with_nans: Collection[int]
     written: Footer
+    decoded_bytes: int
 
     @classmethod
-    def to(cls, layout: FileLayout, with_nans: Collection[int], like: Footer) -> Merging:
+    def to(cls, layout: FileLayout, with_nans: Collection[int], like: Footer, decoded_bytes: int) -> Merging:
         """Row groups of files of this layout, in which columns are required that are so in the first of the sources."""
         with naming_file(like.location):
             layout = replace(layout, arrow_schema=with_required(layout.arrow_schema, like))
         _, footer = encode_columns(layout.arrow_schema.empty_table(), layout, [])
-        return cls(layout=layout, with_nans=with_nans, written=footer)
+        return cls(layout=layout, with_nans=with_nans, written=footer, decoded_bytes=decoded_bytes)
 
     @cached_property
     def shapes(self) -> Sequence[ColumnShape]:
@@ -156,18 +160,30 @@ class Merging:
         self, sources: Sequence[SourceFile], places: Sequence[int]
     ) -> Mapping[int, tuple[Struct, Sequence[Bytes]]]:
         """The chunks of these columns, decoded and encoded."""
-        if not places:
-            return {}
         fields = sorted({self.layout.columns[place].field_place for place in places})
-        part = self.layout.of_fields(fields)
-        rows = pa.concat_tables([_read(source, part.arrow_schema) for source in sources])
-        content, footer = encode_columns(rows, part, with_dictionaries(rows, part.columns))
-        (raw,) = footer.row_groups
-        whole = [place for place, leaf in enumerate(self.layout.columns) if leaf.field_place in fields]
-        found = {}
-        for place, chunk in zip(whole, read_row_group(raw).chunks, strict=True):
-            found[place] = (_moved(chunk.column, -chunk.start), [content.slice(chunk.start, chunk.end - chunk.start)])
+        found: dict[int, tuple[Struct, Sequence[Bytes]]] = {}
+        # Field by field: of many columns, decoded, one is a small part.
+        for field in fields:
+            part = self.layout.of_fields([field])
+            rows = self._decoded(sources, part.arrow_schema)
+            content, footer = encode_columns(rows, part, with_dictionaries(rows, part.columns))
+            (raw,) = footer.row_groups
+            whole = [place for place, leaf in enumerate(self.layout.columns) if leaf.field_place == field]
+            for place, chunk in zip(whole, read_row_group(raw).chunks, strict=True):
+                parts = [content.slice(chunk.start, chunk.end - chunk.start)]
+                found[place] = (_moved(chunk.column, -chunk.start), parts)
         return found
+
+    def _decoded(self, sources: Sequence[SourceFile], schema: pa.Schema) -> pa.Table:
+        """The rows of all files, of the columns of this schema alone and in it."""
+        batches: list[pa.Table] = []
+        left = self.decoded_bytes
+        for source in sources:
+            for batch in _read(source, schema):
+                if (left := left - batch.nbytes) < 0:
+                    raise UnmergeableError(f"{schema.names[0]} takes more than {self.decoded_bytes} bytes, decoded")
+                batches.append(batch)
+        return pa.concat_tables(batches)
 
     def _assembled(
         self, sources: Sequence[SourceFile], columns: Sequence[tuple[Struct, Sequence[Bytes]]], *, has_own: bool
@@ -234,14 +250,21 @@ def _as_read(footer: Footer) -> pq.FileMetaData:
     return pq.read_metadata(pa.BufferReader(b"".join([MAGIC, raw, len(raw).to_bytes(4, "little"), MAGIC])))
 
 
-def _read(source: SourceFile, schema: pa.Schema) -> pa.Table:
+def _read(source: SourceFile, schema: pa.Schema) -> Iterator[pa.Table]:
     """The rows of a file, of the columns of this schema alone and in it."""
-    with naming_file(source.location), pq.ParquetFile(pa.BufferReader(source.content)) as file:
-        rows = file.read(columns=schema.names, use_threads=False)
-    try:
-        return rows.cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise UnmergeableError(f"{source.location} has other types than the table: {error}") from error
+    with naming_file(source.location):
+        file = pq.ParquetFile(pa.BufferReader(source.content))
+    with file:
+        batches = file.iter_batches(_BATCH_ROWS, columns=schema.names, use_threads=False)
+        while True:
+            with naming_file(source.location):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            try:
+                yield pa.Table.from_batches([batch]).cast(schema)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+                raise UnmergeableError(f"{source.location} has other types than the table: {error}") from error
 
 
 def _moved(column: Struct, by: int) -> Struct:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.sorting import NullOrder
@@ -19,6 +20,7 @@ from pyiceberg.transforms import IdentityTransform
 
 from app.lake.internals import CachingSqlCatalog
 from tests.unit.lake.compact import measure_rewriting
+from tests.unit.lake.compact.merges import task_of
 from tests.unit.lake.local_tables import NAME
 from tests.unit.lake.row_diff.made_snapshots import commit_files, write_data_files, write_position_deletes
 
@@ -48,7 +50,7 @@ def grown(catalog: CachingSqlCatalog, folder: Path, files: int, *, is_sorted: bo
     return table
 
 
-def measured(table: Table, scratch: Path) -> dict[str, Any]:
+def measured(table: Table, scratch: Path, way: str = "rewrite") -> dict[str, Any]:
     done = subprocess.run(
         [
             sys.executable,
@@ -57,6 +59,7 @@ def measured(table: Table, scratch: Path) -> dict[str, Any]:
             str(scratch),
             str(128 * MB),
             str(64 * MB),
+            way,
         ],
         check=False,
         capture_output=True,
@@ -114,3 +117,38 @@ def test_memory_is_hardly_more_where_millions_of_rows_are_deleted(
     # positions took 340 MB
     assert found["rows"] == files * rows // 2
     assert found["rise_mb"] - without["rise_mb"] <= 64
+
+
+def with_long_texts(catalog: CachingSqlCatalog, folder: Path, files: int, columns: int, *, different: int) -> Table:
+    """So many files of 100,000 rows: texts of 200 characters, 20 MB a column in memory, less in files."""
+    names = [f"t{number}" for number in range(columns)]
+    table = catalog.create_table(str(NAME), pa.schema([(name, pa.string()) for name in names]))
+    for number in range(files):
+        rng = np.random.default_rng(number)
+        texts = np.array([f"{value:0200}" for value in range(different)], object)
+        rows = pa.table([pa.array(texts[rng.integers(0, different, 100_000)]) for _ in names], names)
+        with table.io.new_output(f"{folder}/{number}.parquet").create() as stream:
+            pq.write_table(rows.cast(schema_to_pyarrow(table.schema())), stream, compression="zstd")
+        commit_files(table, Operation.APPEND, add=[task_of(folder / f"{number}.parquet").file])
+    return table
+
+
+def test_merging_decodes_no_more_than_there_is_room_for(catalog: CachingSqlCatalog, tmp_path: Path) -> None:
+    # Given files whose rows are a hundred times as large as their files: 640 MB in one row group
+    table = with_long_texts(catalog, tmp_path, 32, 1, different=1000)
+
+    found = measured(table, tmp_path, "merge")
+
+    # Then they are left to what holds a few rows at a time
+    assert "decoded" in found["why"]
+    assert found["rise_mb"] <= 192
+
+
+def test_merging_decodes_a_column_at_a_time(catalog: CachingSqlCatalog, tmp_path: Path) -> None:
+    # Given rows that come to 320 MB, and to 20 MB a column
+    table = with_long_texts(catalog, tmp_path, 1, 16, different=1000)
+
+    found = measured(table, tmp_path, "merge")
+
+    assert (found["rows"], found["why"]) == (100_000, "")
+    assert found["rise_mb"] <= 192
