@@ -65,8 +65,14 @@ class MergedChunk:
     _encodings: set[int] = field(default_factory=set)
 
     def copy(self, content: bytes, pages: Sequence[Page]) -> None:
-        """Data pages that lie one behind the other, as they are."""
-        self._put(memoryview(content)[pages[0].start : pages[-1].end])
+        """Data pages, as they are."""
+        start, end = pages[0].start, pages[0].end
+        for page in pages[1:]:
+            if page.start > end:
+                self._put(memoryview(content)[start:end])
+                start = page.start
+            end = page.end
+        self._put(memoryview(content)[start:end])
         for page in pages:
             self._count(page.kind, page.encodings)
             self.uncompressed_bytes += page.body - page.start + page.uncompressed_bytes
@@ -158,7 +164,10 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
 
 @dataclass(frozen=True, slots=True)
 class _Pages:
-    """The pages of a chunk: that of its dictionary, data pages that go by it, and data pages that do not."""
+    """The pages of a chunk: that of its dictionary, data pages that go by it, and data pages that do not.
+
+    Data pages without values are left out.
+    """
 
     dictionary: Page | None
     by_dictionary: Sequence[Page]
@@ -177,6 +186,8 @@ class _Pages:
         values, told = sum(page.values for page in pages), get_int(chunk.column, ColumnFields.NUM_VALUES)
         if values != told or any(page.kind == DICTIONARY for page in pages):
             raise MalformedThriftError(f"a column chunk of {told} values has pages of {values}")
+        # Arrow takes a page without values for the end, which it may have been.
+        pages = [page for page in pages if page.values]
         count = next((number for number, page in enumerate(pages) if not page.is_by_dictionary), len(pages))
         return cls(dictionary, pages[:count], pages[count:])
 

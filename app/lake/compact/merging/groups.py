@@ -179,10 +179,16 @@ class Merging:
         batches: list[pa.Table] = []
         left = self.decoded_bytes
         for source in sources:
+            rows = 0
             for batch in _read(source, schema):
+                rows += batch.num_rows
                 if (left := left - batch.nbytes) < 0:
                     raise UnmergeableError(f"{schema.names[0]} takes more than {self.decoded_bytes} bytes, decoded")
                 batches.append(batch)
+            if rows != source.footer.rows:
+                # Where nothing is beside it, Arrow says nothing of a column that it finds too short.
+                reason = f"{rows} of {source.footer.rows} rows of {schema.names[0]} can be read"
+                raise BrokenParquetError(source.location, reason)
         return pa.concat_tables(batches)
 
     def _assembled(

@@ -167,7 +167,9 @@ def _plain(values: Sequence[int]) -> bytes:
 
 
 def _levels(flags: Sequence[int]) -> bytes:
-    """One run where all are the same, as writers have it."""
+    """One run where all are the same, as writers have it; none of no values."""
+    if not flags:
+        return b""
     return varint(len(flags) << 1) + bytes([flags[0]]) if len(set(flags)) == 1 else _packed(flags, 1, 0)
 
 

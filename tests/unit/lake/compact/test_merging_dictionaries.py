@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
-from pyiceberg.types import LongType, NestedField
+from pyiceberg.types import LongType, MapType, NestedField, StringType
 
+from app.errors import UnreadableTableError
 from app.lake.compact.merging.bins import merge_bin
 from tests.unit.lake.compact.crafted import MadeColumn, MadePage, craft
 from tests.unit.lake.compact.merges import tasks_for
-from tests.unit.lake.compact.parquet_files import READERS
+from tests.unit.lake.compact.parquet_files import READERS, written
 from tests.unit.lake.compact.rewriting import terms
-from tests.unit.lake.compact.test_rewriting_files import path_of, with_set
+from tests.unit.lake.compact.test_rewriting_files import files_of, path_of, with_set
 from tests.unit.lake.local_tables import as_lake_table, create_table
 
 COLUMNS = {
@@ -39,6 +41,15 @@ COLUMNS = {
     "plain values after it": MadeColumn(
         dictionary=[5, 6], pages=[MadePage(values=[0, 1], width=1), MadePage(values=[8, None, 9], version=2)]
     ),
+    "a page of nothing at its end": MadeColumn(
+        dictionary=[5, 6], pages=[MadePage(values=[0, 1], width=1), MadePage(values=[], width=1)]
+    ),
+    "a page of nothing behind plain values": MadeColumn(
+        dictionary=None, pages=[MadePage(values=[8, 9]), MadePage(values=[], version=2)]
+    ),
+    "a page of nothing between plain values": MadeColumn(
+        dictionary=None, pages=[MadePage(values=[8, 9]), MadePage(values=[]), MadePage(values=[10])]
+    ),
     "plain values in the middle": MadeColumn(
         dictionary=[5, 6],
         pages=[MadePage(values=[0], width=1), MadePage(values=[8, None, 9]), MadePage(values=[1], width=1)],
@@ -62,5 +73,26 @@ def test_values_are_what_they_were(catalog: SqlCatalog, case: str) -> None:
         assert read(path_of(made.file_path)).column("n").to_pylist() == column.numbers * 2, name
     metadata = pq.read_metadata(path_of(made.file_path)).row_group(0).column(0)
     assert metadata.has_dictionary_page == (
-        case not in ("the identity", "one value", "in two pages", "plain values after it")
+        "a page of nothing" not in case
+        and case not in ("the identity", "one value", "in two pages", "plain values after it")
     )
+
+
+def test_a_column_of_which_arrow_reads_a_part_is_told_as_broken(catalog: SqlCatalog) -> None:
+    # Given files that Arrow wrote and does not read: it takes a first page without values for the end of the column
+    map_type = MapType(2, StringType(), 3, LongType(), value_required=False)
+    table = create_table(catalog, Schema(NestedField(1, "n", LongType()), NestedField(4, "map", map_type)))
+    folder = path_of(f"{table.location()}/data")
+    folder.mkdir(parents=True)
+    rows = pa.table([list(range(4)), [{}, {"k": 1}, {}, {"l": 2}]], schema=schema_to_pyarrow(table.schema()))
+    how = {"data_page_size": 1, "row_group_size": 1, "compression": "zstd", "store_schema": False}
+    paths = [written(folder / f"{n}.parquet", rows, **how) for n in range(2)]
+    with pytest.raises(pa.ArrowInvalid, match="expected length 1 but got length 0"):
+        pq.read_table(paths[0])
+    before = files_of(table)
+
+    # Then no file comes of it in which rows have no map, or that of another row
+    with pytest.raises(UnreadableTableError, match="of 4 rows of map can be read"):
+        merge_bin(as_lake_table(table), tasks_for(paths), terms())
+
+    assert files_of(table) == before
