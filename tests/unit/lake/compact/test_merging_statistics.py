@@ -52,16 +52,16 @@ def by_arrow(table: Table, number: int, some: Sequence[dict[str, Any]]) -> Path:
     return written(path_of(f"{table.location()}/data/{number}.parquet"), content, compression="zstd")
 
 
-def by_datafusion(table: Table, number: int, some: Sequence[dict[str, Any]]) -> Path:
+def by_datafusion(table: Table, number: int, some: Sequence[dict[str, Any]], **options: Any) -> Path:
     """As a writer that is made of parquet-rs has it: it cuts what is least and greatest off after 64 bytes."""
     path = by_arrow(table, number, some)
     schema = footer_fields(path)[FileFields.SCHEMA]
     kinds = pa.schema([("id", pa.int64()), ("text", pa.string()), ("ratio", pa.float64())])
     context = datafusion.SessionContext(datafusion.SessionConfig({"datafusion.execution.target_partitions": "1"}))
     context.register_record_batches("some", [pa.Table.from_pylist(some, kinds).to_batches()])
-    how = "OPTIONS ('format.compression' 'zstd(3)')"
+    how = ", ".join(f"'format.{name}' '{value}'" for name, value in {"compression": "zstd(3)", **options}.items())
     path.unlink()
-    context.sql(f"COPY (SELECT * FROM some) TO '{path}' STORED AS PARQUET {how}").collect()
+    context.sql(f"COPY (SELECT * FROM some) TO '{path}' STORED AS PARQUET OPTIONS ({how})").collect()
     # It gives no field ids.
     return with_footer(path, footer_fields(path) | {FileFields.SCHEMA: schema})
 
