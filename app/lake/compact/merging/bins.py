@@ -12,6 +12,7 @@ from pyiceberg.table import FileScanTask
 from app.domain.compaction.rolling import Rolling, RowGroupLimits
 from app.errors import UnreadableTableError
 from app.lake.catalog import reading_files
+from app.lake.compact.copying.errors import BrokenParquetError
 from app.lake.compact.copying.footers import read_footer
 from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.compact.merging.groups import Merging
@@ -63,9 +64,10 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
         overhead_bytes=file_overhead_bytes(layout),
         group_extra_bytes=group_extra_bytes(layout),
     )
-    if not files:
-        return ()
     with reading_files(table.state.name):
+        _check_empty(table, [task.file for task in tasks if not task.file.record_count])
+        if not files:
+            return ()
         first = read_footer(table.io, files[0].file_path)
         merging = Merging.to(layout, _told_nans(files), first, int(terms.memory_bytes * _DECODED_SHARE / terms.threads))
     whole = WholeFiles(table.io, table.metadata.location)
@@ -97,6 +99,13 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
                 str(table.state.name), f"{rows} rows were to be written, and {writer.rows_written} were"
             )
     return added
+
+
+def _check_empty(table: LakeTable, files: Sequence[DataFile]) -> None:
+    """See that files without rows have none: of a manifest that is wrong rows would be lost."""
+    for file in files:
+        if rows := read_footer(table.io, file.file_path).rows:
+            raise BrokenParquetError(file.file_path, f"it has {rows} rows, and its manifest says 0")
 
 
 def _told_nans(files: Sequence[DataFile]) -> frozenset[int]:

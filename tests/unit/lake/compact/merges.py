@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,16 +11,15 @@ from pyiceberg.table import FileScanTask
 from pyiceberg.typedef import Record
 
 
-def task_of(path: Path, nans: Mapping[int, int] | None = None) -> FileScanTask:
-    """A file of a table without partitions, of which a manifest says how many rows it has, and perhaps how many NaN."""
+def task_of(path: Path, rows: int | None = None) -> FileScanTask:
+    """A file of a table without partitions, of which a manifest says how many rows it has: all, or so many."""
     file = DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=path.as_uri(),
         file_format=FileFormat.PARQUET,
         partition=Record(),
-        record_count=pq.read_metadata(path).num_rows,
+        record_count=pq.read_metadata(path).num_rows if rows is None else rows,
         file_size_in_bytes=path.stat().st_size,
-        nan_value_counts=None if nans is None else dict(nans),
     )
     file.spec_id = 0
     return FileScanTask(file)

@@ -10,6 +10,7 @@ from uuid import uuid4
 import boto3
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import FileScanTask, Table
 
 from app.errors import BackendUnavailableError, MissingFileError, UnreadableTableError
@@ -19,6 +20,7 @@ from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
 from tests.full_disk import full_disk
 from tests.servers.s3 import s3_server
+from tests.unit.lake.compact.merges import task_of
 from tests.unit.lake.compact.rewriting import rewrite, rows_of_files, tasks_of, terms
 from tests.unit.lake.compact.test_merging_files import FEW
 from tests.unit.lake.compact.test_rewriting_files import files_of, path_of
@@ -174,3 +176,28 @@ def test_a_file_with_any_other_byte_is_merged_or_told_and_nothing_is_left(
         assert files_of(table) == before, place
 
     assert told
+
+
+@pytest.mark.parametrize(("told", "words"), [(0, "its manifest says 0"), (29, "its manifest says 29")])
+def test_a_file_of_other_rows_than_its_manifest_says_is_told(catalog: CachingSqlCatalog, told: int, words: str) -> None:
+    table = filled(catalog, 3, 30)
+    tasks = tasks_of(table)
+    tasks[1] = task_of(path_of(tasks[1].file.file_path), rows=told)
+    before = files_of(table)
+
+    with pytest.raises(UnreadableTableError, match=words):
+        merge_bin(as_lake_table(table), tasks, terms())
+
+    assert files_of(table) == before
+
+
+def test_files_without_rows_are_left_out(catalog: CachingSqlCatalog) -> None:
+    table = filled(catalog, 2, 30)
+    path = path_of(f"{table.location()}/data/empty.parquet")
+    pq.write_table(schema_to_pyarrow(table.schema()).empty_table(), path, compression="zstd")
+    empty = task_of(path)
+
+    (made,) = merge_bin(as_lake_table(table), [empty, *tasks_of(table), empty], terms())
+
+    assert made.record_count == 60
+    assert merge_bin(as_lake_table(table), [empty], terms()) == ()
