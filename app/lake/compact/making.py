@@ -13,6 +13,7 @@ from pyiceberg.table import FileScanTask
 
 from app.domain.compaction.packing import Bin
 from app.domain.compaction.policy import MIB
+from app.errors import UnreadableTableError
 from app.lake.catalog import reading_files
 from app.lake.compact.copying.data_files import join_data_files
 from app.lake.compact.copying.errors import JoinStoppedError
@@ -106,7 +107,9 @@ class BinMaker:
             return rewrite_bin(planned.table, tasks, terms, scratch=self.scratch), ""
         try:
             return merge_bin(planned.table, tasks, terms), "their pages stay as they are in larger row groups"
-        except UnmergeableError as error:
+        except (UnmergeableError, UnreadableTableError) as error:
+            # What is broken for the one may be read by the other, such as pages of a kind that came later; and what is
+            # not, the other tells.
             logger.info("%s is rewritten row by row: %s", planned.table.state.name, error)
             return rewrite_bin(planned.table, tasks, terms, scratch=self.scratch), f"row by row: {error}"
 

@@ -23,14 +23,20 @@ from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 from app.domain.compaction.policy import CompactionPolicy
 from app.errors import MissingFileError, UnreadableTableError
 from app.lake.compact import making
+from app.lake.compact.copying.fields import ColumnFields, FileFields, PageFields
+from app.lake.compact.copying.row_groups import get_int, read_row_group, write_row_group
+from app.lake.compact.copying.thrift import of_int, read_list, write_list, write_struct
+from app.lake.compact.copying.wire import I32, I64, STRUCT
 from app.lake.compact.making import BinMaker
 from app.lake.compact.outcomes import CompactionOutcome, Way
 from app.lake.compact.planning import PlannedTable, plan_table
 from app.lake.compact.running import CompactionRun
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
+from tests.unit.lake.compact.parquet_files import footer_fields
 from tests.unit.lake.compact.rewrites import look, rows_of
 from tests.unit.lake.compact.test_compact_running import strangers
+from tests.unit.lake.compact.test_rewriting_files import path_of
 from tests.unit.lake.local_tables import NAME, append, as_lake_table, create_table, delete_rows
 
 SCHEMA = Schema(
@@ -119,6 +125,78 @@ def test_small_row_groups_are_rewritten_into_large_ones(
     assert {each.made.way for each in found.committed} == {Way.REWRITE}
     assert all("smaller than 8.0 MB" in (each.made.why or "") for each in found.committed)
     assert sum(len(task.file.split_offsets or []) for task in table.refresh().scan().plan_files()) < 12
+
+
+def test_pages_stay_where_they_are_large_enough_and_the_report_says_so(
+    catalog: CachingSqlCatalog, table: Table, compact: Callable[..., CompactionOutcome]
+) -> None:
+    before, plan = duckdb_sum(table), planned(catalog).plan
+    found = compact(merge_min_chunk_bytes=100 * 1024)
+    assert {each.made.way for each in found.committed} == {Way.REWRITE}
+    whys = [each.made.why or "" for each in found.committed]
+    assert all(why.endswith("their pages stay as they are in larger row groups") for why in whys), whys
+    assert duckdb_sum(table) == before
+    assert len(list(table.refresh().scan().plan_files())) <= plan.files_after
+    assert planned(catalog).plan.bins == ()
+
+
+def test_pages_that_are_too_small_are_rewritten(table: Table, compact: Callable[..., CompactionOutcome]) -> None:
+    before = duckdb_sum(table)
+    found = compact(merge_min_chunk_bytes=2**30)
+    whys = [each.made.why or "" for each in found.committed]
+    assert all(why.endswith("and would stay so") for why in whys), whys
+    assert duckdb_sum(table) == before
+
+
+def test_what_cannot_be_merged_is_rewritten_row_by_row_with_the_reason(
+    catalog: CachingSqlCatalog, table: Table, compact: Callable[..., CompactionOutcome]
+) -> None:
+    before = duckdb_sum(table)
+    with table.transaction() as change:
+        change.set_properties({"write.parquet.compression-level": "1"})
+    found = compact()
+    whys = [each.made.why or "" for each in found.committed]
+    assert all(why.endswith("row by row: a level of compression is asked for") for why in whys), whys
+    assert duckdb_sum(table) == before
+
+
+def test_pages_of_a_kind_that_merging_does_not_know_are_no_reason_to_give_up(
+    table: Table, compact: Callable[..., CompactionOutcome]
+) -> None:
+    # Given a file with an empty page of an index, which the format has and nobody reads, before the data of its end
+    path = path_of(next(iter(table.scan().plan_files())).file.file_path)
+    before = duckdb_sum(table)
+    with_index_page(path)
+    assert duckdb_sum(table) == before
+
+    found = compact()
+
+    whys = [each.made.why or "" for each in found.committed]
+    assert any("row by row" in why and "of kind 1, which is not known" in why for why in whys), whys
+    assert duckdb_sum(table) == before
+
+
+def with_index_page(path: Path) -> None:
+    """Put one behind the last column chunk of a file."""
+    header = write_struct(
+        {
+            PageFields.TYPE: of_int(I32, 1),
+            PageFields.UNCOMPRESSED_SIZE: of_int(I32, 0),
+            PageFields.COMPRESSED_SIZE: of_int(I32, 0),
+            6: (STRUCT, b"\0"),
+        }
+    )
+    content = path.read_bytes()
+    fields = footer_fields(path)
+    (raw,) = read_list(fields[FileFields.ROW_GROUPS])[1]
+    group = read_row_group(raw)
+    column = group.chunks[-1].column
+    size = get_int(column, ColumnFields.TOTAL_COMPRESSED_SIZE)
+    column[ColumnFields.TOTAL_COMPRESSED_SIZE] = of_int(I64, size + len(header))
+    fields[FileFields.ROW_GROUPS] = write_list(STRUCT, [write_row_group(group)])
+    footer = write_struct(fields)
+    data = content[: group.chunks[-1].start + size]
+    path.write_bytes(data + header + footer + len(footer).to_bytes(4, "little") + b"PAR1")
 
 
 def test_of_files_that_are_too_small_to_be_copied_no_footer_is_read(
