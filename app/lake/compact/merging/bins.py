@@ -27,7 +27,9 @@ from app.lake.whole_files import WholeFiles
 
 # Of the memory that a bin may take, for what row groups are made of; the rest is for columns that are encoded anew.
 _ROW_GROUPS_SHARE = 0.3
-# A file that is larger than its part of that is a row group by itself, where it is no more than a part of this.
+# Larger ones save no requests to speak of (docs/decisions/0023), and who looks for one row reads a whole one.
+_ROW_GROUP_BYTES = 16 * 2**20
+# A file that is larger is a row group by itself, where it is no more than a part of this.
 _FILE_SHARE = 0.5
 # For fields that are encoded anew, one for each row group, decoded.
 _DECODED_SHARE = 0.4
@@ -53,7 +55,7 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
     limits = RowGroupLimits(
         rows=layout.options.row_group_rows,
         file_bytes=layout.options.row_group_bytes,
-        memory_bytes=int(terms.memory_bytes * _ROW_GROUPS_SHARE / (terms.threads + 1)),
+        memory_bytes=min(_ROW_GROUP_BYTES, int(terms.memory_bytes * _ROW_GROUPS_SHARE / (terms.threads + 1))),
     )
     _refuse(layout, files, limits, min(terms.target_bytes, int(terms.memory_bytes * _FILE_SHARE / (terms.threads + 1))))
     rolling = Rolling(
