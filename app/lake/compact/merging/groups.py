@@ -20,6 +20,7 @@ from app.lake.compact.copying.row_groups import Chunk, RowGroup, find_int, get_i
 from app.lake.compact.copying.survey import Span
 from app.lake.compact.copying.thrift import Struct, of_bytes, of_int, to_bytes, write_list, write_struct
 from app.lake.compact.copying.wire import I32, I64, STRUCT
+from app.lake.compact.merging.codecs import CODEC_IDS
 from app.lake.compact.merging.columns import ColumnShape, MergedChunk, SourceChunk, merge_chunks
 from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.compact.merging.schemas import is_same_schema, parquet_leaves, with_required
@@ -34,8 +35,6 @@ from app.lake.deleted_positions import naming_file
 # Of a column that is decoded, at a time.
 _BATCH_ROWS = 65_536
 _MERGED = "merged row groups"
-# By their ids in parquet.thrift, in Arrow's names.
-_CODEC_IDS = {"NONE": 0, "SNAPPY": 1, "GZIP": 2, "BROTLI": 4, "ZSTD": 6, "LZ4": 7}
 _OFFSETS = (
     ColumnFields.DATA_PAGE_OFFSET,
     ColumnFields.DICTIONARY_PAGE_OFFSET,
@@ -82,7 +81,7 @@ class Merging:
     @cached_property
     def shapes(self) -> Sequence[ColumnShape]:
         """What the chunks of each column have to be like."""
-        codec = _CODEC_IDS[str(self.layout.options.arguments["compression"]).upper()]
+        codec = CODEC_IDS[self.layout.options.arguments["compression"]]
         return [
             ColumnShape(
                 codec=codec,

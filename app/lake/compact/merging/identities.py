@@ -11,14 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 
-from app.lake.compact.copying.wire import MalformedThriftError, read_varint, varint
+from app.lake.compact.copying.wire import read_varint, varint
+from app.lake.compact.merging.codecs import decompressed, is_known
 from app.lake.compact.merging.pages import Page
 
-# By their ids in parquet.thrift; those that Arrow has, too.
-_CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
-_UNCOMPRESSED = 0
 _PACKED = 8
 
 
@@ -34,7 +31,7 @@ def is_identity(content: bytes, pages: Sequence[Page], dictionary_values: int, c
     """
     if sum(page.values for page in pages) != dictionary_values:
         return False
-    if codec != _UNCOMPRESSED and codec not in _CODECS:
+    if not is_known(codec):
         return False
     if dictionary_values == len(pages) == 1:
         # Of one value there is one place, however it is written.
@@ -63,23 +60,12 @@ def _places(content: bytes, page: Page, codec: int, deepest: int) -> bytes | Non
             return None
         body = body[definition:]
         size = page.uncompressed_bytes - definition
-        return bytes(body) if not page.is_compressed else _decompressed(body, size, codec)
-    content = _decompressed(body, page.uncompressed_bytes, codec)
+        return bytes(body) if not page.is_compressed else decompressed(body, size, codec)
+    content = decompressed(body, page.uncompressed_bytes, codec)
     if not deepest:
         return content
     start = 4 + len(levels)
     return content[start:] if content[:start] == len(levels).to_bytes(4, "little") + levels else None
-
-
-def _decompressed(body: memoryview, size: int, codec: int) -> bytes:
-    if codec == _UNCOMPRESSED:
-        return bytes(body)
-    if size == 0:
-        return b""
-    try:
-        return bytes(pa.Codec(_CODECS[codec]).decompress(body, decompressed_size=size, asbytes=True))
-    except (pa.ArrowException, OSError) as error:
-        raise MalformedThriftError(f"a page cannot be decompressed: {error}") from error
 
 
 def _counts_up(places: bytes, first: int, count: int) -> bool:

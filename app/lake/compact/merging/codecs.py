@@ -1,0 +1,40 @@
+"""How pages are compressed, by the ids that parquet.thrift has for it ("CompressionCodec")."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from app.lake.compact.copying.wire import MalformedThriftError
+
+UNCOMPRESSED = 0
+# Of each id: what Arrow's writer is asked for, and what decompresses it.
+_CODECS = {
+    UNCOMPRESSED: ("NONE", ""),
+    1: ("SNAPPY", "snappy"),
+    2: ("GZIP", "gzip"),
+    4: ("BROTLI", "brotli"),
+    6: ("ZSTD", "zstd"),
+    7: ("LZ4", "lz4_raw"),
+}
+CODEC_IDS = {written: codec for codec, (written, _) in _CODECS.items()}
+
+
+def is_known(codec: int) -> bool:
+    """Whether pages of it can be decompressed here."""
+    return codec in _CODECS
+
+
+def decompressed(body: memoryview, size: int, codec: int) -> bytes:
+    """What a body of a known codec is, which has so many bytes then.
+
+    Raises:
+        MalformedThriftError: it cannot be decompressed.
+    """
+    if codec == UNCOMPRESSED:
+        return bytes(body)
+    if size == 0:
+        return b""
+    try:
+        return bytes(pa.Codec(_CODECS[codec][1]).decompress(body, decompressed_size=size, asbytes=True))
+    except (pa.ArrowException, OSError) as error:
+        raise MalformedThriftError(f"a page cannot be decompressed: {error}") from error
