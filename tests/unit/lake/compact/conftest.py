@@ -1,12 +1,15 @@
 """Fixtures of the tests of compaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
+from tests.servers.s3 import s3_server
 from tests.unit.lake.local_tables import NAME
 
 
@@ -25,3 +28,20 @@ def catalog(tmp_path: Path, cache: MetadataCache) -> Iterator[CachingSqlCatalog]
     opened.create_namespace(NAME.namespace)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Mapping[str, str]]:
+    with s3_server() as properties:
+        yield properties
+
+
+@pytest.fixture
+def client(store: Mapping[str, str]) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=store["s3.endpoint"],
+        region_name=store["s3.region"],
+        aws_access_key_id=store["s3.access-key-id"],
+        aws_secret_access_key=store["s3.secret-access-key"],
+    )

@@ -113,10 +113,6 @@ def encodings_of(path: Path, column: str) -> list[set[str]]:
     return [set(metadata.row_group(number).column(place).encodings) for number in range(metadata.num_row_groups)]
 
 
-def by_id(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return sorted(map(repr, rows))
-
-
 CODECS = ["zstd", "snappy", "gzip", "uncompressed", "lz4"]
 
 

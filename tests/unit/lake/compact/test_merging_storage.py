@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.io.pyarrow import schema_to_pyarrow
@@ -19,7 +18,6 @@ from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
 from tests.full_disk import full_disk
-from tests.servers.s3 import s3_server
 from tests.unit.lake.compact.merges import task_of
 from tests.unit.lake.compact.rewriting import rewrite, rows_of_files, tasks_of, terms
 from tests.unit.lake.compact.test_merging_files import FEW
@@ -27,23 +25,6 @@ from tests.unit.lake.compact.test_rewriting_files import files_of, path_of
 from tests.unit.lake.local_tables import NAME, append, as_lake_table, create_table
 
 BUCKET = "lake"
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Mapping[str, str]]:
-    with s3_server() as properties:
-        yield properties
-
-
-@pytest.fixture
-def client(store: Mapping[str, str]) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=store["s3.endpoint"],
-        region_name=store["s3.region"],
-        aws_access_key_id=store["s3.access-key-id"],
-        aws_secret_access_key=store["s3.secret-access-key"],
-    )
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,23 +32,6 @@ from tests.unit.lake.compact.parquet_files import never
 NAME = DatasetName.parse("sales.orders")
 MIB = 2**20
 BUCKET = "lake"
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Mapping[str, str]]:
-    with s3_server() as properties:
-        yield properties
-
-
-@pytest.fixture
-def client(store: Mapping[str, str]) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=store["s3.endpoint"],
-        region_name=store["s3.region"],
-        aws_access_key_id=store["s3.access-key-id"],
-        aws_secret_access_key=store["s3.secret-access-key"],
-    )
 
 
 @pytest.fixture(params=[PyArrowFileIO, FsspecFileIO])
