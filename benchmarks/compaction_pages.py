@@ -73,7 +73,10 @@ def measure_pages(rows: int, total_rows: int) -> dict[str, Any]:
 def _make(planned: PlannedTable, maker: BinMaker) -> tuple[MadeBin, float]:
     """One bin, and how long it took; once before that, to warm up."""
     (some,) = planned.plan.bins
-    _path(maker(planned, some, lambda: False)).unlink()
+    first = maker(planned, some, lambda: False)
+    if maker.way is None and "row by row" in (first.why or ""):
+        raise RuntimeError(f"nothing was merged: {first.why}")
+    _path(first).unlink()
     begun = time.perf_counter()
     made = maker(planned, some, lambda: False)
     return made, 1000 * (time.perf_counter() - begun)
