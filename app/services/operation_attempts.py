@@ -126,6 +126,7 @@ class Attempt:
                 is_away = True
                 continue
             except Exception:
+                # Whatever it is: without a lease another worker begins it anew, and two must not go on.
                 logger.exception("the lease of operation %s cannot be renewed", self._id)
                 break
             is_away = False
