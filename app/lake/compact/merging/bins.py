@@ -27,7 +27,7 @@ from app.lake.whole_files import WholeFiles
 
 # Of the memory that a bin may take, for what row groups are made of; the rest is for columns that are encoded anew.
 _ROW_GROUPS_SHARE = 0.3
-# Larger ones save no requests to speak of (docs/decisions/0023), and who looks for one row reads a whole one.
+# Larger ones save few requests, and who looks for one row reads a whole one (docs/decisions/0024).
 _ROW_GROUP_BYTES = 16 * 2**20
 # A file that is larger is a row group by itself, where it is no more than a part of this.
 _FILE_SHARE = 0.5
