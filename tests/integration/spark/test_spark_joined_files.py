@@ -15,12 +15,12 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
 from app.lake.compact.copying.data_files import JoinedDataFile, join_data_files
-from app.lake.compact.copying.fields import ColumnFields, FileFields
 from app.lake.compact.copying.footers import read_footer
 from app.lake.compact.copying.joinable import find_obstacle
-from app.lake.compact.copying.row_groups import read_row_group, write_row_group
-from app.lake.compact.copying.thrift import read_list, write_list
-from app.lake.compact.copying.wire import STRUCT
+from app.lake.parquet.fields import ColumnFields, FileFields
+from app.lake.parquet.row_groups import read_row_group, write_row_group
+from app.lake.parquet.thrift import read_list, write_list
+from app.lake.parquet.wire import STRUCT
 from tests.integration.spark.conftest import SharedLake
 from tests.unit.lake.compact.parquet_files import (
     READERS,

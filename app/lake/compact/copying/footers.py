@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pyiceberg.io import FileIO, InputStream
 
 from app.lake.compact.copying.errors import BrokenParquetError
-from app.lake.compact.copying.fields import FileFields, KeyValueFields
 from app.lake.compact.copying.obstacles import Obstacle, ObstacleKind
-from app.lake.compact.copying.row_groups import RowGroup, get_int
 from app.lake.compact.copying.survey import Span, UncopyableError, refuse_positions, survey_row_groups
-from app.lake.compact.copying.thrift import Struct, read_list, read_struct, read_structs, to_bytes
-from app.lake.compact.copying.wire import STRUCT, element_end
 from app.lake.deleted_positions import naming_file
+from app.lake.parquet.fields import FileFields, KeyValueFields
+from app.lake.parquet.row_groups import RowGroup, get_int
+from app.lake.parquet.thrift import Struct, read_list, read_struct, read_structs, to_bytes
+from app.lake.parquet.wire import STRUCT, element_end
 
 MAGIC = b"PAR1"
 # Its length and the magic bytes come after a footer.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from app.lake.compact.copying.fields import FileFields, SchemaFields
 from app.lake.compact.copying.footers import Footer
 from app.lake.compact.copying.obstacles import Obstacle, ObstacleKind
-from app.lake.compact.copying.thrift import Struct, read_list, read_struct, to_bytes
 from app.lake.deleted_positions import naming_file
+from app.lake.parquet.fields import FileFields, SchemaFields
+from app.lake.parquet.thrift import Struct, read_list, read_struct, to_bytes
 
 # What the footers and offset indexes of all files may take together.
 MAX_METADATA_BYTES = 128 * 2**20

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from app.lake.compact.copying.fields import FileFields, KeyValueFields
 from app.lake.compact.copying.footers import Footer
-from app.lake.compact.copying.thrift import Struct, of_bytes, write_list, write_struct
-from app.lake.compact.copying.wire import STRUCT
+from app.lake.parquet.fields import FileFields, KeyValueFields
+from app.lake.parquet.thrift import Struct, of_bytes, write_list, write_struct
+from app.lake.parquet.wire import STRUCT
 
 # What parquet-java's ParquetRewriter calls it, with a line for each writer.
 ORIGINAL_CREATED_BY = b"original.created.by"

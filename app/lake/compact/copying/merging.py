@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pyiceberg.io import FileIO
 
 from app.lake.compact.copying.errors import JoinStoppedError
-from app.lake.compact.copying.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
 from app.lake.compact.copying.footers import MAGIC, Footer
 from app.lake.compact.copying.key_values import merge_key_values
 from app.lake.compact.copying.page_indexes import OffsetIndexes, shift_offset_index
 from app.lake.compact.copying.pieces import Extent, IsStopped, Piece
 from app.lake.compact.copying.placing import Placement
-from app.lake.compact.copying.row_groups import Chunk, RowGroup, find_int, read_row_group, write_row_group
 from app.lake.compact.copying.survey import COLUMN_INDEX, OFFSET_INDEX, Span, index_span
-from app.lake.compact.copying.thrift import Struct, of_int, write_list, write_struct
-from app.lake.compact.copying.wire import I16, I32, I64, STRUCT
 from app.lake.deleted_positions import naming_file
+from app.lake.parquet.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
+from app.lake.parquet.row_groups import Chunk, RowGroup, find_int, read_row_group, write_row_group
+from app.lake.parquet.thrift import Struct, of_int, write_list, write_struct
+from app.lake.parquet.wire import I16, I32, I64, STRUCT
 
 _PAGE_FIELDS = (
     ColumnFields.DATA_PAGE_OFFSET,

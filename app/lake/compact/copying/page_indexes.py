@@ -6,12 +6,12 @@ from bisect import bisect_right
 
 from pyiceberg.io import FileIO
 
-from app.lake.compact.copying.fields import PageLocationFields
 from app.lake.compact.copying.footers import Footer, read_exactly
-from app.lake.compact.copying.row_groups import get_int
 from app.lake.compact.copying.survey import Span
-from app.lake.compact.copying.thrift import of_int, read_list, read_struct, write_list, write_struct
-from app.lake.compact.copying.wire import I64, MalformedThriftError
+from app.lake.parquet.fields import PageLocationFields
+from app.lake.parquet.row_groups import get_int
+from app.lake.parquet.thrift import of_int, read_list, read_struct, write_list, write_struct
+from app.lake.parquet.wire import I64, MalformedThriftError
 
 
 class OffsetIndexes:

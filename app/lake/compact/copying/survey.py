@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from app.lake.compact.copying.fields import BloomFilterFields, ChunkFields, ColumnFields, RowGroupFields
 from app.lake.compact.copying.obstacles import ObstacleKind
-from app.lake.compact.copying.row_groups import Chunk, RowGroup, find_int, get_int, read_row_group
-from app.lake.compact.copying.thrift import Struct, holds_i64, read_struct
-from app.lake.compact.copying.wire import MalformedThriftError
+from app.lake.parquet.fields import BloomFilterFields, ChunkFields, ColumnFields, RowGroupFields
+from app.lake.parquet.row_groups import Chunk, RowGroup, find_int, get_int, read_row_group
+from app.lake.parquet.thrift import Struct, holds_i64, read_struct
+from app.lake.parquet.wire import MalformedThriftError
 
 # From where (included) to where (not included) in a file, in bytes.
 Span = tuple[int, int]

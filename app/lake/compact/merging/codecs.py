@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from app.lake.compact.copying.wire import MalformedThriftError
+from app.lake.parquet.wire import MalformedThriftError
 
 UNCOMPRESSED = 0
 # Of each id: what Arrow's writer is asked for, and what decompresses it.

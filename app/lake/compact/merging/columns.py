@@ -7,10 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from app.lake.compact.copying.fields import ColumnFields, EncodingStatsFields
-from app.lake.compact.copying.row_groups import Chunk, get_int
-from app.lake.compact.copying.thrift import Struct, of_int, read_struct, write_list, write_struct
-from app.lake.compact.copying.wire import I32, I64, STRUCT, MalformedThriftError
 from app.lake.compact.merging.identities import all_defined, is_identity
 from app.lake.compact.merging.pages import (
     DATA_V2,
@@ -24,6 +20,10 @@ from app.lake.compact.merging.pages import (
 )
 from app.lake.compact.merging.statistics import Key, merge_statistics
 from app.lake.deleted_positions import naming_file
+from app.lake.parquet.fields import ColumnFields, EncodingStatsFields
+from app.lake.parquet.row_groups import Chunk, get_int
+from app.lake.parquet.thrift import Struct, of_int, read_struct, write_list, write_struct
+from app.lake.parquet.wire import I32, I64, STRUCT, MalformedThriftError
 
 # Iceberg's writers end a dictionary at 2 MiB, unless told otherwise, and look after each batch of values.
 _MAX_PAGE_BYTES = 3 * 2**20

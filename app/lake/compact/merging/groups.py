@@ -12,14 +12,10 @@ from pyiceberg.io.pyarrow import MetricModeTypes
 from pyiceberg.manifest import DataFile
 
 from app.lake.compact.copying.errors import BrokenParquetError
-from app.lake.compact.copying.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
 from app.lake.compact.copying.footers import MAGIC, Footer, notes_of, read_open_footer
 from app.lake.compact.copying.joinable import find_obstacle
 from app.lake.compact.copying.key_values import merge_key_values
-from app.lake.compact.copying.row_groups import Chunk, RowGroup, find_int, get_int, read_row_group, write_row_group
 from app.lake.compact.copying.survey import Span
-from app.lake.compact.copying.thrift import Struct, of_bytes, of_int, to_bytes, write_list, write_struct
-from app.lake.compact.copying.wire import I32, I64, STRUCT
 from app.lake.compact.merging.codecs import CODEC_IDS
 from app.lake.compact.merging.columns import ColumnShape, MergedChunk, SourceChunk, merge_chunks
 from app.lake.compact.merging.errors import UnmergeableError
@@ -31,6 +27,10 @@ from app.lake.compact.rewriting.leaves import Leaf
 from app.lake.compact.rewriting.metrics import FileMetrics
 from app.lake.compact.rewriting.row_groups import Bytes, EncodedGroup, encode_columns
 from app.lake.deleted_positions import naming_file
+from app.lake.parquet.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
+from app.lake.parquet.row_groups import Chunk, RowGroup, find_int, get_int, read_row_group, write_row_group
+from app.lake.parquet.thrift import Struct, of_bytes, of_int, to_bytes, write_list, write_struct
+from app.lake.parquet.wire import I32, I64, STRUCT
 
 # Of a column that is decoded, at a time.
 _BATCH_ROWS = 65_536

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from app.lake.compact.copying.wire import read_varint, varint
 from app.lake.compact.merging.codecs import decompressed, is_known
 from app.lake.compact.merging.pages import Page
+from app.lake.parquet.wire import read_varint, varint
 
 _PACKED = 8
 

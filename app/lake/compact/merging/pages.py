@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from app.lake.compact.copying.fields import DataPageFields, DataPageV2Fields, PageFields
-from app.lake.compact.copying.row_groups import get_int
-from app.lake.compact.copying.thrift import Struct, of_int, read_struct, to_int, write_struct
-from app.lake.compact.copying.wire import I32, STRUCT, TRUE, MalformedThriftError
+from app.lake.parquet.fields import DataPageFields, DataPageV2Fields, PageFields
+from app.lake.parquet.row_groups import get_int
+from app.lake.parquet.thrift import Struct, of_int, read_struct, to_int, write_struct
+from app.lake.parquet.wire import I32, STRUCT, TRUE, MalformedThriftError
 
 DATA: Final = 0
 DICTIONARY: Final = 2

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from app.lake.compact.copying.fields import FileFields, SchemaFields
 from app.lake.compact.copying.footers import Footer
-from app.lake.compact.copying.row_groups import find_int
-from app.lake.compact.copying.thrift import Struct, read_list, read_struct
+from app.lake.parquet.fields import FileFields, SchemaFields
+from app.lake.parquet.row_groups import find_int
+from app.lake.parquet.thrift import Struct, read_list, read_struct
 
 _REQUIRED, _OPTIONAL, _REPEATED = 0, 1, 2
 _LOGICAL_TYPE = 10

@@ -9,10 +9,10 @@ from typing import Any
 
 from pyiceberg.types import BinaryType, BooleanType, DecimalType, FixedType, PrimitiveType, StringType, UUIDType
 
-from app.lake.compact.copying.fields import ColumnFields, StatisticsFields
-from app.lake.compact.copying.row_groups import find_int
-from app.lake.compact.copying.thrift import Struct, of_bytes, of_int, read_struct, to_bytes
-from app.lake.compact.copying.wire import FALSE, I64, STRUCT, TRUE
+from app.lake.parquet.fields import ColumnFields, StatisticsFields
+from app.lake.parquet.row_groups import find_int
+from app.lake.parquet.thrift import Struct, of_bytes, of_int, read_struct, to_bytes
+from app.lake.parquet.wire import FALSE, I64, STRUCT, TRUE
 
 # Parquet's physical types.
 BOOLEAN, INT32, INT64, FLOAT, DOUBLE, BYTE_ARRAY, FIXED = 0, 1, 2, 4, 5, 6, 7

@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.lake.compact.copying.fields import (
+from app.lake.compact.copying.footers import MAGIC
+from app.lake.parquet.fields import (
     ChunkFields,
     ColumnFields,
     DataPageFields,
@@ -19,10 +20,9 @@ from app.lake.compact.copying.fields import (
     PageFields,
     RowGroupFields,
 )
-from app.lake.compact.copying.footers import MAGIC
-from app.lake.compact.copying.row_groups import Chunk, RowGroup, read_row_group, write_row_group
-from app.lake.compact.copying.thrift import Struct, of_int, read_list, write_list, write_struct
-from app.lake.compact.copying.wire import FALSE, I32, I64, STRUCT, TRUE, varint
+from app.lake.parquet.row_groups import Chunk, RowGroup, read_row_group, write_row_group
+from app.lake.parquet.thrift import Struct, of_int, read_list, write_list, write_struct
+from app.lake.parquet.wire import FALSE, I32, I64, STRUCT, TRUE, varint
 from tests.unit.lake.compact.parquet_files import footer_fields
 
 PLAIN, RLE, RLE_DICTIONARY = 0, 3, 8

@@ -14,12 +14,12 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 
 from app.lake.compact.copying.data_files import JoinedDataFile
-from app.lake.compact.copying.fields import BloomFilterFields, ColumnFields, FileFields
 from app.lake.compact.copying.footers import MAGIC, TRAILER_BYTES, read_footer
 from app.lake.compact.copying.joining import JoinedFile, join_files
-from app.lake.compact.copying.row_groups import Chunk, find_int, get_int, read_row_group
 from app.lake.compact.copying.survey import COLUMN_INDEX, OFFSET_INDEX, index_span
-from app.lake.compact.copying.thrift import Struct, read_list, read_struct, write_struct
+from app.lake.parquet.fields import BloomFilterFields, ColumnFields, FileFields
+from app.lake.parquet.row_groups import Chunk, find_int, get_int, read_row_group
+from app.lake.parquet.thrift import Struct, read_list, read_struct, write_struct
 
 IO = PyArrowFileIO()
 _COMPRESSED_PAGE_SIZE = 3

@@ -23,16 +23,16 @@ from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 from app.domain.compaction.policy import CompactionPolicy
 from app.errors import MissingFileError, UnreadableTableError
 from app.lake.compact import making
-from app.lake.compact.copying.fields import ColumnFields, FileFields, PageFields
-from app.lake.compact.copying.row_groups import get_int, read_row_group, write_row_group
-from app.lake.compact.copying.thrift import of_int, read_list, write_list, write_struct
-from app.lake.compact.copying.wire import I32, I64, STRUCT
 from app.lake.compact.making import BinMaker
 from app.lake.compact.outcomes import CompactionOutcome, Way
 from app.lake.compact.planning import PlannedTable, plan_table
 from app.lake.compact.running import CompactionRun
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
+from app.lake.parquet.fields import ColumnFields, FileFields, PageFields
+from app.lake.parquet.row_groups import get_int, read_row_group, write_row_group
+from app.lake.parquet.thrift import of_int, read_list, write_list, write_struct
+from app.lake.parquet.wire import I32, I64, STRUCT
 from tests.unit.lake.compact.parquet_files import footer_fields
 from tests.unit.lake.compact.rewrites import look, rows_of
 from tests.unit.lake.compact.test_compact_running import strangers

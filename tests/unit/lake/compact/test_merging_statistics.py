@@ -17,12 +17,12 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
-from app.lake.compact.copying.fields import ColumnFields, FileFields, StatisticsFields
-from app.lake.compact.copying.row_groups import read_row_group, write_row_group
-from app.lake.compact.copying.thrift import of_bytes, read_list, read_struct, write_list, write_struct
-from app.lake.compact.copying.wire import STRUCT
 from app.lake.compact.merging.bins import merge_bin
 from app.lake.compact.merging.errors import UnmergeableError
+from app.lake.parquet.fields import ColumnFields, FileFields, StatisticsFields
+from app.lake.parquet.row_groups import read_row_group, write_row_group
+from app.lake.parquet.thrift import of_bytes, read_list, read_struct, write_list, write_struct
+from app.lake.parquet.wire import STRUCT
 from tests.unit.lake.compact.merges import tasks_for
 from tests.unit.lake.compact.parquet_files import READERS, footer_fields, with_footer, written
 from tests.unit.lake.compact.rewriting import rewrite, terms

@@ -15,14 +15,14 @@ from pyiceberg.io import FileIO
 from app.domain.names import DatasetName
 from app.errors import MissingFileError, UnreadableTableError
 from app.lake.catalog import reading_files
-from app.lake.compact.copying.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
 from app.lake.compact.copying.footers import Footer, read_footer
 from app.lake.compact.copying.joinable import find_obstacle
 from app.lake.compact.copying.obstacles import Obstacle, ObstacleKind
-from app.lake.compact.copying.row_groups import RowGroup, read_row_group, write_row_group
-from app.lake.compact.copying.thrift import Struct, of_bytes, of_int, read_list, write_list, write_struct
-from app.lake.compact.copying.wire import I32, I64, STRUCT
 from app.lake.named_files import NamedFiles
+from app.lake.parquet.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
+from app.lake.parquet.row_groups import RowGroup, read_row_group, write_row_group
+from app.lake.parquet.thrift import Struct, of_bytes, of_int, read_list, write_list, write_struct
+from app.lake.parquet.wire import I32, I64, STRUCT
 from tests.unit.lake.compact.parquet_files import IO, footer_fields, join, read_with_arrow, with_footer, written
 
 NAME = DatasetName.parse("sales.orders")

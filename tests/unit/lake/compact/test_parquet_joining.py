@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.lake.compact.copying.errors import JoinStoppedError
-from app.lake.compact.copying.fields import ColumnFields, FileFields, RowGroupFields
 from app.lake.compact.copying.footers import read_footer
 from app.lake.compact.copying.joinable import find_obstacle
 from app.lake.compact.copying.joining import join_files
-from app.lake.compact.copying.row_groups import find_int, read_row_group, write_row_group
-from app.lake.compact.copying.thrift import of_int, read_list, write_list
-from app.lake.compact.copying.wire import I16, I64, STRUCT
+from app.lake.parquet.fields import ColumnFields, FileFields, RowGroupFields
+from app.lake.parquet.row_groups import find_int, read_row_group, write_row_group
+from app.lake.parquet.thrift import of_int, read_list, write_list
+from app.lake.parquet.wire import I16, I64, STRUCT
 from tests.unit.lake.compact.parquet_files import (
     IO,
     READERS,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.lake.compact.copying.fields import ChunkFields, ColumnFields, RowGroupFields, StatisticsFields
-from app.lake.compact.copying.thrift import Struct, read_struct, read_structs, to_int, write_list, write_struct
-from app.lake.compact.copying.wire import STRUCT, MalformedThriftError
+from app.lake.parquet.fields import ChunkFields, ColumnFields, RowGroupFields, StatisticsFields
+from app.lake.parquet.thrift import Struct, read_struct, read_structs, to_int, write_list, write_struct
+from app.lake.parquet.wire import STRUCT, MalformedThriftError
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The fields of Parquet's structs that joining and merging files have to know, by their ids.
+"""The fields of Parquet's structs that have to be known here, by their ids.
 
 Source: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift, as of July 2026 (2.12 and
 what was added since).
@@ -90,7 +90,14 @@ class ColumnFields:
     ENCODING_STATS: Final = 13
     BLOOM_FILTER_OFFSET: Final = 14
     BLOOM_FILTER_LENGTH: Final = 15
+    SIZE_STATISTICS: Final = 16
     LAST: Final = 17
+
+
+class SizeStatisticsFields:
+    """Of SizeStatistics."""
+
+    UNENCODED_BYTES: Final = 1
 
 
 class StatisticsFields:

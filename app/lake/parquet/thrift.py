@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from app.lake.compact.copying.wire import (
+from app.lake.parquet.wire import (
     BINARY,
     I64,
     INTEGERS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from app.lake.compact.copying.thrift import (
+from app.lake.parquet.thrift import (
     Struct,
     holds_i64,
     of_bytes,
@@ -21,7 +21,7 @@ from app.lake.compact.copying.thrift import (
     write_list,
     write_struct,
 )
-from app.lake.compact.copying.wire import (
+from app.lake.parquet.wire import (
     BINARY,
     DOUBLE,
     FALSE,
