@@ -55,6 +55,7 @@ def stream_data_file(
     only: pa.Array | None = None,
     deleted: pa.Array | DeletedRows | None = None,
     checks_texts: bool = True,
+    is_bulk: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of one data file, without those that its position deletes or deletion vectors name, batch by batch.
 
@@ -63,14 +64,15 @@ def stream_data_file(
     `projected`. `read` is `projected` and whatever else `bound_filter` looks at, whole. Memory: a run of row groups as
     they are in the file (64 MiB of the columns read), a batch of at most 16,384 rows, and where there are deletes a bit
     for each row of the file (`app.lake.deleted_rows`). Without `checks_texts`, texts may be no UTF-8, which all that
-    comes after takes them for.
+    comes after takes them for. With `is_bulk`, which is for who reads many files whole and several at once, a batch has
+    at most 131,072 rows, and 16 MiB where files tell how much they are.
 
     Raises:
         ResolveError: the file cannot be read in this schema, for it was written with a later one.
         OSError: it is missing or broken; its name is in the message.
     """
     with naming_file(task.file.file_path):
-        yield from _stream(io, task, bound_filter, projected, read, metadata, only, deleted, checks_texts)
+        yield from _stream(io, task, bound_filter, projected, read, metadata, only, deleted, checks_texts, is_bulk)
 
 
 def _stream(
@@ -83,6 +85,7 @@ def _stream(
     only: pa.Array | None,
     deleted: pa.Array | DeletedRows | None,
     checks_texts: bool,
+    is_bulk: bool,
 ) -> Iterator[pa.RecordBatch]:
     if only is None and deleted is None and task.delete_files:
         (deleted,) = read_deleted_rows(io, [task])
@@ -105,7 +108,7 @@ def _stream(
             allow_timestamp_tz_mismatch=True,
         )
         plain: Sequence[int] | None = None
-        for number, (first, batch) in enumerate(scan_file(stream, fragment, columns, pushed, only)):
+        for number, (first, batch) in enumerate(scan_file(stream, fragment, columns, pushed, only, is_bulk=is_bulk)):
             if number == 0:
                 plain = fitted.plain_columns(batch.schema)
             rows = _chosen(batch, first, only=only, deleted=deleted)

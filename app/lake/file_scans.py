@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pyiceberg.io import InputStream
 
 from app.lake.deleted_positions import positions_within
+from app.lake.parquet.decoded_sizes import decoded_row_bytes
 
 READ_BUFFER_BYTES = 8 * 1024 * 1024
 _LEAST_BUFFER_BYTES = 64 * 1024
@@ -20,15 +21,26 @@ _RUN_BYTES = 64 * 1024 * 1024
 # Of one batch: decoded bytes as far as can be told, and rows for what cannot, as values that are kept once in the file.
 _BATCH_BYTES = 8 * 1024 * 1024
 _MAX_BATCH_ROWS = 16_384
+# Of one batch where all rows are read, by somebody who has threads of his own, and what they decode to is known: what
+# is done once a batch takes longer than decoding a few thousand rows.
+_BULK_BATCH_BYTES = 16 * 1024 * 1024
+_BULK_BATCH_ROWS = 131_072
 
 
 def scan_file(
-    stream: InputStream, fragment: ds.Fragment, columns: list[str], pushed: pc.Expression | None, only: pa.Array | None
+    stream: InputStream,
+    fragment: ds.Fragment,
+    columns: list[str],
+    pushed: pc.Expression | None,
+    only: pa.Array | None,
+    *,
+    is_bulk: bool = False,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of the file in their order, run by run: Arrow holds what it read ahead until a scan ends.
 
     Each batch comes with the position of its first row. Where something is pushed down, rows that do not meet it may be
-    left out, and of ORC files positions are wrong then.
+    left out, and of ORC files positions are wrong then. `is_bulk` is for who reads all of many files, several at once:
+    batches are larger, and decoded in the caller's thread.
     """
     if not isinstance(fragment, ds.ParquetFileFragment):
         yield from _numbered(0, _scan_orc(fragment, columns, pushed))
@@ -38,7 +50,10 @@ def scan_file(
         # Read ahead in large ranges, unless one row group alone is too much to be held, or all is in memory.
         is_ahead = run.size_bytes <= _RUN_BYTES and not isinstance(stream, pa.BufferReader)
         file = pq.ParquetFile(stream, metadata=fragment.metadata, pre_buffer=is_ahead, buffer_size=run.buffer_bytes)
-        batches = file.iter_batches(batch_size=run.batch_rows, row_groups=run.groups, columns=columns)
+        # Handing a small file's columns to threads takes longer than decoding them.
+        is_alone = not is_bulk and not isinstance(stream, pa.BufferReader)
+        rows = _bulk_rows(fragment, run) if is_bulk else run.batch_rows
+        batches = file.iter_batches(batch_size=rows, row_groups=run.groups, columns=columns, use_threads=is_alone)
         yield from _numbered(run.first, batches)
 
 
@@ -61,7 +76,7 @@ class _Run:
     """Row groups that are read at once, and the position of their first row."""
 
     first: int
-    columns: int
+    columns: Sequence[int]
     groups: list[int] = field(default_factory=list)
     rows: int = 0
     size_bytes: int = 0
@@ -69,11 +84,21 @@ class _Run:
     @property
     def buffer_bytes(self) -> int:
         """Each column has one."""
-        return max(_LEAST_BUFFER_BYTES, min(READ_BUFFER_BYTES, _RUN_BYTES // max(1, self.columns)))
+        return max(_LEAST_BUFFER_BYTES, min(READ_BUFFER_BYTES, _RUN_BYTES // max(1, len(self.columns))))
 
     @property
     def batch_rows(self) -> int:
         return max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * self.rows // max(1, self.size_bytes)))
+
+
+def _bulk_rows(fragment: ds.ParquetFileFragment, run: _Run) -> int:
+    """Rows of a batch where all are wanted: as many as are known not to be too much."""
+    if run.rows <= run.batch_rows:
+        return run.batch_rows
+    row_bytes = decoded_row_bytes(fragment.metadata, run.groups, run.columns)
+    if row_bytes is None:
+        return run.batch_rows
+    return max(1, min(_BULK_BATCH_ROWS, int(_BULK_BATCH_BYTES / max(1, row_bytes))))
 
 
 def _runs(
@@ -86,7 +111,7 @@ def _runs(
     met = fragment if pushed is None else fragment.subset(filter=pushed, schema=fragment.physical_schema)
     may_have_rows = {group.id for group in met.row_groups}
     position = 0
-    run = _Run(first=0, columns=len(read))
+    run = _Run(first=0, columns=read)
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         size_bytes = sum(group.column(column).total_uncompressed_size for column in read)
@@ -94,7 +119,7 @@ def _runs(
         is_wanted = number in may_have_rows and (only is None or len(positions_within(only, position, end)) > 0)
         if run.groups and (run.size_bytes + size_bytes > _RUN_BYTES or not is_wanted):
             yield run
-            run = _Run(first=0, columns=len(read))
+            run = _Run(first=0, columns=read)
         if is_wanted:
             run.first = run.first if run.groups else position
             run.groups.append(number)

@@ -63,7 +63,8 @@ class Feed:
         self._failure: Exception | None = None
         # Held rows are checked when they are given to the engine, of which little is left by then. Nested values are
         # made into texts at once, which takes them to be right.
-        self._is_checked = any(not field.field_type.is_primitive for field in side.schema.fields)
+        self._has_nested = any(not field.field_type.is_primitive for field in side.schema.fields)
+        self._is_checked = self._has_nested
 
     @property
     def rows(self) -> int:
@@ -147,7 +148,9 @@ class Feed:
 
     def _read_whole(self, part: FilePart) -> list[pa.RecordBatch]:
         batches = []
-        for batch in self._batches(part, range(len(self._schema)), checks_texts=self._is_checked):
+        # What nested values are made into takes many times what they are.
+        is_bulk = not self._has_nested
+        for batch in self._batches(part, range(len(self._schema)), checks_texts=self._is_checked, is_bulk=is_bulk):
             with self._lock:
                 self._held_bytes += batch.nbytes
                 if self._held_bytes > _HELD_BYTES:
@@ -171,10 +174,10 @@ class Feed:
         return pa.RecordBatchReader.from_batches(schema, generate())
 
     def _batches(
-        self, part: FilePart, columns: Sequence[int], *, checks_texts: bool = True
+        self, part: FilePart, columns: Sequence[int], *, checks_texts: bool = True, is_bulk: bool = False
     ) -> Iterator[pa.RecordBatch]:
         wanted = pa.schema([self._schema.field(place) for place in columns])
-        for batch in read_part(self._side, part, columns, checks_texts=checks_texts):
+        for batch in read_part(self._side, part, columns, checks_texts=checks_texts, is_bulk=is_bulk):
             if self._is_stopped():
                 raise RowDiffStoppedError
             yield pa.RecordBatch.from_arrays(
@@ -183,11 +186,16 @@ class Feed:
 
 
 def read_part(
-    side: PlannedSide, part: FilePart, columns: Sequence[int] | None = None, *, checks_texts: bool = True
+    side: PlannedSide,
+    part: FilePart,
+    columns: Sequence[int] | None = None,
+    *,
+    checks_texts: bool = True,
+    is_bulk: bool = False,
 ) -> Generator[pa.RecordBatch, None, None]:
     """The rows of a part in the schema that the side is compared in, or with these columns of it.
 
-    Without `checks_texts`, texts may be no UTF-8.
+    `checks_texts` and `is_bulk` are those of `stream_data_file`.
 
     Raises:
         MissingFileError: the file is not there.
@@ -208,6 +216,7 @@ def read_part(
             only=part.only,
             deleted=part.deleted,
             checks_texts=checks_texts,
+            is_bulk=is_bulk,
         )
         for batch in batches:
             rows += batch.num_rows
