@@ -29,25 +29,38 @@ from app.lake.deleted_positions import naming_file
 _TOTAL_FILES = ("total-data-files", "total-delete-files")
 
 
+# Entries of manifests, by their paths, for who reads the same ones again: manifests never change.
+Remembered = dict[str, list[ManifestEntry]]
+
+
 class WholeManifest(ManifestFile):
-    """A manifest whose entries are all read, or an error names it; pyiceberg's planners read it so too."""
+    """A manifest whose entries are all read, or an error names it; pyiceberg's planners read it so too.
+
+    Where entries are `remembered`, they are read once, and not to be changed.
+    """
+
+    remembered: Remembered | None = None
 
     def fetch_manifest_entry(self, io: FileIO, discard_deleted: bool = True) -> list[ManifestEntry]:
-        """Its entries, as pyiceberg has them. Costs reading it.
+        """Its entries, as pyiceberg has them. Costs reading it, unless it is remembered.
 
         Raises:
             AbsentFileError: it is not there.
             OSError: it is broken; its name is in the message.
         """
+        entries = None if self.remembered is None else self.remembered.get(self.manifest_path)
+        if entries is None:
+            entries = self._read(io)
+            if self.remembered is not None:
+                self.remembered[self.manifest_path] = entries
+        return [entry for entry in entries if not discard_deleted or entry.status != ManifestEntryStatus.DELETED]
+
+    def _read(self, io: FileIO) -> list[ManifestEntry]:
         with naming_file(self.manifest_path):
             found = _read(io, self.manifest_path)
             entries = list(found.records(_ENTRY_READERS.of(found.schema)))
             check_whole(found, self.manifest_length, len(entries), counted_entries(self))
-            return [
-                _inherit_from_manifest(entry, self)
-                for entry in entries
-                if not discard_deleted or entry.status != ManifestEntryStatus.DELETED
-            ]
+            return [_inherit_from_manifest(entry, self) for entry in entries]
 
 
 _LIST_READERS = Readers(
@@ -62,8 +75,8 @@ _ENTRY_READERS = Readers(
 )
 
 
-def list_manifests(io: FileIO, snapshot: Snapshot) -> list[ManifestFile]:
-    """The manifests of a snapshot. Costs reading their list.
+def list_manifests(io: FileIO, snapshot: Snapshot, remembered: Remembered | None = None) -> list[ManifestFile]:
+    """The manifests of a snapshot, whose entries are `remembered` there once they are read. Costs reading their list.
 
     Raises:
         AbsentFileError: it is not there.
@@ -73,6 +86,8 @@ def list_manifests(io: FileIO, snapshot: Snapshot) -> list[ManifestFile]:
         found = _read(io, snapshot.manifest_list)
         manifests = list(found.records(_LIST_READERS.of(found.schema)))
         check_list(snapshot, len(manifests))
+        for manifest in manifests:
+            manifest.remembered = remembered
         return manifests
 
 

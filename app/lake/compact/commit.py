@@ -45,7 +45,7 @@ from app.lake.commits import (
 from app.lake.compact.refusals import find_again, has_come
 from app.lake.compact.snapshot_files import SnapshotFiles
 from app.lake.internals import CachingSqlCatalog, delete_superseded_metadata
-from app.lake.manifest_files import list_manifests
+from app.lake.manifest_files import Remembered, list_manifests
 from app.lake.metadata_cache import MetadataCache
 from app.lake.row_diff.manifests import Tasks, live_files
 from app.lake.snapshot_summaries import summarise
@@ -125,7 +125,8 @@ def commit_bins(
     """Commit those of the bins that are still good on the head of the branch, all in one snapshot.
 
     Loses a race a dozen times before it gives up, waiting longer each time. `properties` go into the summary.
-    Costs reading the manifests of the head, where it is not the base, and writing those anew that name a removed file.
+    Costs reading the manifests of the head, each once however often it is tried, and writing those anew that name
+    removed files and others; one tells of those that name removed files alone.
     No data file is removed: not those of `overtaken` bins either, which are the caller's.
 
     Raises:
@@ -138,11 +139,13 @@ def commit_bins(
             takes no such change; nothing is left of the attempt.
         InvalidTablePropertyError: manifests are to be compressed in a way that there is not.
     """
+    # Who reads hundreds of manifests anew each time is overtaken each time.
+    remembered: Remembered = {}
     return in_attempts(
         catalog,
         load,
         base.table_uuid,
-        lambda table: _attempt(catalog, load, table, base, bins, cache, properties, branch),
+        lambda table: _attempt(catalog, load, table, base, bins, cache, properties, branch, remembered),
     )
 
 
@@ -182,6 +185,7 @@ def _attempt(
     cache: MetadataCache,
     properties: Mapping[str, str],
     branch: str,
+    remembered: Remembered,
 ) -> BinsCommit:
     head = table.metadata.snapshot_by_name(branch)
     if head is None or table.metadata.current_schema_id != base.schema_id:
@@ -190,7 +194,7 @@ def _attempt(
     good, overtaken = list(bins), []
     if head.snapshot_id != base.snapshot_id:
         with reading_files(table.state.name):
-            live = live_files(table, head)
+            live = live_files(table, head, remembered)
         applied = Counter(path for file in live for path in file.deletes)
         # A file that was added once more meanwhile has its rows twice, and removing it would take both.
         times = Counter(file.path for file in live)
@@ -204,7 +208,7 @@ def _attempt(
     content = _Content(
         added=_by_spec(good), sequence_number=base.sequence_number, removed={f.path for f in removed}, dropped=dropped
     )
-    committed, snapshot_id = _commit_content(catalog, load, table, branch, head, content, cache, properties)
+    committed, snapshot_id = _commit_content(catalog, load, table, branch, head, content, cache, properties, remembered)
     return BinsCommit(
         table=committed,
         snapshot_id=snapshot_id,
@@ -263,10 +267,11 @@ def _commit_content(
     content: _Content,
     cache: MetadataCache,
     properties: Mapping[str, str],
+    remembered: Remembered | None = None,
 ) -> tuple[LakeTable, int]:
     files = SnapshotFiles(table, table.metadata.new_snapshot_id(), head)
     try:
-        snapshot = _write(table, files, head, content, properties)
+        snapshot = _write(table, files, head, content, properties, remembered)
     except BaseException:
         files.discard()
         raise
@@ -294,19 +299,23 @@ def _commit_content(
 
 
 def _write(
-    table: LakeTable, files: SnapshotFiles, head: Snapshot, content: _Content, properties: Mapping[str, str]
+    table: LakeTable,
+    files: SnapshotFiles,
+    head: Snapshot,
+    content: _Content,
+    properties: Mapping[str, str],
+    remembered: Remembered | None,
 ) -> Snapshot:
     """The snapshot with this content on top of the head."""
     gone = {ManifestContent.DATA: content.removed, ManifestContent.DELETES: content.dropped}
     manifests = [files.add(some, spec_id, content.sequence_number) for spec_id, some in sorted(content.added.items())]
     taken_out: list[DataFile] = []
     with reading_files(table.state.name):
-        for manifest in filter(_has_live_files, list_manifests(table.io, head)):
-            left, files_out = (
-                files.without(manifest, gone[manifest.content]) if gone[manifest.content] else (manifest, [])
-            )
-            manifests.append(left)
+        for manifest in filter(_has_live_files, list_manifests(table.io, head, remembered)):
+            left, files_out = files.without(manifest, gone[manifest.content])
+            manifests += [] if left is None else [left]
             taken_out += files_out
+        manifests += files.emptied()
     missing = {*content.removed, *content.dropped}.difference(file.file_path for file in taken_out)
     if missing:
         raise RuntimeError(f"{table.state.name}: {sorted(missing)[:3]} are live and in no manifest")

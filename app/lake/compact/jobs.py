@@ -12,7 +12,7 @@ from pyiceberg.catalog import Catalog
 from app.errors import BackendUnavailableError
 from app.lake.arrow_memory import thrifty_memory_pool
 from app.lake.catalog import translated_errors
-from app.lake.compact.making import BinMaker
+from app.lake.compact.making import MERGE_MIN_CHUNK_BYTES, BinMaker
 from app.lake.compact.outcomes import CompactionOutcome, Way
 from app.lake.compact.planning import PlannedTable
 from app.lake.compact.running import MAX_ROUNDS, CompactionRun, OnCommit, OnProgress
@@ -26,7 +26,8 @@ class CompactionJob:
     """Memory is that of all bins together, of which several are made at once, and each of large ones by all threads.
 
     `name` becomes part of the names of new files, `properties` of the summaries of new snapshots. With one of `rounds`
-    nothing is done beyond the plan; with `way` bins are made so wherever they can be. With `spark` all of it is done
+    nothing is done beyond the plan; with `way` bins are made so wherever they can be. Pages stay as they are where the
+    column chunks of files have `merge_min_chunk_bytes` on average. With `spark` all of it is done
     there, by the means that are there.
     """
 
@@ -37,6 +38,7 @@ class CompactionJob:
     threads: int
     rounds: int = MAX_ROUNDS
     way: Way | None = None
+    merge_min_chunk_bytes: int = MERGE_MIN_CHUNK_BYTES
     spark: SparkJob | None = None
 
 
@@ -71,7 +73,12 @@ def prepare_run(
             on_commit=on_commit,
         )
     maker = BinMaker(
-        name=job.name, memory_bytes=job.memory_bytes, threads=job.threads, scratch=job.scratch, way=job.way
+        name=job.name,
+        memory_bytes=job.memory_bytes,
+        threads=job.threads,
+        scratch=job.scratch,
+        way=job.way,
+        merge_min_chunk_bytes=job.merge_min_chunk_bytes,
     )
     return CompactionRun(
         catalog,

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 COPY_MIN_ROW_GROUP_BYTES = 8 * MIB
 # Smaller pages cost every reader more than what rewriting them takes (docs/decisions/0024).
 MERGE_MIN_CHUNK_BYTES = 32 * 1024
+# How a bin was made whose pages stayed.
+MERGED = "their pages stay as they are in larger row groups"
 # Rows decoded, together with what is encoded of them, come to so many times their files; seldom to more.
 _DECODED_GROWTH = 16
 # Footers are read so many at once, of each bin.
@@ -106,7 +108,7 @@ class BinMaker:
         if self.way is not None or not self._is_mergeable(planned, some, tasks):
             return rewrite_bin(planned.table, tasks, terms, scratch=self.scratch), ""
         try:
-            return merge_bin(planned.table, tasks, terms), "their pages stay as they are in larger row groups"
+            return merge_bin(planned.table, tasks, terms), MERGED
         except (UnmergeableError, UnreadableTableError) as error:
             # What is broken for the one may be read by the other, such as pages of a kind that came later; and what is
             # not, the other tells.

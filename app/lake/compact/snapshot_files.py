@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from pyiceberg.io import OutputFile
@@ -30,6 +31,9 @@ from app.lake.expire.deletion import delete_files
 from app.lake.manifest_files import list_manifests
 from app.lake.table import LakeTable
 
+# About the 8 MB that Iceberg wants a manifest to have ("commit.manifest.target-size-bytes").
+_MANIFEST_ENTRIES = 20_000
+
 logger = logging.getLogger(__name__)
 
 
@@ -49,6 +53,7 @@ class SnapshotFiles:
         self._name = uuid.uuid4()
         self._numbers = count()
         self._written: list[str] = []
+        self._emptied: dict[tuple[int, ManifestContent], list[ManifestEntry]] = defaultdict(list)
         self._codec = manifest_codec(table.metadata.properties)
 
     def add(self, files: Iterable[DataFile], spec_id: int, sequence_number: int) -> ManifestFile:
@@ -68,10 +73,11 @@ class SnapshotFiles:
                 )
         return writer.to_manifest_file()
 
-    def without(self, manifest: ManifestFile, gone: Collection[str]) -> tuple[ManifestFile, list[DataFile]]:
+    def without(self, manifest: ManifestFile, gone: Collection[str]) -> tuple[ManifestFile | None, list[DataFile]]:
         """A manifest in which the files at these paths are removed, and which those are; itself where none is in it.
 
-        Costs reading it, and writing it anew where one is.
+        None where nothing is left in it: what was is told by `emptied`. Costs reading it, and writing it anew where
+        some files are removed and others stay.
         """
         if not gone:
             return manifest, []
@@ -79,6 +85,9 @@ class SnapshotFiles:
         removed = [entry.data_file for entry in entries if entry.data_file.file_path in gone]
         if not removed:
             return manifest, []
+        if len(removed) == len(entries):
+            self._emptied[manifest.partition_spec_id, manifest.content] += entries
+            return None, removed
         with self._manifest(manifest.partition_spec_id, manifest.content) as writer:
             for entry in entries:
                 if entry.data_file.file_path in gone:
@@ -86,6 +95,18 @@ class SnapshotFiles:
                 else:
                     writer.existing(entry)
         return writer.to_manifest_file(), removed
+
+    def emptied(self) -> Iterator[ManifestFile]:
+        """Manifests that tell what was removed from those of which nothing is left: each tells it of many of them.
+
+        A table that is written to in small steps has one for each file, and each would be a file to write.
+        """
+        for (spec_id, content), entries in sorted(self._emptied.items()):
+            for start in range(0, len(entries), _MANIFEST_ENTRIES):
+                with self._manifest(spec_id, content) as writer:
+                    for entry in entries[start : start + _MANIFEST_ENTRIES]:
+                        writer.delete(entry)
+                yield writer.to_manifest_file()
 
     def list_of(self, manifests: Sequence[ManifestFile]) -> str:
         """The list of the snapshot's manifests; answers its location."""

@@ -16,7 +16,7 @@ from app.domain.live_files import FileDelta, LiveFile, Rewrite, cancel_rewrites
 from app.domain.version_relation import Kinship
 from app.errors import SnapshotExpiredError, UnsupportedTableError
 from app.lake.deleted_positions import DeletedPositions
-from app.lake.manifest_files import list_manifests
+from app.lake.manifest_files import Remembered, list_manifests
 from app.lake.reading import DeletesPlanner, FilePlanner, refuse_equality_deletes
 from app.lake.row_diff.columns import columns_of
 from app.lake.table import LakeTable
@@ -47,14 +47,14 @@ def find_snapshot(table: LakeTable, snapshot_id: int) -> Snapshot:
     return snapshot
 
 
-def live_files(table: LakeTable, snapshot: Snapshot) -> Tasks:
-    """All live files of a snapshot. Costs reading all its manifests.
+def live_files(table: LakeTable, snapshot: Snapshot, remembered: Remembered | None = None) -> Tasks:
+    """All live files of a snapshot. Costs reading all its manifests that are not `remembered`, which they are then.
 
     Raises:
         UnsupportedTableError: it has equality deletes.
     """
     refuse_equality_deletes(table, snapshot)
-    return _plan(table, list_manifests(table.io, snapshot))
+    return _plan(table, list_manifests(table.io, snapshot, remembered))
 
 
 def counted_files(table: LakeTable, snapshot: Snapshot) -> Tasks:

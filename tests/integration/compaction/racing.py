@@ -21,6 +21,7 @@ from app.domain.compaction.policy import CompactionPolicy
 from app.errors import AppError
 from app.lake.commits import CommitRefusedError
 from app.lake.compact.jobs import CompactionJob
+from app.lake.compact.making import MERGED
 from app.lake.compact.outcomes import CommittedBin
 from app.lake.sample.snapshots import delete_by_position
 from app.lake.sample.steps import Marks
@@ -32,19 +33,19 @@ from tests.integration.races.workers import Race, _Turns
 
 def compact_on(name: str, race: Race) -> None:
     """As everybody does: under the lock, recorded."""
-    asyncio.run(_compact(name, race, _as_asked))
+    asyncio.run(_compact(name, race, _as_asked, lambda reasons: bool(reasons)))
 
 
 def compact_beside_the_lock(name: str, race: Race) -> None:
-    """As if the lock had been lost."""
-    asyncio.run(_compact(name, race, _without_lock))
+    """As if the lock had been lost; with pages that stay as they are, however small, wherever they can."""
+    asyncio.run(_compact(name, race, _without_lock, lambda reasons: any(map(_is_merged, reasons))))
 
 
-# Answers how many bins were committed.
-_Run = Callable[[Services, CompactionPolicy, str], Awaitable[int]]
+# Answers why each bin that was committed was made as it was.
+_Run = Callable[[Services, CompactionPolicy, str], Awaitable[list[str]]]
 
 
-async def _compact(name: str, race: Race, run: _Run) -> None:
+async def _compact(name: str, race: Race, run: _Run, is_done: Callable[[list[str]], bool]) -> None:
     settings, ledger, begin, duration_s = race
     async with open_services(settings) as services:
         with (ledger / f"{name}.jsonl").open("w") as file:
@@ -53,32 +54,44 @@ async def _compact(name: str, race: Race, run: _Run) -> None:
             while turns.are_left():
                 policy = CompactionPolicy(rewrite_all=random.random() < 0.2)
                 try:
-                    bins = await run(services, policy, name)
+                    reasons = await run(services, policy, name)
                 except (AppError, CommitRefusedError) as error:
                     _note(file, refused=type(error).__name__, message=str(error))
                 else:
-                    turns.done += bins > 0
-                    _note(file, op="compact", bins=bins)
+                    turns.done += is_done(reasons)
+                    _note(file, op="compact", bins=len(reasons), merged=sum(map(_is_merged, reasons)))
                 await asyncio.sleep(random.uniform(0, 0.2))
 
 
-async def _as_asked(services: Services, policy: CompactionPolicy, name: str) -> int:
+def _is_merged(reason: str) -> bool:
+    return reason.endswith(MERGED)
+
+
+async def _as_asked(services: Services, policy: CompactionPolicy, name: str) -> list[str]:
     command = Command(actor=Actor(subject=name), reason="race")
     sweep = services.compaction_sweeps.sweep([NAME], policy, Limits(), command, lambda *_: None, is_dry_run=False)
     (entry,) = [entry async for entry in sweep]
     if entry["error"] is not None:
         raise _RefusedError(f"{entry['error']['code']}: {entry['error']['message']}")
-    return len(entry["bins"])
+    return [each["why"] or "" for each in entry["bins"]]
 
 
-async def _without_lock(services: Services, policy: CompactionPolicy, name: str) -> int:
+async def _without_lock(services: Services, policy: CompactionPolicy, name: str) -> list[str]:
     planned = await services.compaction_planning.plan(NAME, policy)
     scratch = services.settings.home / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    job = CompactionJob(name=str(uuid4()), properties={}, scratch=scratch, memory_bytes=128 * 1024 * 1024, threads=2)
+    job = CompactionJob(
+        name=str(uuid4()),
+        properties={},
+        scratch=scratch,
+        memory_bytes=128 * 1024 * 1024,
+        threads=2,
+        # Files of a race are tiny, and would all be rewritten row by row.
+        merge_min_chunk_bytes=0,
+    )
     committed: list[CommittedBin] = []
     await services.lake.compact(planned, job, lambda _: None, committed.extend)
-    return len(committed)
+    return [each.made.why or "" for each in committed]
 
 
 class _RefusedError(CommitRefusedError):

@@ -61,6 +61,7 @@ def test_rows_are_those_of_the_acknowledged_operations(
     done = Counter(entry["op"] for entry in ledger if "refused" not in entry)
     assert {"append", "delete", "compact", "expire"} <= set(done), done
     assert sum(entry.get("bins", 0) for entry in ledger) > 1
+    assert sum(entry.get("merged", 0) for entry in ledger) > 0
     expected = {("setup", number) for number in range(12)}
     expected |= {(e["writer"], e["n"]) for e in ledger if e.get("op") == "append" and "refused" not in e}
     expected -= {(e["writer"], e["n"]) for e in ledger if e.get("op") == "delete" and "refused" not in e}

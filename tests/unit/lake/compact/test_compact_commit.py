@@ -12,6 +12,7 @@ import pytest
 from pyiceberg.avro.codecs.snappy_codec import SnappyCodec
 from pyiceberg.avro.file import AvroFile
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry, ManifestEntryStatus
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
@@ -24,10 +25,11 @@ from pyiceberg.types import LongType, NestedField, StringType
 
 from app.errors import InvalidTablePropertyError, MetadataNotWrittenError, UnsupportedTableError
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError
-from app.lake.compact import commit
+from app.lake.compact import commit, snapshot_files
 from app.lake.compact.commit import BinsCommit, RewrittenBin, commit_bins
 from app.lake.compact.snapshot_files import SnapshotFiles
 from app.lake.internals import CachingSqlCatalog
+from app.lake.manifest_files import WholeManifest
 from app.lake.metadata_cache import MetadataCache
 from app.lake.snapshot_summaries import summarise
 from tests.full_disk import full_disk
@@ -126,6 +128,30 @@ def test_what_was_removed_is_told_in_the_snapshot_and_no_later_one(
     commit_all(second, [second.bins()[1]])
     assert told_as_removed(look(catalog)).isdisjoint(seen.paths - second.paths)
     assert all_ids(table.refresh()) == list(range(8))
+
+
+def test_one_manifest_tells_of_all_files_that_were_alone_in_theirs(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit
+) -> None:
+    seen = look(catalog)
+    assert len(seen.head.manifests(seen.table.io)) == 4
+    commit_all(seen, [seen.bin()])
+    after = look(catalog)
+    manifests = after.head.manifests(after.table.io)
+    counts = [(m.added_files_count, m.existing_files_count, m.deleted_files_count) for m in manifests]
+    assert counts == [(1, 0, 0), (0, 0, 4)]
+    assert told_as_removed(after) == seen.paths
+
+
+def test_a_manifest_that_tells_of_removed_files_has_no_more_than_so_many(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_files, "_MANIFEST_ENTRIES", 3)
+    seen = look(catalog)
+    commit_all(seen, [seen.bin()])
+    after = look(catalog)
+    assert [m.deleted_files_count for m in after.head.manifests(after.table.io)] == [0, 3, 1]
+    assert told_as_removed(after) == seen.paths
 
 
 def told_as_removed(seen: Seen) -> set[str]:
@@ -372,6 +398,27 @@ def test_a_lost_race_is_run_again_and_leaves_nothing(
     assert found.snapshot_id is not None
     assert all_ids(table.refresh()) == [*range(8), *range(100, 100 + losses)]
     assert_no_strangers(catalog)
+
+
+def test_a_lost_race_reads_no_manifest_again(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Counter[str]()
+    fetch = WholeManifest._read
+
+    def reading(manifest: WholeManifest, io: FileIO) -> list[ManifestEntry]:
+        read[manifest.manifest_path] += 1
+        return fetch(manifest, io)
+
+    seen = look(catalog)
+    bins = [seen.bin()]
+    left = list(range(100, 105))
+    monkeypatch.setattr(WholeManifest, "_read", reading)
+    commit_all(seen, bins, lambda: append(table, rows(left.pop())) if left else None)
+    monkeypatch.undo()
+    assert all_ids(table.refresh()) == [*range(8), *range(100, 105)]
+    assert len(read) == 4 + 5
+    assert set(read.values()) == {1}
 
 
 def test_races_that_are_always_lost_are_given_up_and_leave_nothing(
