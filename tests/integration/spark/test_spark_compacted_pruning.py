@@ -11,7 +11,8 @@ from tests.integration.spark.conftest import SharedLake
 from tests.integration.spark.test_spark_compact_commit import commit, load, look
 from tests.unit.lake.compact.rewriting import rewrite
 
-pytestmark = pytest.mark.spark
+# What manifests say does not depend on the catalog.
+pytestmark = [pytest.mark.spark, pytest.mark.parametrize("lake", ["sql"], indirect=True)]
 
 COLUMNS = (
     "id BIGINT, small INT, x DOUBLE, y FLOAT, amount DECIMAL(20, 3), text STRING, bytes BINARY, day DATE, "

@@ -25,7 +25,14 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.parametrize("lake
 TABLE = f"{EMBEDDED_CATALOG}.{NAME}"
 MERGE_ON_READ = {"write.delete.mode": "merge-on-read", "write.update.mode": "merge-on-read"}
 # Overtaken; or what was read was expired meanwhile, so that it is not there or of no known history.
-_REFUSALS = ("ValidationException", "CommitFailed", "NotFound", "does not exist", "is not an ancestor of")
+_REFUSALS = (
+    "ValidationException",
+    "CommitFailed",
+    "NotFound",
+    "NoSuchFileException",
+    "does not exist",
+    "is not an ancestor of",
+)
 # An update moves a row's number by so much, so that one that was updated is told from one that was not.
 MOVED = 1_000_000
 
