@@ -52,7 +52,7 @@ def scan_file(
         file = pq.ParquetFile(stream, metadata=fragment.metadata, pre_buffer=is_ahead, buffer_size=run.buffer_bytes)
         # Handing a small file's columns to threads takes longer than decoding them.
         is_alone = not is_bulk and not isinstance(stream, pa.BufferReader)
-        rows = _bulk_rows(fragment, run) if is_bulk else run.batch_rows
+        rows = _bulk_rows(stream, fragment, run) if is_bulk else run.batch_rows
         batches = file.iter_batches(batch_size=rows, row_groups=run.groups, columns=columns, use_threads=is_alone)
         yield from _numbered(run.first, batches)
 
@@ -91,11 +91,11 @@ class _Run:
         return max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * self.rows // max(1, self.size_bytes)))
 
 
-def _bulk_rows(fragment: ds.ParquetFileFragment, run: _Run) -> int:
+def _bulk_rows(stream: InputStream, fragment: ds.ParquetFileFragment, run: _Run) -> int:
     """Rows of a batch where all are wanted: as many as are known not to be too much."""
-    if run.rows <= run.batch_rows:
+    if run.rows <= run.batch_rows or run.rows < 2 * _MAX_BATCH_ROWS * len(run.groups):
         return run.batch_rows
-    row_bytes = decoded_row_bytes(fragment.metadata, run.groups, run.columns)
+    row_bytes = decoded_row_bytes(stream, fragment.metadata, run.groups, run.columns)
     if row_bytes is None:
         return run.batch_rows
     return max(1, min(_BULK_BATCH_ROWS, int(_BULK_BATCH_BYTES / max(1, row_bytes))))

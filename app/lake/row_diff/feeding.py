@@ -63,8 +63,7 @@ class Feed:
         self._failure: Exception | None = None
         # Held rows are checked when they are given to the engine, of which little is left by then. Nested values are
         # made into texts at once, which takes them to be right.
-        self._has_nested = any(not field.field_type.is_primitive for field in side.schema.fields)
-        self._is_checked = self._has_nested
+        self._is_checked = any(not field.field_type.is_primitive for field in side.schema.fields)
 
     @property
     def rows(self) -> int:
@@ -148,9 +147,7 @@ class Feed:
 
     def _read_whole(self, part: FilePart) -> list[pa.RecordBatch]:
         batches = []
-        # What nested values are made into takes many times what they are.
-        is_bulk = not self._has_nested
-        for batch in self._batches(part, range(len(self._schema)), checks_texts=self._is_checked, is_bulk=is_bulk):
+        for batch in self._batches(part, range(len(self._schema)), checks_texts=self._is_checked, is_bulk=True):
             with self._lock:
                 self._held_bytes += batch.nbytes
                 if self._held_bytes > _HELD_BYTES:
