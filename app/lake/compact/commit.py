@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
+from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update import (
@@ -45,7 +45,7 @@ from app.lake.commits import (
 from app.lake.compact.refusals import find_again, has_come
 from app.lake.compact.snapshot_files import SnapshotFiles
 from app.lake.internals import CachingSqlCatalog, delete_superseded_metadata
-from app.lake.manifest_files import Remembered, list_manifests
+from app.lake.manifest_files import Remembered, has_live_files, list_manifests
 from app.lake.metadata_cache import MetadataCache
 from app.lake.row_diff.manifests import Tasks, live_files
 from app.lake.snapshot_summaries import summarise
@@ -125,8 +125,9 @@ def commit_bins(
     """Commit those of the bins that are still good on the head of the branch, all in one snapshot.
 
     Loses a race a dozen times before it gives up, waiting longer each time. `properties` go into the summary.
-    Costs reading the manifests of the head, each once however often it is tried, and writing those anew that name
-    removed files and others; one tells of those that name removed files alone.
+    Costs reading the manifests of the head, in a second attempt once more, and in later ones those that are new; and
+    writing those anew that name removed files and others: one tells of all that name removed files alone. Memory, from
+    the second attempt on: the entries of the head.
     No data file is removed: not those of `overtaken` bins either, which are the caller's.
 
     Raises:
@@ -139,14 +140,17 @@ def commit_bins(
             takes no such change; nothing is left of the attempt.
         InvalidTablePropertyError: manifests are to be compressed in a way that there is not.
     """
-    # Who reads hundreds of manifests anew each time is overtaken each time.
-    remembered: Remembered = {}
-    return in_attempts(
-        catalog,
-        load,
-        base.table_uuid,
-        lambda table: _attempt(catalog, load, table, base, bins, cache, properties, branch, remembered),
-    )
+    remembered: Remembered | None = None
+
+    def attempt(table: LakeTable) -> BinsCommit:
+        nonlocal remembered
+        try:
+            return _attempt(catalog, load, table, base, bins, cache, properties, branch, remembered)
+        finally:
+            # Who reads hundreds of manifests anew each time is overtaken each time; who need not holds none of them.
+            remembered = {} if remembered is None else remembered
+
+    return in_attempts(catalog, load, base.table_uuid, attempt)
 
 
 def in_attempts(
@@ -185,7 +189,7 @@ def _attempt(
     cache: MetadataCache,
     properties: Mapping[str, str],
     branch: str,
-    remembered: Remembered,
+    remembered: Remembered | None,
 ) -> BinsCommit:
     head = table.metadata.snapshot_by_name(branch)
     if head is None or table.metadata.current_schema_id != base.schema_id:
@@ -254,7 +258,9 @@ class _Content:
 def _by_spec(bins: Iterable[RewrittenBin]) -> dict[int, list[DataFile]]:
     added: dict[int, list[DataFile]] = defaultdict(list)
     for some in bins:
-        added[some.spec_id] += some.added
+        # Of none, where all rows were deleted, there is no manifest.
+        if some.added:
+            added[some.spec_id] += some.added
     return added
 
 
@@ -311,11 +317,11 @@ def _write(
     manifests = [files.add(some, spec_id, content.sequence_number) for spec_id, some in sorted(content.added.items())]
     taken_out: list[DataFile] = []
     with reading_files(table.state.name):
-        for manifest in filter(_has_live_files, list_manifests(table.io, head, remembered)):
+        for manifest in filter(has_live_files, list_manifests(table.io, head, remembered)):
             left, files_out = files.without(manifest, gone[manifest.content])
             manifests += [] if left is None else [left]
             taken_out += files_out
-        manifests += files.emptied()
+    manifests += files.emptied()
     missing = {*content.removed, *content.dropped}.difference(file.file_path for file in taken_out)
     if missing:
         raise RuntimeError(f"{table.state.name}: {sorted(missing)[:3]} are live and in no manifest")
@@ -342,11 +348,6 @@ def _dangling(removed: Iterable[LiveFile], applied: Mapping[str, int]) -> set[st
     left.subtract(path for file in removed for path in file.deletes)
     touched = {path for file in removed for path in file.deletes}
     return {path for path in touched if left[path] == 0}
-
-
-def _has_live_files(manifest: ManifestFile) -> bool:
-    # A manifest without any only told what its own snapshot removed (Iceberg spec, "Snapshots").
-    return bool(manifest.has_added_files() or manifest.has_existing_files())
 
 
 def _commit(

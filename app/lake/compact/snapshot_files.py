@@ -31,8 +31,8 @@ from app.lake.expire.deletion import delete_files
 from app.lake.manifest_files import list_manifests
 from app.lake.table import LakeTable
 
-# About the 8 MB that Iceberg wants a manifest to have ("commit.manifest.target-size-bytes").
-_MANIFEST_ENTRIES = 20_000
+# What Iceberg wants a manifest to have ("commit.manifest.target-size-bytes").
+_MANIFEST_BYTES = 8 * 2**20
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +102,11 @@ class SnapshotFiles:
         A table that is written to in small steps has one for each file, and each would be a file to write.
         """
         for (spec_id, content), entries in sorted(self._emptied.items()):
-            for start in range(0, len(entries), _MANIFEST_ENTRIES):
+            left = iter(entries)
+            for first in left:
                 with self._manifest(spec_id, content) as writer:
-                    for entry in entries[start : start + _MANIFEST_ENTRIES]:
+                    writer.delete(first)
+                    while writer.tell() < _MANIFEST_BYTES and (entry := next(left, None)) is not None:
                         writer.delete(entry)
                 yield writer.to_manifest_file()
 
