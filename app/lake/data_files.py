@@ -107,7 +107,7 @@ def _stream(
             projected_missing_fields=constants,
             allow_timestamp_tz_mismatch=True,
         )
-        # What columns are made into, or where the file lacks them, it does not tell how much that is.
+        # Of columns that are converted, or that the file lacks, its footer does not tell how much they become.
         is_bulk = is_bulk and fitted.plain_columns(fragment.physical_schema) is not None
         plain: Sequence[int] | None = None
         for number, (first, batch) in enumerate(scan_file(stream, fragment, columns, pushed, only, is_bulk=is_bulk)):

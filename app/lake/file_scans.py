@@ -92,7 +92,7 @@ class _Run:
 
 
 def _bulk_rows(stream: InputStream, fragment: ds.ParquetFileFragment, run: _Run) -> int:
-    """Rows of a batch where all are wanted: as many as are known not to be too much."""
+    """Rows of a batch where all are wanted: as many as are known not to be too much, where asking is worth it."""
     if run.rows <= run.batch_rows or run.rows < 2 * _MAX_BATCH_ROWS * len(run.groups):
         return run.batch_rows
     row_bytes = decoded_row_bytes(stream, fragment.metadata, run.groups, run.columns)
