@@ -91,11 +91,6 @@ def list_manifests(io: FileIO, snapshot: Snapshot, remembered: Remembered | None
         return manifests
 
 
-def has_live_files(manifest: ManifestFile) -> bool:
-    """Whether a manifest has any; one without only tells what its own snapshot removed (Iceberg spec, "Snapshots")."""
-    return bool(manifest.has_added_files() or manifest.has_existing_files())
-
-
 def counted_entries(manifest: ManifestFile) -> int | None:
     """How many entries a manifest has, as its list tells; None where it does not: version 1 of the format need not."""
     counts = (manifest.added_files_count, manifest.existing_files_count, manifest.deleted_files_count)

@@ -29,7 +29,7 @@ from app.lake.catalog import reading_files
 from app.lake.data_files import stream_data_file
 from app.lake.file_schemas import to_arrow_schema
 from app.lake.filters import parse_filter, project, top_level_columns
-from app.lake.manifest_files import has_live_files, list_manifests
+from app.lake.manifest_files import list_manifests
 from app.lake.partitions import unify_nan
 from app.lake.table import LakeTable
 from app.lake.threads import LakeThreads
@@ -121,7 +121,7 @@ class FilePlanner(ManifestGroupPlanner):
 
     def plan_manifest_entries(self, manifests: Iterable[ManifestFile]) -> Iterator[list[ManifestEntry]]:
         """The entries of each manifest whose files may have rows that are asked for."""
-        for entries in super().plan_manifest_entries(filter(has_live_files, manifests)):
+        for entries in super().plan_manifest_entries(manifests):
             for entry in entries:
                 unify_nan(entry.data_file.partition)
             yield entries

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.manifest import DataFile, ManifestContent
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update import (
@@ -45,7 +45,7 @@ from app.lake.commits import (
 from app.lake.compact.refusals import find_again, has_come
 from app.lake.compact.snapshot_files import SnapshotFiles
 from app.lake.internals import CachingSqlCatalog, delete_superseded_metadata
-from app.lake.manifest_files import Remembered, has_live_files, list_manifests
+from app.lake.manifest_files import Remembered, list_manifests
 from app.lake.metadata_cache import MetadataCache
 from app.lake.row_diff.manifests import Tasks, live_files
 from app.lake.snapshot_summaries import summarise
@@ -317,7 +317,7 @@ def _write(
     manifests = [files.add(some, spec_id, content.sequence_number) for spec_id, some in sorted(content.added.items())]
     taken_out: list[DataFile] = []
     with reading_files(table.state.name):
-        for manifest in filter(has_live_files, list_manifests(table.io, head, remembered)):
+        for manifest in filter(_has_live_files, list_manifests(table.io, head, remembered)):
             left, files_out = files.without(manifest, gone[manifest.content])
             manifests += [] if left is None else [left]
             taken_out += files_out
@@ -348,6 +348,11 @@ def _dangling(removed: Iterable[LiveFile], applied: Mapping[str, int]) -> set[st
     left.subtract(path for file in removed for path in file.deletes)
     touched = {path for file in removed for path in file.deletes}
     return {path for path in touched if left[path] == 0}
+
+
+def _has_live_files(manifest: ManifestFile) -> bool:
+    # A manifest without any only told what its own snapshot removed (Iceberg spec, "Snapshots").
+    return bool(manifest.has_added_files() or manifest.has_existing_files())
 
 
 def _commit(
