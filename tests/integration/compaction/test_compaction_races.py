@@ -42,13 +42,13 @@ def test_rows_are_those_of_the_acknowledged_operations(
     begin = CONTEXT.Event()
     race = (settings, ledger_folder, begin, duration_s)
     processes = [
-        start(append_on, "ours", race, "ours", MAIN),
-        start(append_on, "stock", race, "stock", MAIN),
-        start(delete_on, "by-position", race, "positions", "ours"),
-        start(delete_on, "by-rewriting", race, "files", "stock"),
-        start(compact_on, "compact-1", race),
-        start(compact_beside_the_lock, "compact-2", race),
-        start(expire_on, "expire", race),
+        start(append_on, "ours", race, "ours", MAIN, seed=seed),
+        start(append_on, "stock", race, "stock", MAIN, seed=seed),
+        start(delete_on, "by-position", race, "positions", "ours", seed=seed),
+        start(delete_on, "by-rewriting", race, "files", "stock", seed=seed),
+        start(compact_on, "compact-1", race, seed=seed),
+        start(compact_beside_the_lock, "compact-2", race, seed=seed),
+        start(expire_on, "expire", race, seed=seed),
     ]
     begin.set()
     for process in processes:

@@ -46,10 +46,17 @@ class _Turns:
         return late_s < 0 or (self.done < self._least and late_s < LATE_S)
 
 
-def start(role: Callable[..., None], name: str, race: Race, *arguments: Any) -> BaseProcess:
-    process = CONTEXT.Process(target=role, name=name, args=(name, race, *arguments), daemon=True)
+def start(role: Callable[..., None], name: str, race: Race, *arguments: Any, seed: int | None = None) -> BaseProcess:
+    """A process that plays this role; with a seed, what it chooses at random is the same each time."""
+    process = CONTEXT.Process(target=_play, name=name, args=(seed, role, name, race, *arguments), daemon=True)
     process.start()
     return process
+
+
+def _play(seed: int | None, role: Callable[..., None], name: str, *arguments: Any) -> None:
+    if seed is not None:
+        random.seed(f"{seed} {name}")
+    role(name, *arguments)
 
 
 def append_on(name: str, race: Race, kind: str, branch: str) -> None:

@@ -114,11 +114,11 @@ def test_rows_are_those_of_the_acknowledged_operations(
     race = (lake.settings, ledger_folder, begin, duration_s)
     spark = SparkWriter(lake, "stock", seed)
     processes = [
-        start(append_on, "ours", race, "ours", MAIN),
-        start(append_on, "stock", race, "stock", MAIN),
-        start(compact_on, "compact-1", race),
-        start(compact_beside_the_lock, "compact-2", race),
-        start(expire_on, "expire", race),
+        start(append_on, "ours", race, "ours", MAIN, seed=seed),
+        start(append_on, "stock", race, "stock", MAIN, seed=seed),
+        start(compact_on, "compact-1", race, seed=seed),
+        start(compact_beside_the_lock, "compact-2", race, seed=seed),
+        start(expire_on, "expire", race, seed=seed),
     ]
 
     # When Spark writes beside all of them
