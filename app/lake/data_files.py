@@ -64,8 +64,8 @@ def stream_data_file(
     `projected`. `read` is `projected` and whatever else `bound_filter` looks at, whole. Memory: a run of row groups as
     they are in the file (64 MiB of the columns read), a batch of at most 16,384 rows, and where there are deletes a bit
     for each row of the file (`app.lake.deleted_rows`). Without `checks_texts`, texts may be no UTF-8, which all that
-    comes after takes them for. With `is_bulk`, which is for who reads many files whole and several at once, a batch has
-    at most 131,072 rows, and 16 MiB where files tell how much they are.
+    comes after takes them for. With `is_bulk`, which is for who reads many files whole and several at once, a batch may
+    have up to 131,072 rows, where the file tells that they are 16 MiB at most.
 
     Raises:
         ResolveError: the file cannot be read in this schema, for it was written with a later one.

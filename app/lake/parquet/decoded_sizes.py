@@ -23,7 +23,7 @@ _DECIMAL_BYTES = 16
 # Of a list, which may have one value, where it ends; and of any value, whether it is null.
 _LIST_BYTES, _NULL_BYTES = 8, 1
 # Of others Arrow's writer tells sizes that are not those of the values: of DELTA_BYTE_ARRAY, of what differs.
-_TRUSTED_ENCODINGS = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"}
+_TRUSTED_ENCODINGS = frozenset({"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"})
 # No column chunk has as many.
 _MOST_BYTES = 2**40
 # Footers of more take longer than what is gained by knowing.

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import (
@@ -24,6 +25,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 
+from app.lake.data_files import stream_data_file
 from tests.unit.lake.local_tables import append, create_table, read, rewrite
 
 PAIR = StructType(NestedField(11, "a", IntegerType()), NestedField(12, "b", StringType()))
@@ -292,3 +294,38 @@ def test_a_column_with_a_dot_in_its_name_is_filtered_by(catalog: SqlCatalog) -> 
 
     assert ids(table, "a.b = 1") == [1]
     assert ids(table, "a.b is null") == [2]
+
+
+FLAT = Schema(NestedField(1, "id", IntegerType()), NestedField(2, "text", StringType()))
+MANY = 40_000
+
+
+def rows_of_batches(table: Table, *, is_bulk: bool) -> list[int]:
+    """How many rows each batch of its one file has, which are all of them, in their order."""
+    (task,) = table.scan().plan_files()
+    schema = table.schema()
+    batches = list(
+        stream_data_file(
+            table.io,
+            task,
+            bound_filter=AlwaysTrue(),
+            projected=schema,
+            read=schema,
+            metadata=table.metadata,
+            is_bulk=is_bulk,
+        )
+    )
+    assert [number for batch in batches for number in batch.column("id").to_pylist()] == list(range(MANY))
+    return [batch.num_rows for batch in batches]
+
+
+def test_batches_are_large_only_where_the_file_tells_how_much_they_become(catalog: SqlCatalog) -> None:
+    table = create_table(catalog, FLAT)
+    table.append(pa.table({"id": pa.array(range(MANY), pa.int32()), "text": ["x"] * MANY}))
+    assert max(rows_of_batches(table, is_bulk=False)) == 16_384
+    assert rows_of_batches(table, is_bulk=True) == [MANY]
+    # A column that it has converted, and one that it lacks, are in no footer
+    for change in (lambda update: update.update_column("id", LongType()), lambda update: update.add_column("x", PAIR)):
+        with table.update_schema() as update:
+            change(update)
+        assert max(rows_of_batches(table.refresh(), is_bulk=True)) == 16_384
