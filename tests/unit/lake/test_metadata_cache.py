@@ -1,14 +1,20 @@
 """How much the cache of parsed metadata holds, and which entry goes first."""
 
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.schema import Schema
-from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.types import IntegerType, NestedField
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema, prune_columns
+from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
+from pyiceberg.transforms import BucketTransform
+from pyiceberg.types import IntegerType, ListType, LongType, MapType, NestedField, StringType, StructType
 
 from app.domain.datasets import TableState
 from app.domain.names import DatasetName
@@ -17,7 +23,7 @@ from app.lake.table import to_state
 from tests.unit.lake.local_tables import NAME, append, create_table
 
 # By the cache's own account: an empty table of one column, and the domain's value of it.
-EMPTY_BYTES, STATE_BYTES = 13_150, 4_096
+EMPTY_BYTES, STATE_BYTES = 14_050, 4_096
 
 
 @pytest.fixture
@@ -229,3 +235,50 @@ def test_eight_threads_find_whole_entries_or_none(metadata: TableMetadata) -> No
     for location in "abc":
         cache.put(location, metadata)
     assert held(cache, *"abc", *locations) == ["a", "b", "c"]
+
+
+def parts_of(value: Any) -> Iterator[BaseModel]:
+    """Whatever metadata is made of that has attributes, itself among them."""
+    if isinstance(value, BaseModel):
+        yield value
+        value = list(vars(value).values())
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        yield from parts_of(part)
+
+
+def attributes_of(metadata: TableMetadata) -> dict[int, list[str]]:
+    return {id(part): sorted(vars(part)) for part in parts_of(metadata)}
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_what_is_shared_is_not_changed_by_its_first_use(catalog: SqlCatalog, is_shared: bool) -> None:
+    # Given metadata as it is parsed, of a schema with all that nests
+    point = StructType(NestedField(6, "x", LongType()), NestedField(7, "Y", ListType(8, point_of(9))))
+    schema = Schema(
+        NestedField(1, "id", LongType(), required=True),
+        NestedField(2, "points", MapType(3, StringType(), 4, ListType(5, point))),
+        identifier_field_ids=[1],
+    )
+    spec = PartitionSpec(PartitionField(1, 1000, BucketTransform(8), "bucket"))
+    table = catalog.create_table(str(NAME), schema, partition_spec=spec)
+    metadata = TableMetadataUtil.parse_raw(table.metadata.model_dump_json())
+    if is_shared:
+        MetadataCache(1_000_000).put("a", metadata)
+    before = attributes_of(metadata)
+
+    # When it is read in all the ways that there are
+    parsed, spec = metadata.schema(), metadata.spec()
+    assert parsed.find_field("points.value.element.y.element.x", case_sensitive=False).name == "x"
+    assert parsed.find_column_name(1) == "id"
+    assert parsed.accessor_for_field(1).position == 0
+    assert [field.field_id for field in parsed.name_mapping] == [1, 2]
+    assert prune_columns(parsed, {1}).column_names == ["id"]
+    assert [field.name for field in spec.fields_by_source_id(1)] == ["bucket"]
+    assert len(spec.partition_type(parsed).fields) == len(schema_to_pyarrow(parsed)) - 1
+
+    # Then nothing has been added to it: another thread may be copying it, attribute by attribute
+    assert (attributes_of(metadata) == before) is is_shared
+
+
+def point_of(first_id: int) -> StructType:
+    return StructType(NestedField(first_id, "x", LongType(), required=True))
