@@ -43,6 +43,8 @@ def _serve(tmp: Path, settings: Mapping[str, str]) -> None:
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
+        # By its own default every two seconds, in which what a test asks for may be done.
+        "spark.connect.progress.reportInterval": "100ms",
     }
     with spark_session(tmp, more):
         print(f"READY sc://127.0.0.1:{port}", flush=True)
