@@ -142,6 +142,7 @@ def _look_at_machine(settings: Settings) -> Iterator[Finding]:
         yield Finding(name="server", ok=True, detail=detail)
     yield _look_at_address(settings)
     yield _look_for_java()
+    yield _look_for_compiled()
     if settings.is_catalog_embedded:
         yield _look_at_warehouse(settings)
 
@@ -181,6 +182,15 @@ def _look_for_java() -> Finding:
         return Finding(name="java", ok=True, detail=f"{program} does not run ({error}); {why}")
     said = (done.stderr or done.stdout).strip().splitlines()
     return Finding(name="java", ok=True, detail=f"{said[0] if said else program}; {why}")
+
+
+def _look_for_compiled() -> Finding:
+    from app.lake.parquet.compiled import is_compiled
+
+    if is_compiled():
+        return Finding(name="parquet", ok=True, detail="pages are copied by compiled code")
+    detail = "pages are copied by interpreted code, which takes about twice as long as compiled"
+    return Finding(name="parquet", ok=True, detail=detail)
 
 
 def _look_at_backends(settings: Settings) -> list[Finding]:

@@ -25,10 +25,22 @@ def test_all_is_well(cli: Cli) -> None:
     assert result.exit_code == 0
     assert found["ok"] is True
     assert all(check["ok"] for check in found["checks"])
-    assert {"home", "disk", "server", "java", "warehouse", "postgres", "catalog"} <= set(by_name(found))
+    assert {"home", "disk", "server", "java", "parquet", "warehouse", "postgres", "catalog"} <= set(by_name(found))
     settings = by_name(found, "settings")
     assert settings["database_url"]["source"] == "STRATIGRAPH_DATABASE_URL"
     assert settings["port"] == {"name": "port", "value": "8000", "source": "default"}
+
+
+@pytest.mark.parametrize(("answer", "said"), [(True, "by compiled code"), (False, "takes about twice as long")])
+def test_interpreted_code_is_told_and_no_failure(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: bool, said: str
+) -> None:
+    monkeypatch.setattr("app.lake.parquet.compiled.is_compiled", lambda: answer)
+
+    found = by_name(report(cli("doctor", "--json")))
+
+    assert found["parquet"]["ok"] is True
+    assert said in found["parquet"]["detail"]
 
 
 def test_no_password_is_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
