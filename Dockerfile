@@ -1,12 +1,14 @@
 # The server without its embedded parts' data: give it STRATIGRAPH_DATABASE_URL and a catalog, or a volume on /data.
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
+# For compiling what copies Parquet pages (docs/decisions/0026): Python's headers are in the image, a compiler is not.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN pip install --no-cache-dir uv==0.13.9
-COPY pyproject.toml uv.lock README.md ./
+COPY pyproject.toml uv.lock README.md hatch_build.py ./
 ENV UV_PROJECT_ENVIRONMENT=/opt/stratigraph UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1
 RUN uv sync --frozen --no-default-groups --no-install-project
 COPY app ./app
-RUN uv sync --frozen --no-default-groups --no-editable
+RUN STRATIGRAPH_COMPILE=1 uv sync --frozen --no-default-groups --no-editable
 
 FROM python:3.12-slim-bookworm
 RUN useradd --system --create-home --home-dir /data --uid 10001 stratigraph
