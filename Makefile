@@ -11,6 +11,9 @@ UV_VERSION := 0.13.9
 # How many processes run test files at once. Each starts its own servers, which take some gigabytes.
 WORKERS ?= 2
 STAMP  := $(VENV)/.installed
+# An unpacked wheel of compiled modules, and those as pyproject.toml lists them.
+COMPILED := build/compiled
+MODULES  := $(shell sed -n '/^modules = \[/,/^\]/s/^ *"\(.*\.py\)",$$/\1/p' pyproject.toml)
 # Installed from wheels and from nothing else, into this very environment.
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
@@ -30,7 +33,7 @@ install: $(STAMP) ## Install everything from the lock file into .venv
 serve: $(STAMP) ## Start the server with the sample lake on http://127.0.0.1:8000/graphql
 	@exec $(BIN)/stratigraph serve
 
-test: $(STAMP) lint servers ## Check and test everything (without Java: says loudly which suites did not run)
+test: $(STAMP) lint servers compiled ## Check and test everything (without Java or gcc: says loudly which suites did not run)
 	$(BIN)/pytest -q --durations=15 -n $(WORKERS) --dist loadfile
 
 test-fast: $(STAMP) ## The tests that need neither Java nor much time
@@ -59,6 +62,22 @@ servers: $(STAMP) ## Fetch and build the Java servers that the tests start
 		echo "##  No JDK or Maven here: the Spark, REST catalog and JanusGraph suites will NOT run."; \
 	fi
 
+compiled: $(STAMP) ## Compile what copies Parquet pages, into build/compiled (needs gcc and Python's headers)
+	@if command -v gcc >/dev/null && $(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("include"), "Python.h").stat()' 2>/dev/null; then \
+		$(MAKE) --no-print-directory $(COMPILED)/.built && cp -R app $(COMPILED)/; \
+	elif [ -n "$$CI" ]; then \
+		echo "CI needs gcc and Python's headers for the suite of compiled code"; exit 1; \
+	else \
+		echo "##  No gcc or no headers of Python here: the suite of compiled code (tests/compiled) will NOT run."; \
+	fi
+
+# Of all other modules the newest are copied beside them, by `compiled`.
+$(COMPILED)/.built: pyproject.toml hatch_build.py $(MODULES)
+	rm -rf $(COMPILED) build/wheel
+	STRATIGRAPH_COMPILE=1 $(UV) build --quiet --wheel --python $(BIN)/python --out-dir build/wheel
+	$(BIN)/python -m zipfile -e build/wheel/*.whl $(COMPILED)
+	@touch $@
+
 lint: $(STAMP) ## Formatting, style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -81,4 +100,4 @@ bench: $(STAMP) ## Run the benchmarks; one JSON line a case
 clean: ## Remove what was installed and built (not your data)
 	rm -rf $(VENV) deploy/dev/*/target dist build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install serve test test-fast test-graph test-long test-cassandra test-spark servers lint format schema bench clean
+.PHONY: help install serve test test-fast test-graph test-long test-cassandra test-spark servers compiled lint format schema bench clean

@@ -2,11 +2,14 @@
 
 import importlib
 import re
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from app.graphql.schema import print_sdl
+from tests.compiled.modules import COMPILER, FILES
 from tests.repo.paths import DOCS, ROOT
 
 PUBLIC_HOSTS = {
@@ -21,7 +24,7 @@ TEXT_FILES = ("*.md", "*.py", "*.toml", "*.yaml", "*.yml", "*.sh", "*.graphql", 
 
 def committed() -> list[Path]:
     """Text files that are ours: not those of tools, builds and vendors."""
-    foreign = {".venv", "target", "vendor", "node_modules", "__pycache__", ".git"}
+    foreign = {".venv", "build", "target", "vendor", "node_modules", "__pycache__", ".git"}
     found = {path for pattern in TEXT_FILES for path in ROOT.rglob(pattern)} | {ROOT / ".ci" / "run"}
     return sorted(path for path in found if not foreign & set(path.relative_to(ROOT).parts))
 
@@ -39,6 +42,23 @@ def test_lock_file_names_public_registries_only(lock_file: str):
 def test_a_registry_in_a_lock_file_is_found():
     lines = ['source = { registry = "https://a.example/simple" }', '"resolved": "http://b.example:4873/x.tgz"']
     assert [SOURCES.findall(line) for line in lines] == [["a.example"], ["b.example:4873"]]
+
+
+def test_modules_are_compiled_by_the_mypy_that_checks_them():
+    locked = {
+        package["name"]: package["version"] for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    }
+    assert f"mypy=={locked['mypy']}" in COMPILER
+
+
+def test_modules_that_are_compiled_exist_and_their_list_is_the_makefiles():
+    asked = "-f - listed"
+    makefile = (ROOT / "Makefile").read_text() + "\nlisted:\n\t@echo $(MODULES)\n"
+    done = subprocess.run(
+        ["make", *asked.split()], input=makefile, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == FILES
+    assert all((ROOT / file).is_file() for file in FILES)
 
 
 def test_no_path_of_one_machine_is_committed():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import sys
+import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +21,11 @@ from app.lake.catalog import reading_files
 from app.lake.compact.copying.footers import Footer, read_footer
 from app.lake.compact.copying.joinable import find_obstacle
 from app.lake.compact.copying.obstacles import Obstacle, ObstacleKind
+from app.lake.compact.copying.survey import survey_row_groups
 from app.lake.named_files import NamedFiles
 from app.lake.parquet.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
 from app.lake.parquet.row_groups import RowGroup, read_row_group, write_row_group
-from app.lake.parquet.thrift import Struct, of_bytes, of_int, read_list, write_list, write_struct
+from app.lake.parquet.thrift import Struct, of_bytes, of_int, read_list, read_struct, write_list, write_struct
 from app.lake.parquet.wire import I32, I64, STRUCT
 from tests.unit.lake.compact.parquet_files import IO, footer_fields, join, read_with_arrow, with_footer, written
 
@@ -353,3 +357,35 @@ def test_row_groups_that_contradict_the_file(tmp_path: Path) -> None:
         with pytest.raises(UnreadableTableError, match=reason) as told, reading_files(NAME):
             footer_of(path)
         assert path.name in told.value.message
+
+
+def test_other_threads_have_their_turn_while_row_groups_are_read(tmp_path: Path) -> None:
+    # Given a footer of thousands of column chunks, and a thread that asks for a turn, as a worker's does that says
+    # that it lives; signals are looked after at the same places
+    content = written(tmp_path / "a.parquet", pa.table({f"column {n}": [n] for n in range(50)})).read_bytes()
+    raw = content[-8 - int.from_bytes(content[-8:-4], "little") : -8]
+    (group,) = read_list(read_struct(raw)[0][FileFields.ROW_GROUPS])[1]
+    turns, ended, began = itertools.count(), threading.Event(), threading.Event()
+
+    def take_turns() -> None:
+        while not ended.wait(0.0001):
+            next(turns)
+            began.set()
+
+    interval = sys.getswitchinterval()
+    beside = threading.Thread(target=take_turns)
+    beside.start()
+    try:
+        sys.setswitchinterval(0.0001)
+        began.wait()
+        # When they are read
+        before = next(turns)
+        survey_row_groups([group] * 400, len(content), lambda start, length: content[start : start + length], leaves=50)
+        turned = next(turns) - before
+    finally:
+        sys.setswitchinterval(interval)
+        ended.set()
+        beside.join()
+
+    # Then it had more than those before and after
+    assert turned > 5
