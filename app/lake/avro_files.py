@@ -66,14 +66,24 @@ class AvroFile:
         Raises:
             EOFError, ValueError: as `blocks`; other errors where a record is none, which are the reader's own.
         """
+        for record, _, _, _ in self.located_records(reader):
+            yield record
+
+    def located_records(self, reader: Reader) -> Iterator[tuple[Any, bytes, int, int]]:
+        """Each record, the block that it is in, and where in that it begins and ends.
+
+        Raises: as `records`.
+        """
         for count, block in self.blocks():
-            decoder, end = new_decoder(block), len(block)
+            decoder, size, begin = new_decoder(block), len(block), 0
             for _ in range(count):
                 record = reader.read(decoder)
-                if decoder.tell() > end:
+                end = decoder.tell()
+                if end > size:
                     raise EOFError("a record goes beyond its block")
-                yield record
-            if decoder.tell() != end:
+                yield record, block, begin, end
+                begin = end
+            if begin != size:
                 raise ValueError("a block holds more than its records")
 
 

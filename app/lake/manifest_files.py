@@ -6,12 +6,13 @@ other files would be in no answer.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import (
     DEFAULT_READ_VERSION,
     MANIFEST_ENTRY_SCHEMAS,
     MANIFEST_LIST_FILE_SCHEMAS,
-    DataFile,
     DataFileContent,
     FileFormat,
     ManifestContent,
@@ -25,6 +26,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from app.lake.avro_files import AvroFile, Readers, parse_avro
 from app.lake.deleted_positions import naming_file
+from app.lake.encoded_files import EncodedFile, find_layout
 
 _TOTAL_FILES = ("total-data-files", "total-delete-files")
 
@@ -36,10 +38,12 @@ Remembered = dict[str, list[ManifestEntry]]
 class WholeManifest(ManifestFile):
     """A manifest whose entries are all read, or an error names it; pyiceberg's planners read it so too.
 
-    Where entries are `remembered`, they are read once, and not to be changed.
+    Where entries are `remembered`, they are read once, and not to be changed. With `keeps_encoded` files have the bytes
+    that they have in the manifest, if those can be copied to another one.
     """
 
     remembered: Remembered | None = None
+    keeps_encoded: bool = False
 
     def fetch_manifest_entry(self, io: FileIO, discard_deleted: bool = True) -> list[ManifestEntry]:
         """Its entries, as pyiceberg has them. Costs reading it, unless it is remembered.
@@ -58,9 +62,20 @@ class WholeManifest(ManifestFile):
     def _read(self, io: FileIO) -> list[ManifestEntry]:
         with naming_file(self.manifest_path):
             found = _read(io, self.manifest_path)
-            entries = list(found.records(_ENTRY_READERS.of(found.schema)))
+            entries = list(self._entries(found))
             check_whole(found, self.manifest_length, len(entries), counted_entries(self))
             return [_inherit_from_manifest(entry, self) for entry in entries]
+
+    def _entries(self, found: AvroFile) -> Iterator[ManifestEntry]:
+        reader = _ENTRY_READERS.of(found.schema)
+        layout = find_layout(found.schema) if self.keeps_encoded else None
+        if layout is None:
+            yield from found.records(reader)
+            return
+        for entry, block, begin, end in found.located_records(reader):
+            encoded = block[begin:end]
+            entry.data_file.layout, entry.data_file.encoded = layout, encoded[layout.end_of_head(encoded) :]
+            yield entry
 
 
 _LIST_READERS = Readers(
@@ -70,13 +85,17 @@ _LIST_READERS = Readers(
 )
 _ENTRY_READERS = Readers(
     MANIFEST_ENTRY_SCHEMAS[DEFAULT_READ_VERSION],
-    {-1: ManifestEntry, 2: DataFile},
+    {-1: ManifestEntry, 2: EncodedFile},
     {0: ManifestEntryStatus, 101: FileFormat, 134: DataFileContent},
 )
 
 
-def list_manifests(io: FileIO, snapshot: Snapshot, remembered: Remembered | None = None) -> list[ManifestFile]:
+def list_manifests(
+    io: FileIO, snapshot: Snapshot, remembered: Remembered | None = None, *, keeps_encoded: bool = False
+) -> list[ManifestFile]:
     """The manifests of a snapshot, whose entries are `remembered` there once they are read. Costs reading their list.
+
+    Files have their bytes with `keeps_encoded`, and where they are remembered: it is for what they are copied to.
 
     Raises:
         AbsentFileError: it is not there.
@@ -88,6 +107,7 @@ def list_manifests(io: FileIO, snapshot: Snapshot, remembered: Remembered | None
         check_list(snapshot, len(manifests))
         for manifest in manifests:
             manifest.remembered = remembered
+            manifest.keeps_encoded = keeps_encoded or remembered is not None
         return manifests
 
 

@@ -317,7 +317,7 @@ def _write(
     manifests = [files.add(some, spec_id, content.sequence_number) for spec_id, some in sorted(content.added.items())]
     taken_out: list[DataFile] = []
     with reading_files(table.state.name):
-        for manifest in filter(_has_live_files, list_manifests(table.io, head, remembered)):
+        for manifest in filter(_has_live_files, list_manifests(table.io, head, remembered, keeps_encoded=True)):
             left, files_out = files.without(manifest, gone[manifest.content])
             manifests += [] if left is None else [left]
             taken_out += files_out

@@ -16,7 +16,6 @@ from pyiceberg.manifest import (
     ManifestEntryStatus,
     ManifestFile,
     ManifestWriter,
-    write_manifest,
     write_manifest_list,
 )
 from pyiceberg.partitioning import PartitionSpec
@@ -25,14 +24,18 @@ from pyiceberg.types import IcebergType
 
 from app.lake.catalog import reading_files
 from app.lake.compact.manifest_codecs import manifest_codec
+from app.lake.compact.manifest_writing import open_manifest
 from app.lake.compact.typed_specs import partition_types, typed_spec
-from app.lake.delete_manifests import DeleteManifestWriter
+from app.lake.encoded_files import EntryLayout, layout_of
 from app.lake.expire.deletion import delete_files
 from app.lake.manifest_files import list_manifests
 from app.lake.table import LakeTable
 
 # What Iceberg wants a manifest to have ("commit.manifest.target-size-bytes").
 _MANIFEST_BYTES = 8 * 2**20
+
+# What a manifest is of.
+_Kind = tuple[int, ManifestContent, EntryLayout | None]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ class SnapshotFiles:
         self._name = uuid.uuid4()
         self._numbers = count()
         self._written: list[str] = []
-        self._emptied: dict[tuple[int, ManifestContent], list[ManifestEntry]] = defaultdict(list)
+        self._emptied: dict[_Kind, list[ManifestEntry]] = defaultdict(list)
         self._codec = manifest_codec(table.metadata.properties)
 
     def add(self, files: Iterable[DataFile], spec_id: int, sequence_number: int) -> ManifestFile:
@@ -85,10 +88,11 @@ class SnapshotFiles:
         removed = [entry.data_file for entry in entries if entry.data_file.file_path in gone]
         if not removed:
             return manifest, []
+        layout = self._layout(manifest, removed[0])
         if len(removed) == len(entries):
-            self._emptied[manifest.partition_spec_id, manifest.content] += entries
+            self._emptied[manifest.partition_spec_id, manifest.content, layout] += entries
             return None, removed
-        with self._manifest(manifest.partition_spec_id, manifest.content) as writer:
+        with self._manifest(manifest.partition_spec_id, manifest.content, layout) as writer:
             for entry in entries:
                 if entry.data_file.file_path in gone:
                     writer.delete(entry)
@@ -101,10 +105,10 @@ class SnapshotFiles:
 
         A table that is written to in small steps has one for each file, and each would be a file to write.
         """
-        for (spec_id, content), entries in sorted(self._emptied.items()):
+        for (spec_id, content, layout), entries in sorted(self._emptied.items(), key=lambda item: item[0][:2]):
             left = iter(entries)
             for first in left:
-                with self._manifest(spec_id, content) as writer:
+                with self._manifest(spec_id, content, layout) as writer:
                     writer.delete(first)
                     while writer.tell() < _MANIFEST_BYTES and (entry := next(left, None)) is not None:
                         writer.delete(entry)
@@ -139,19 +143,27 @@ class SnapshotFiles:
             logger.warning("%s, of a snapshot that was not committed, cannot be removed: %s", file.path, file.reason)
         self._written.clear()
 
-    def _manifest(self, spec_id: int, content: ManifestContent) -> ManifestWriter:
+    def _manifest(self, spec_id: int, content: ManifestContent, layout: EntryLayout | None = None) -> ManifestWriter:
         metadata = self._table.metadata
         location = self._locations.new_metadata_location(f"{self._name}-m{next(self._numbers)}.avro")
-        arguments = (
+        return open_manifest(
+            metadata.format_version,
+            content,
             self._spec(spec_id),
             metadata.schema(),
             self._output(location),
             self.snapshot_id,
             self._codec,
+            layout,
         )
-        if content == ManifestContent.DELETES:
-            return DeleteManifestWriter(*arguments)
-        return write_manifest(metadata.format_version, *arguments)
+
+    def _layout(self, manifest: ManifestFile, file: DataFile) -> EntryLayout | None:
+        """The layout that a manifest's files can be copied in, as any one of them has it."""
+        found, metadata = layout_of(file), self._table.metadata
+        if found is None:
+            return None
+        partition = self._spec(manifest.partition_spec_id).partition_type(metadata.schema())
+        return found if found.fits(metadata.format_version, manifest.content, partition) else None
 
     def _spec(self, spec_id: int) -> PartitionSpec:
         if spec_id not in self._specs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,14 @@ from pyiceberg.avro.codecs.snappy_codec import SnappyCodec
 from pyiceberg.avro.file import AvroFile
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry, ManifestEntryStatus
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+)
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -141,6 +148,50 @@ def test_one_manifest_tells_of_all_files_that_were_alone_in_theirs(
     counts = [(m.added_files_count, m.existing_files_count, m.deleted_files_count) for m in manifests]
     assert counts == [(1, 0, 0), (0, 0, 4)]
     assert told_as_removed(after) == seen.paths
+
+
+@pytest.mark.parametrize("others", [0, 1, 2], ids=["at once", "in a second attempt", "in a third attempt"])
+def test_entries_stay_what_they_were_but_for_what_becomes_of_their_files(
+    catalog: CachingSqlCatalog, table: Table, commit_all: Commit, others: int
+) -> None:
+    # Given a manifest of several files, of which some go
+    seen = look(catalog)
+    files = SnapshotFiles(seen.table, table.metadata.new_snapshot_id(), seen.head)
+    with files._manifest(0, ManifestContent.DATA) as writer:
+        for entry in told_of(seen).values():
+            writer.existing(entry)
+    put_snapshot(table, files, [writer.to_manifest_file()], Operation.REPLACE)
+    seen = look(catalog)
+    before = told_of(seen)
+    assert len(before) == 4
+    bins = seen.bins()[1:]
+    left = iter(range(others))
+
+    found = commit_all(seen, bins, lambda: append(table, rows(100)) if next(left, None) is not None else None)
+
+    after = told_of(look(catalog))
+    assert found.overtaken == ()
+    for path, entry in before.items():
+        now = after[path]
+        is_removed = any(file.path == path for some in bins for file in some.removed)
+        assert now.status == (ManifestEntryStatus.DELETED if is_removed else ManifestEntryStatus.EXISTING)
+        assert now.snapshot_id == (found.snapshot_id if is_removed else entry.snapshot_id)
+        assert (now.sequence_number, now.file_sequence_number) == (entry.sequence_number, entry.file_sequence_number)
+        assert fields_of(now.data_file) == fields_of(entry.data_file)
+
+
+def fields_of(file: DataFile) -> list[object]:
+    return [dict(value.items()) if isinstance(value, Mapping) else value for value in file._data]
+
+
+def told_of(seen: Seen) -> dict[str, ManifestEntry]:
+    """The entries of the head's manifests of data, by the paths of their files."""
+    return {
+        entry.data_file.file_path: entry
+        for manifest in seen.head.manifests(seen.table.io)
+        for entry in manifest.fetch_manifest_entry(seen.table.io, discard_deleted=False)
+        if manifest.content == ManifestContent.DATA
+    }
 
 
 def test_a_manifest_that_tells_of_removed_files_has_no_more_than_so_many_bytes(
