@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import pyarrow as pa
-from pyiceberg.expressions import BooleanExpression
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.expressions.visitors import (
     ResidualEvaluator,
     UnpartitionedResidualEvaluator,
@@ -126,6 +126,17 @@ class FilePlanner(ManifestGroupPlanner):
                 unify_nan(entry.data_file.partition)
             yield entries
 
+    def _build_partition_evaluator(self, spec_id: int) -> Callable[[DataFile], bool]:
+        # Where there is no filter, asking visitors for each file takes a fifth of the time.
+        if isinstance(self.row_filter, AlwaysTrue):
+            return lambda _file: True
+        return super()._build_partition_evaluator(spec_id)
+
+    def _build_metrics_evaluator(self) -> Callable[[DataFile], bool]:
+        if isinstance(self.row_filter, AlwaysTrue):
+            return lambda file: bool(file.record_count != 0)
+        return super()._build_metrics_evaluator()
+
     def _build_residual_evaluator(self, spec_id: int) -> Callable[[DataFile], ResidualEvaluator]:
         evaluator = UnpartitionedResidualEvaluator(self.table_metadata.schema(), self.row_filter)
         return lambda _file: evaluator
@@ -141,20 +152,26 @@ class DeletesPlanner(FilePlanner):
     ) -> list[FileScanTask]:
         """The live data files, each with the delete files that may be about it by sequence number and partition."""
         by_value: list[ManifestEntry] = []
-        numbers: dict[str, int] = {}
+        of_data: list[ManifestEntry] = []
 
         def keep(entry: ManifestEntry) -> bool:
             if not manifest_entry_filter(entry):
                 return False
-            if entry.data_file.content == DataFileContent.EQUALITY_DELETES:
+            content = entry.data_file.content
+            if content == DataFileContent.EQUALITY_DELETES:
                 by_value.append(entry)
                 return False
-            if entry.data_file.content == DataFileContent.DATA:
-                path, number = entry.data_file.file_path, entry.sequence_number or 0
-                numbers[path] = min(number, numbers.get(path, number))
+            if content == DataFileContent.DATA:
+                of_data.append(entry)
             return True
 
         tasks = list(super().plan_files(manifests, keep))
+        if not by_value:
+            return tasks
+        numbers: dict[str, int] = {}
+        for entry in of_data:
+            path, number = entry.data_file.file_path, entry.sequence_number or 0
+            numbers[path] = min(number, numbers.get(path, number))
         return [
             FileScanTask(
                 task.file,

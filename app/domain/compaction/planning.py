@@ -80,10 +80,12 @@ def plan_compaction(
     counts = count_files(files, policy.min_bytes)
     usable = [file for file in files if file.is_left_alone is None]
     asked_for = [file for file in usable if file.is_asked_for]
+    # Told once: it is a fraction of the target, and there may be hundreds of thousands of files.
+    least = policy.candidate_bytes
     candidates = [
         file
         for file in usable
-        if policy.rewrite_all or file.has_deletes or file.is_asked_for or file.size_bytes < policy.candidate_bytes
+        if policy.rewrite_all or file.has_deletes or file.is_asked_for or file.size_bytes < least
     ]
     need = _need(counts, policy)
     if need is None and asked_for:

@@ -123,12 +123,13 @@ def partitions_of(planned: PlannedTable) -> Sequence[str]:
 
 def _table_files(metadata: TableMetadata, files: Tasks, asked_for: Collection[str] = ()) -> Iterable[TableFile]:
     times = Counter(file.path for file in files)
+    places = _Places(metadata)
     for file, task in files.items():
         yield TableFile(
             file=file,
             size_bytes=task.file.file_size_in_bytes,
             rows=task.file.record_count,
-            place=place_of(metadata, task.file),
+            place=places.of(task.file),
             is_left_alone=_fault_of(task, times[file.path]),
             is_asked_for=file.path in asked_for,
         )
@@ -146,9 +147,27 @@ def _fault_of(task: FileScanTask, times: int) -> str | None:
 
 def place_of(metadata: TableMetadata, file: DataFile) -> Place:
     """The partition that a file is in."""
-    spec = metadata.specs()[file.spec_id]
-    values = [file.partition[place] for place in range(len(spec.fields))]
-    return Place(file.spec_id, repr(values) if values else "", _shown(metadata, file, values))
+    return _Places(metadata).of(file)
+
+
+class _Places:
+    """The partitions of files, each made once: many files are in the same."""
+
+    def __init__(self, metadata: TableMetadata) -> None:
+        self._metadata = metadata
+        self._specs = metadata.specs()
+        self._known: dict[tuple[int, str], Place] = {}
+
+    def of(self, file: DataFile) -> Place:
+        """The partition that a file is in."""
+        spec_id = file.spec_id
+        values = [file.partition[place] for place in range(len(self._specs[spec_id].fields))]
+        shown = repr(values) if values else ""
+        found = self._known.get((spec_id, shown))
+        if found is None:
+            found = Place(spec_id, shown, _shown(self._metadata, file, values))
+            self._known[spec_id, shown] = found
+        return found
 
 
 def _shown(metadata: TableMetadata, file: DataFile, values: Sequence[object]) -> str:

@@ -24,6 +24,8 @@ from app.lake.table import LakeTable
 # `file_path` in position delete files (Iceberg spec, "Reserved Field IDs").
 _PATH_FIELD_ID = 2147483546
 
+_NO_DELETES: frozenset[str] = frozenset()
+
 Tasks = Mapping[LiveFile, FileScanTask]
 
 
@@ -201,11 +203,14 @@ def _plan(
 ) -> dict[LiveFile, FileScanTask]:
     planner = make_planner(table.metadata, table.io)
     copies: Counter[LiveFile] = Counter()
-    found = {}
+    found: dict[LiveFile, FileScanTask] = {}
     for task in planner.plan_files(manifests):
-        file = LiveFile(task.file.file_path, frozenset(file.file_path for file in task.delete_files))
-        found[replace(file, copy=copies[file])] = task
-        copies[file] += 1
+        deletes = frozenset(file.file_path for file in task.delete_files) if task.delete_files else _NO_DELETES
+        file = LiveFile(task.file.file_path, deletes)
+        if file in found:
+            copies[file] += 1
+            file = replace(file, copy=copies[file])
+        found[file] = task
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from pyiceberg.manifest import DATA_FILE_TYPE
+from pyiceberg.manifest import DATA_FILE_TYPE, DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Operation
@@ -55,6 +55,31 @@ def test_counts_are_those_of_the_live_files(catalog: CachingSqlCatalog) -> None:
     assert (len(only.files), only.outputs, only.has_deletes, only.rows) == (2, 1, True, 4)
     assert list(found.tasks_of(only)) == [file.file for file in only.files]
     assert found.base.snapshot_id == table.metadata.current_snapshot_id
+
+
+def test_live_files_are_those_of_pyiceberg(catalog: CachingSqlCatalog) -> None:
+    # Given deletes, and a file without rows, which neither of them counts
+    table = create_table(catalog, SCHEMA)
+    for number in range(3):
+        append(table, [{"id": number, "name": "a"}, {"id": number + 10, "name": None}])
+    delete_rows(table, "id", pc.field("id") == 1)
+    empty = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=f"{table.location()}/data/empty.parquet",
+        file_format=FileFormat.PARQUET,
+        partition=Record(),
+        record_count=0,
+        file_size_in_bytes=100,
+    )
+    empty.spec_id = 0
+    with table.transaction() as transaction, transaction.update_snapshot().fast_append() as added:
+        added.append_data_file(empty)
+    expected = {
+        (task.file.file_path, frozenset(file.file_path for file in task.delete_files))
+        for task in table.refresh().scan().plan_files()
+    }
+    assert sorted(len(deletes) for _, deletes in expected) == [0, 0, 1]
+    assert {(file.path, file.deletes) for file in planned(catalog).files} == expected
 
 
 def test_a_null_and_the_text_null_are_two_partitions(catalog: CachingSqlCatalog) -> None:
