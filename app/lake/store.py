@@ -23,7 +23,7 @@ from app.domain.versions import ResolvedVersion
 from app.lake import recovery, statistics
 from app.lake.catalog import open_configured_catalog, open_embedded_catalog, reading_files, translated_errors
 from app.lake.commits import check_writable, commit_plan
-from app.lake.compact.planning import PlannedTable, plan_current
+from app.lake.compact.planning import KnownPlan, PlannedTable, plan_current
 from app.lake.expire.commit import BaseJudgement, ExpiryCommit, commit_expiry, judge_base
 from app.lake.expire.deletion import Deletion, delete_files
 from app.lake.expire.reachable import ExpiryPlan, measure_expiry, still_unreachable
@@ -220,10 +220,15 @@ class Lake:
                 stopped.set,
             )
 
-    async def plan_compaction(self, name: DatasetName, policy: CompactionPolicy) -> PlannedTable:
-        """What compaction would do to the head of main; raises as `load` and `app.lake.compact.planning.plan_table`."""
+    async def plan_compaction(
+        self, name: DatasetName, policy: CompactionPolicy, known: KnownPlan | None = None
+    ) -> PlannedTable:
+        """What compaction would do to the head of main, as is `known` if that is still so.
+
+        Raises: as `load` and `app.lake.compact.planning.plan_table`.
+        """
         with span("lake.plan_compaction", dataset=str(name)):
-            return await self._threads.run_to_end(plan_current, lambda: self._load(name), policy)
+            return await self._threads.run_to_end(plan_current, lambda: self._load(name), policy, known=known)
 
     async def compact(
         self, planned: PlannedTable, job: CompactionJob, on_progress: OnProgress, on_commit: OnCommit

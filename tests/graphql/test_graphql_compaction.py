@@ -121,9 +121,9 @@ async def test_each_dataset_is_planned_once_a_policy(
     asked: Counter[str] = Counter()
     real = Lake.plan_compaction
 
-    async def counting(self: Lake, name: DatasetName, policy: Any) -> Any:
+    async def counting(self: Lake, name: DatasetName, policy: Any, known: Any = None) -> Any:
         asked[str(name)] += 1
-        return await real(self, name, policy)
+        return await real(self, name, policy, known)
 
     monkeypatch.setattr(Lake, "plan_compaction", counting)
     other = "compaction(policy: {targetFileSizeMb: 64}) { bins }"
@@ -149,10 +149,10 @@ async def test_a_table_that_took_the_name_meanwhile_is_not_planned_for(
     create(catalog, files=2)
     real = Lake.plan_compaction
 
-    async def late(self: Lake, name: DatasetName, policy: Any) -> Any:
+    async def late(self: Lake, name: DatasetName, policy: Any, known: Any = None) -> Any:
         catalog.drop_table(str(name))
         create(catalog, files=3)
-        return await real(self, name, policy)
+        return await real(self, name, policy, known)
 
     monkeypatch.setattr(Lake, "plan_compaction", late)
     answer = await api.run(PLAN)

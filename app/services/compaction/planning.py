@@ -15,7 +15,7 @@ from app.domain.compaction.policy import CompactionPolicy
 from app.domain.compaction.ranking import Ranked, benefit_of, rank
 from app.domain.names import DatasetName
 from app.errors import AppError, BackendUnavailableError, DatasetNotFoundError
-from app.lake.compact.planning import PlannedTable
+from app.lake.compact.planning import KnownPlan, PlannedTable
 from app.lake.store import Lake
 from app.lake.table import LakeTable
 from app.services.compaction.entries import AnalysisEntry, analysis_entry
@@ -58,10 +58,10 @@ class CompactionPlanning:
         """The policy where nothing else is asked for."""
         return CompactionPolicy()
 
-    async def plan(self, name: DatasetName, policy: CompactionPolicy) -> PlannedTable:
-        """The plan for the head of main. Costs reading its manifests."""
+    async def plan(self, name: DatasetName, policy: CompactionPolicy, known: KnownPlan | None = None) -> PlannedTable:
+        """The plan for the head of main. Costs reading its manifests, unless what is `known` of it is still so."""
         try:
-            return await self._lake.plan_compaction(name, policy)
+            return await self._lake.plan_compaction(name, policy, known)
         except DatasetNotFoundError:
             # Which may know a name like it.
             await self._datasets.load(name)

@@ -39,7 +39,7 @@ from app.errors import (
 from app.lake.commits import CommitOutcomeUnknownError, CommitRefusedError, giving_up
 from app.lake.compact.commit import ATTEMPTS
 from app.lake.compact.outcomes import CommittedBin, CompactionOutcome
-from app.lake.compact.planning import PlannedTable
+from app.lake.compact.planning import KnownPlan, PlannedTable
 from app.lake.compact.spark import SparkJob
 from app.lake.spark.session import SparkAddress
 from app.lake.store import Lake
@@ -140,9 +140,11 @@ class Compaction:
         *,
         places: Collection[Place] | None = None,
         operation_id: UUID | None = None,
+        known: KnownPlan | None = None,
     ) -> TableRun:
         """Do what the policy asks for; with `places` to those partitions alone, and once.
 
+        A plan that is `known` is carried out where it is still what planning would find, which is not done then.
         What fails after something was committed is told in the answer, with what was committed.
 
         Raises:
@@ -158,7 +160,7 @@ class Compaction:
         with span("compaction.run", dataset=str(name)):
             async with self._locked(table_uuid):
                 report(0.0, f"{name}: planning")
-                planned = await self._planning.plan(name, policy)
+                planned = await self._planning.plan(name, policy, known)
                 if planned.table.state.table_uuid != table_uuid:
                     # Dropped and made again while we waited: the lock that is held is of another table.
                     raise CommitConflictError(str(name), 1)

@@ -6,6 +6,7 @@ What fails at one is told with it, and the others are done all the same.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from app.domain.compaction.schedule import parse_duration, schedule_of, why_acti
 from app.domain.names import DatasetName
 from app.domain.operations import OperationCancelledError
 from app.errors import AppError, BackendUnavailableError
+from app.lake.compact.planning import KnownPlan
 from app.lake.metadata_cache import passing_by
 from app.lake.table import LakeTable
 from app.services.compaction.entries import (
@@ -48,6 +50,8 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 DUE_SKIP_ACTIVE = "15m"
+# Plans know all files of their tables. So much is 30,000 files of eight columns, or 2,000 of two hundred.
+KEPT_BYTES = 128 * 1024 * 1024
 _UNEXPECTED = "Something went wrong here; the log tells more under the trace id."
 _LOOKING_TOOK_IT = (
     "looking at the tables took all of the time, after which no other is begun than the one that gains most"
@@ -95,6 +99,24 @@ class _Candidate:
     places: frozenset[Place] | None = None
 
 
+class _KeptPlans:
+    """Plans of tables that were looked at, so far as they have room: planning for the others is done twice."""
+
+    def __init__(self, room_bytes: float) -> None:
+        self._room_bytes = room_bytes
+        self._plans: dict[str, KnownPlan] = {}
+
+    def keep(self, name: DatasetName, plan: KnownPlan) -> None:
+        """Keep the plan of a table, if there is room."""
+        if plan.memory_bytes <= self._room_bytes:
+            self._room_bytes -= plan.memory_bytes
+            self._plans[str(name)] = plan
+
+    def take(self, name: DatasetName) -> KnownPlan | None:
+        """The plan of a table, which is kept no longer."""
+        return self._plans.pop(str(name), None)
+
+
 class CompactionSweeps:
     """Plans or carries out compaction of the tables that were chosen, one after the other."""
 
@@ -137,10 +159,12 @@ class CompactionSweeps:
             # Also of tables that are left alone this time, or that nobody can choose any more.
             await self._compaction.catch_up()
         candidates: list[_Candidate] = []
+        # The plan of one table alone is needed at once.
+        kept = _KeptPlans(0 if is_dry_run else math.inf if len(names) == 1 else KEPT_BYTES)
         for name in names:
             report(0.0, f"{name}: looking at its files")
             found = await self._looked_at(
-                name, policy, limits, is_dry_run=is_dry_run, ends_with_failure=ends_with_failure
+                name, policy, limits, kept, is_dry_run=is_dry_run, ends_with_failure=ends_with_failure
             )
             if isinstance(found, _Candidate):
                 candidates.append(found)
@@ -148,6 +172,7 @@ class CompactionSweeps:
                 yield found
         taken, left = _choose(candidates, limits.budget)
         for candidate in left:
+            kept.take(candidate.name)
             why = "the budget is spent on what gains more" if taken else "the budget is not enough for any of it"
             yield _skipped(candidate.name, candidate.plan, why, is_dry_run=is_dry_run)
         why_spent = _LOOKING_TOOK_IT if _is_spent(limits.budget, begun) else "the time is spent on what gains more"
@@ -163,7 +188,13 @@ class CompactionSweeps:
                 if on_begin is not None:
                     on_begin(candidate.name, candidate.plan)
                 return self._compaction.run(
-                    candidate.name, policy, command, tell, places=candidate.places, operation_id=operation_id
+                    candidate.name,
+                    policy,
+                    command,
+                    tell,
+                    places=candidate.places,
+                    operation_id=operation_id,
+                    known=kept.take(candidate.name),
                 )
 
             done += _weight(candidate)
@@ -228,10 +259,17 @@ class CompactionSweeps:
         return entry
 
     async def _looked_at(
-        self, name: DatasetName, policy: CompactionPolicy, limits: Limits, *, is_dry_run: bool, ends_with_failure: bool
+        self,
+        name: DatasetName,
+        policy: CompactionPolicy,
+        limits: Limits,
+        kept: _KeptPlans,
+        *,
+        is_dry_run: bool,
+        ends_with_failure: bool,
     ) -> _Candidate | TableEntry:
         try:
-            return await self._look(name, policy, limits, is_dry_run=is_dry_run)
+            return await self._look(name, policy, limits, kept, is_dry_run=is_dry_run)
         except BackendUnavailableError:
             raise
         except AppError as error:
@@ -241,7 +279,7 @@ class CompactionSweeps:
             return failed_entry(name, error, dry_run=is_dry_run)
 
     async def _look(
-        self, name: DatasetName, policy: CompactionPolicy, limits: Limits, *, is_dry_run: bool
+        self, name: DatasetName, policy: CompactionPolicy, limits: Limits, kept: _KeptPlans, *, is_dry_run: bool
     ) -> _Candidate | TableEntry:
         with passing_by():
             planned = await self._planning.plan(name, policy)
@@ -250,6 +288,7 @@ class CompactionSweeps:
         engine = self._planning.engine_of(planned)
         if engine is None:
             return planned_entry(name, planned.plan, dry_run=is_dry_run)
+        kept.keep(name, planned.known)
         return _Candidate(name=name, plan=planned.plan, engine=engine)
 
     async def _why_skipped(self, table: LakeTable, limits: Limits) -> str | None:

@@ -8,6 +8,7 @@ from typing import Self
 
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.table.snapshots import Snapshot
 
 from app.bootstrap import Services
 from app.domain.compaction.planning import CompactionPlan
@@ -16,9 +17,12 @@ from app.domain.compaction.ranking import Budget
 from app.domain.compaction.schedule import SCHEDULE
 from app.domain.names import DatasetName
 from app.errors import DatasetNotFoundError, InvalidTablePropertyError
+from app.lake.compact import planning
+from app.lake.row_diff.manifests import Tasks, counted_files
+from app.lake.table import LakeTable
 from app.services.compaction import sweeps
 from app.services.compaction.sweeps import Limits
-from tests.integration.compaction.tables import COMMAND, NAME, append, compact, create
+from tests.integration.compaction.tables import COMMAND, NAME, append, compact, create, ids_of
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +82,82 @@ async def test_a_table_that_is_dropped_before_its_turn_is_told_and_the_others_ar
     assert error is not None
     assert error["code"] == DatasetNotFoundError.code
     assert (told["orders"]["files_after"], told["orders"]["error"]) == (1, None)
+
+
+@pytest.fixture
+def planned_for(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """The snapshots whose manifests plans were made of, one after the other."""
+    found: list[int | None] = []
+
+    def counting(table: LakeTable, head: Snapshot) -> Tasks:
+        found.append(head.snapshot_id)
+        return counted_files(table, head)
+
+    monkeypatch.setattr(planning, "counted_files", counting)
+    return found
+
+
+def head_of(catalog: Catalog, name: DatasetName = NAME) -> int | None:
+    return catalog.load_table(str(name)).metadata.current_snapshot_id
+
+
+async def test_a_table_that_nobody_has_changed_is_planned_for_once(
+    services: Services, catalog: Catalog, planned_for: list[int | None]
+) -> None:
+    tables = {name: create(catalog, name) for name in (NAME, ORDERS)}
+    before = [head_of(catalog, name) for name in tables]
+    rows = [ids_of(table) for table in tables.values()]
+
+    told = await compact(services, *tables)
+
+    # Then each time it is read is for what it is afterwards
+    assert [(entry["files_before"], entry["files_after"], entry["error"]) for entry in told] == [(12, 1, None)] * 2
+    assert [planned_for.count(head) for head in before] == [1, 1]
+    assert [ids_of(table.refresh()) for table in tables.values()] == rows
+
+
+async def test_a_table_that_somebody_changed_before_its_turn_is_planned_for_anew(
+    services: Services, catalog: Catalog, planned_for: list[int | None]
+) -> None:
+    table = create(catalog)
+    looked_at = head_of(catalog)
+    sweep = services.compaction_sweeps.sweep(
+        [NAME],
+        CompactionPolicy(),
+        Limits(),
+        COMMAND,
+        lambda *_: None,
+        is_dry_run=False,
+        on_begin=lambda *_: append(table, 12),
+    )
+
+    (told,) = [entry async for entry in sweep]
+
+    head = table.refresh().current_snapshot()
+    assert head is not None
+    assert planned_for[:2] == [looked_at, head.parent_snapshot_id]
+    assert looked_at != head.parent_snapshot_id
+    assert (told["files_before"], told["files_after"]) == (13, 1)
+    assert len(ids_of(table)) == 13 * 20
+
+
+@pytest.mark.parametrize(("kept_bytes", "times"), [(0, [2, 2]), (40_000, [1, 2])], ids=["none", "one"])
+async def test_only_so_many_plans_are_kept(
+    services: Services,
+    catalog: Catalog,
+    planned_for: list[int | None],
+    monkeypatch: pytest.MonkeyPatch,
+    kept_bytes: int,
+    times: list[int],
+) -> None:
+    # Given room for none, or for one of twelve files of three columns
+    monkeypatch.setattr(sweeps, "KEPT_BYTES", kept_bytes)
+    for name in (NAME, ORDERS):
+        create(catalog, name)
+    before = [head_of(catalog, name) for name in (NAME, ORDERS)]
+    told = await compact(services, NAME, ORDERS)
+    assert [entry["files_after"] for entry in told] == [1, 1]
+    assert [planned_for.count(head) for head in before] == times
 
 
 class _Clock(datetime):

@@ -22,8 +22,9 @@ from app.domain.compaction.policy import CompactionPolicy
 from app.errors import MissingFileError, UnsupportedTableError
 from app.lake.compact.dangling import find_dangling_deletes
 from app.lake.compact.obstacles import find_obstacles
-from app.lake.compact.planning import PlannedTable, partitions_of, plan_table, refuse_obstacle
+from app.lake.compact.planning import PlannedTable, partitions_of, plan_current, plan_table, refuse_obstacle
 from app.lake.internals import CachingSqlCatalog
+from app.lake.table import LakeTable
 from tests.integration.equality_deletes import commit_equality_delete
 from tests.unit.lake.local_tables import NAME, append, as_lake_table, create_table, delete_rows
 from tests.unit.lake.row_diff.made_snapshots import commit_files, name_equality_deletes
@@ -80,6 +81,33 @@ def test_live_files_are_those_of_pyiceberg(catalog: CachingSqlCatalog) -> None:
     }
     assert sorted(len(deletes) for _, deletes in expected) == [0, 0, 1]
     assert {(file.path, file.deletes) for file in planned(catalog).files} == expected
+
+
+def test_a_known_plan_is_good_until_the_table_changes(catalog: CachingSqlCatalog) -> None:
+    table = create_table(catalog, SCHEMA)
+    for number in range(3):
+        append(table, [{"id": number, "name": "a"}])
+    found = planned(catalog)
+    known, policy = found.known, found.plan.policy
+
+    def load() -> LakeTable:
+        return as_lake_table(catalog.load_table(str(NAME)))
+
+    # Given the same table, nothing is read, and the plan is carried out on it as it was loaded last
+    again = plan_current(load, policy, known=known)
+    assert again.plan is found.plan
+    assert (again.head, again.files, again.base) == (found.head, found.files, found.base)
+    # But not where another policy holds, something is asked for, or its catalog tells no metadata file
+    assert plan_current(load, CompactionPolicy(min_file_size_mb=9), known=known).plan is not found.plan
+    assert plan_current(load, policy, known=known, asked_for={found.table_files[0].file.path}).plan is not found.plan
+    assert not replace(known, metadata_location="").is_of(
+        replace(found.table, state=replace(found.table.state, metadata_location="")), policy
+    )
+    # Nor once it has other properties, which an engine may be chosen by
+    table.refresh().transaction().set_properties({"a": "b"}).commit_transaction()
+    now = plan_current(load, policy, known=known)
+    assert now.plan is not found.plan
+    assert now.plan == found.plan
 
 
 def test_a_null_and_the_text_null_are_two_partitions(catalog: CachingSqlCatalog) -> None:
