@@ -10,6 +10,8 @@ from pyiceberg.table import FileScanTask
 
 from app.domain.live_files import LiveFile
 from app.lake.compact.commit import BinsCommit, RewrittenBin, commit_bins
+from app.lake.encoded_files import layout_of
+from app.lake.manifest_files import list_manifests
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable, to_state
 from tests.integration.spark.conftest import SharedLake
@@ -96,6 +98,30 @@ def test_spark_reads_what_was_compacted_now_and_then(lake: SharedLake) -> None:
     commit(lake, again, by_place(again))
     assert rows(lake) == after
     assert lake.sql("SELECT sum(record_count) FROM {t}.files") == [(len(after),)]
+
+
+@pytest.mark.usefixtures("table")
+def test_spark_finds_all_that_its_manifests_said_of_files(lake: SharedLake) -> None:
+    # Given manifests of Spark, each of files of two partitions, and one of delete files, out of which files are copied
+    lake.sql("DELETE FROM {t} WHERE id % 7 = 3")
+    seen = look(lake)
+    entries = "SELECT status, sequence_number, file_sequence_number, data_file FROM {t}.entries WHERE status < {most}"
+    before = {row[3].file_path: row for row in lake.sql(entries.replace("{most}", "2"))}
+    assert {row[3].content for row in before.values()} == {0, 1}
+    spec = seen.table.metadata.spec().partition_type(seen.table.metadata.schema())
+    for manifest in list_manifests(seen.table.io, seen.head, keeps_encoded=True):
+        layout = layout_of(manifest.fetch_manifest_entry(seen.table.io)[0].data_file)
+        assert layout is not None
+        assert layout.fits(2, manifest.content, spec)
+    # When the files of one partition are made into one
+    found = commit(lake, seen, by_place(seen)[:1])
+    # Then of those that went, of those that stayed, and of delete files, Spark finds each field as it was
+    after = {row[3].file_path: row for row in lake.sql(entries.replace("{most}", "3"))}
+    assert {row[0] for path, row in after.items() if path in before} == {0, 2}
+    assert {row[3].content for row in after.values() if row[0] == 2} == {0, 1}
+    assert len(found.dropped_deletes) > 0
+    for path, row in before.items():
+        assert after[path][1:] == row[1:]
 
 
 @pytest.mark.usefixtures("table")
