@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.lake.parquet.fields import ChunkFields, ColumnFields, RowGroupFields, StatisticsFields
-from app.lake.parquet.thrift import Struct, read_struct, read_structs, to_int, write_list, write_struct
+from app.lake.parquet.thrift import (
+    Struct,
+    find_number,
+    read_numbers,
+    read_struct,
+    read_structs,
+    to_int,
+    write_list,
+    write_struct,
+)
 from app.lake.parquet.wire import STRUCT, MalformedThriftError
 
 
@@ -32,13 +41,13 @@ class Chunk:
         Some writers say 0 for pages that are not there.
         """
         optional = (ColumnFields.DICTIONARY_PAGE_OFFSET, ColumnFields.INDEX_PAGE_OFFSET)
-        found = [find_int(self.column, field_id) for field_id in optional]
-        return [get_int(self.column, ColumnFields.DATA_PAGE_OFFSET), *(one for one in found if one)]
+        others = [offset for field_id in optional if (offset := find_int(self.column, field_id))]
+        return [get_int(self.column, ColumnFields.DATA_PAGE_OFFSET), *others]
 
     def has_statistics(self) -> bool | None:
         """Whether it tells its least and greatest value and its nulls; None where it has nulls alone."""
-        statistics, _ = read_struct(self.column.get(ColumnFields.STATISTICS, (STRUCT, b"\0"))[1])
-        nulls = find_int(statistics, StatisticsFields.NULL_COUNT)
+        statistics, _ = read_numbers(self.column.get(ColumnFields.STATISTICS, (STRUCT, b"\0"))[1])
+        nulls = find_number(statistics, StatisticsFields.NULL_COUNT)
         if nulls is None:
             return False
         if StatisticsFields.MIN_VALUE in statistics and StatisticsFields.MAX_VALUE in statistics:

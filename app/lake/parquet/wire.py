@@ -19,7 +19,6 @@ MAP: Final = 11
 STRUCT: Final = 12
 UUID: Final = 13
 
-INTEGERS = (I16, I32, I64)
 # Of elements of a list: of truth values that are fields, the kind says all.
 _FIXED_BYTES = {TRUE: 1, FALSE: 1, I8: 1, DOUBLE: 8, UUID: 16}
 # Parquet's own structs are six deep.
@@ -39,8 +38,8 @@ def field_end(data: bytes, position: int, kind: int, depth: int) -> int:
 
 def element_end(data: bytes, position: int, kind: int, depth: int) -> int:
     """Where an element of a list, or a value of a struct that is no truth value, ends."""
-    if kind in INTEGERS:
-        return _integer_end(data, position)
+    if I16 <= kind <= I64:
+        return integer_end(data, position)
     if kind == BINARY:
         length, position = read_varint(data, position)
         end = position + length
@@ -57,7 +56,8 @@ def element_end(data: bytes, position: int, kind: int, depth: int) -> int:
     return end
 
 
-def _integer_end(data: bytes, position: int) -> int:
+def integer_end(data: bytes, position: int) -> int:
+    """Where a number of 16 to 64 bits ends."""
     end = position
     while data[end] >= 128:
         end += 1
@@ -71,11 +71,11 @@ def _struct_end(data: bytes, position: int, depth: int) -> int:
     while (header := data[position]) != STOP:
         position += 1
         if header < 16:
-            position = _integer_end(data, position)
+            position = integer_end(data, position)
         kind = header & 15
         # Most of what there is, without a call more.
-        if kind in INTEGERS:
-            position = _integer_end(data, position)
+        if I16 <= kind <= I64:
+            position = integer_end(data, position)
         elif kind not in (TRUE, FALSE):
             position = element_end(data, position, kind, depth + 1)
     return position + 1

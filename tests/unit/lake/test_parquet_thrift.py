@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.lake.parquet.thrift import (
+    NESTED,
+    NO_NUMBER,
     Struct,
+    find_number,
     holds_i64,
     of_bytes,
     of_int,
     read_list,
+    read_numbers,
     read_struct,
     to_bytes,
     to_int,
@@ -136,3 +142,62 @@ def test_numbers_that_may_be_positions_are_found_at_any_depth() -> None:
     assert holds_i64(MAP, b"\1\x86\1a\2")
     assert not holds_i64(STRUCT, write_struct({1: of_bytes(b"a"), 2: of_int(I32, 7), 3: (TRUE, b"")}))
     assert not holds_i64(BINARY, of_bytes(b"12345678")[1])
+
+
+_NUMBERS = st.one_of(
+    st.builds(of_int, st.sampled_from([I16, I32, I64]), st.integers(-(2**63), 2**63 - 1)),
+    st.sampled_from([(TRUE, b""), (FALSE, b"")]),
+)
+_OTHERS = st.one_of(
+    st.builds(of_bytes, st.binary(max_size=20)),
+    st.just((DOUBLE, b"12345678")),
+    st.builds(lambda some: write_list(STRUCT, [write_struct(some)]), st.just({1: of_int(I32, 7)})),
+)
+_IDS = st.integers(1, 30) | st.integers(1, 2**15 - 1)
+_INNER = st.dictionaries(_IDS, _NUMBERS | _OTHERS, max_size=5)
+
+
+@given(own=st.dictionaries(_IDS, _NUMBERS | _OTHERS, max_size=6), inner=st.dictionaries(_IDS, _INNER, max_size=2))
+def test_numbers_are_read_as_fields_one_by_one_tell_them(own: Struct, inner: dict[int, Struct]) -> None:
+    def told(value: tuple[int, bytes]) -> int:
+        kind, _ = value
+        if kind in (TRUE, FALSE):
+            return int(kind == TRUE)
+        return to_int(value) if kind in (I16, I32, I64) else NO_NUMBER
+
+    struct = own | {field_id: (STRUCT, write_struct(fields)) for field_id, fields in inner.items()}
+    raw = write_struct(struct)
+
+    numbers, end = read_numbers(b"before" + raw + b"after", 6)
+
+    expected = {field_id: told(value) for field_id, value in struct.items()}
+    expected |= {outer * NESTED + one: told(value) for outer, some in inner.items() for one, value in some.items()}
+    assert (numbers, end) == (expected, 6 + len(raw))
+    for end in range(len(raw)):
+        with pytest.raises(MalformedThriftError):
+            read_numbers(raw[:end])
+
+
+@pytest.mark.parametrize(
+    ("case", "raw", "reason"),
+    [
+        ("a field twice", b"\x15\x02" + b"\x05\x02\x04" + b"\0", "field 1 is there twice"),
+        ("one of a struct twice", b"\x1c" + b"\x15\x02\x05\x02\x04\0" + b"\0", "field 1 is there twice"),
+        ("a field 0", b"\x05\x00\x04\0", "there is a field 0"),
+        ("more than 64 bits", b"\x16" + b"\xff" * 9 + b"\x7f\0", "does not fit 64 bits"),
+        ("a number without end", b"\x16" + b"\xff" * 12 + b"\0", "more than 64 bits"),
+        ("a kind that there is not", b"\x1f\0", "kind 15"),
+        ("structs without end", b"\x1c" * 5_000, "deep"),
+    ],
+)
+def test_what_is_no_struct_of_numbers_is_refused(case: str, raw: bytes, reason: str) -> None:
+    with pytest.raises(MalformedThriftError, match=reason):
+        read_numbers(raw)
+
+
+def test_what_is_no_number_is_not_taken_for_one() -> None:
+    numbers, _ = read_numbers(write_struct({1: of_bytes(b"x"), 2: of_int(I32, 5)}))
+
+    assert (find_number(numbers, 2), find_number(numbers, 3)) == (5, None)
+    with pytest.raises(MalformedThriftError, match="field 1 is no number"):
+        find_number(numbers, 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from pyiceberg.io import FileIO, InputStream
 
 from app.lake.compact.copying.errors import BrokenParquetError
 from app.lake.compact.copying.obstacles import Obstacle, ObstacleKind
-from app.lake.compact.copying.survey import Span, UncopyableError, refuse_positions, survey_row_groups
+from app.lake.compact.copying.survey import Span, Survey, UncopyableError, refuse_positions, survey_row_groups
 from app.lake.deleted_positions import naming_file
 from app.lake.parquet.fields import FileFields, KeyValueFields
 from app.lake.parquet.row_groups import RowGroup, get_int
@@ -20,6 +21,7 @@ MAGIC = b"PAR1"
 TRAILER_BYTES = 8
 MAX_FOOTER_BYTES = 64 * 2**20
 _FIRST_READ_BYTES = 64 * 2**10
+_KEPT_SCHEMA_BYTES = 2**20
 _PHYSICAL_TYPE = 1
 _NAMED = frozenset({FileFields.VERSION, FileFields.NUM_ROWS, FileFields.KEY_VALUE_METADATA, FileFields.CREATED_BY})
 
@@ -95,41 +97,41 @@ def read_open_footer(stream: InputStream, location: str, size: int, *, keeps_dec
     raw = _read_raw(stream, location, size)
     end = size - TRAILER_BYTES - len(raw)
     fields, groups = _read_file_metadata(raw)
-    footer = Footer(
-        location=location,
-        size_bytes=size,
-        rows=get_int(fields, FileFields.NUM_ROWS),
-        version=get_int(fields, FileFields.VERSION),
-        created_by=_find_bytes(fields, FileFields.CREATED_BY),
-        notes=notes_of(fields),
-        fields=_without_named(fields),
-    )
+    rows = get_int(fields, FileFields.NUM_ROWS)
+    survey, obstacle = Survey(), None
     try:
         _refuse_whole(fields)
         survey = survey_row_groups(
             groups,
             end,
             lambda start, length: read_exactly(stream, location, start, length),
-            leaves=_count_leaves(fields),
+            leaves=_count_leaves(fields.get(FileFields.SCHEMA)),
             keeps_decoded=keeps_decoded,
         )
     except UncopyableError as error:
-        return replace(footer, obstacle=Obstacle(kind=error.kind, location=location, detail=str(error)))
-    if survey.rows != footer.rows:
-        reason = f"it says that it has {footer.rows} rows, and its row groups have {survey.rows}"
+        obstacle = Obstacle(kind=error.kind, location=location, detail=str(error))
+    if obstacle is None and survey.rows != rows:
+        reason = f"it says that it has {rows} rows, and its row groups have {survey.rows}"
         raise BrokenParquetError(location, reason)
-    return replace(
-        footer,
+    return Footer(
+        location=location,
+        size_bytes=size,
+        rows=rows,
+        version=get_int(fields, FileFields.VERSION),
+        created_by=_find_bytes(fields, FileFields.CREATED_BY),
+        notes=notes_of(fields),
+        fields=_without_named(fields),
         row_groups=tuple(survey.row_groups),
         row_group_bytes=survey.row_group_bytes,
         data=tuple(survey.data),
         column_indexes=tuple(survey.column_indexes),
         offset_indexes=tuple(survey.offset_indexes),
-        metadata_bytes=len(raw) + survey.offset_index_bytes,
+        metadata_bytes=0 if obstacle else len(raw) + survey.offset_index_bytes,
         has_ordinals=survey.has_ordinals,
         with_statistics=frozenset(survey.with_statistics),
         without_statistics=frozenset(survey.without_statistics),
         decoded=tuple(survey.decoded),
+        obstacle=obstacle,
     )
 
 
@@ -208,6 +210,14 @@ def _without_named(fields: Struct) -> Struct:
     return {field_id: value for field_id, value in fields.items() if field_id not in _NAMED}
 
 
-def _count_leaves(fields: Struct) -> int:
-    elements = read_list(fields.get(FileFields.SCHEMA))[1]
-    return sum(_PHYSICAL_TYPE in read_struct(element)[0] for element in elements)
+def _count_leaves(schema: tuple[int, bytes] | None) -> int:
+    is_kept = schema is not None and len(schema[1]) <= _KEPT_SCHEMA_BYTES
+    return _leaves_again(schema) if is_kept else _leaves_of(schema)
+
+
+def _leaves_of(schema: tuple[int, bytes] | None) -> int:
+    return sum(_PHYSICAL_TYPE in read_struct(element)[0] for element in read_list(schema)[1])
+
+
+# Most files of a table have the same schema.
+_leaves_again = lru_cache(maxsize=16)(_leaves_of)

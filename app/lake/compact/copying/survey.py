@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.lake.compact.copying.obstacles import ObstacleKind
 from app.lake.parquet.fields import BloomFilterFields, ChunkFields, ColumnFields, RowGroupFields
@@ -25,6 +26,16 @@ class UncopyableError(Exception):
     def __init__(self, kind: ObstacleKind, detail: str) -> None:
         super().__init__(detail)
         self.kind = kind
+
+
+class _Where(NamedTuple):
+    """A column chunk, by its place in a row group; in words only where it is told."""
+
+    place: int
+    group: int
+
+    def __str__(self) -> str:
+        return f"column chunk {self.place} of row group {self.group}"
 
 
 @dataclass(slots=True)
@@ -76,14 +87,19 @@ def survey_row_groups(
             raise MalformedThriftError(f"row group {number} has {group.rows} rows in {leaves} columns")
         _refuse_unknown(group)
         for place, chunk in enumerate(group.chunks):
-            where = f"column chunk {place} of row group {number}"
+            where = _Where(place, number)
             _refuse_elsewhere(chunk, where)
             if (has_statistics := chunk.has_statistics()) is not None:
                 (survey.with_statistics if has_statistics else survey.without_statistics).add(place)
-            survey.data += _data_spans(chunk, end, where, read_at)
-            survey.row_group_bytes += chunk.end - chunk.start
-            survey.column_indexes += _index(chunk, COLUMN_INDEX, end, where)
-            survey.offset_indexes += _index(chunk, OFFSET_INDEX, end, where)
+            pages = _page_span(chunk, end, where)
+            survey.data.append(pages)
+            survey.row_group_bytes += pages[1] - pages[0]
+            if (bloom_filter := _bloom_filter_span(chunk, end, where, read_at)) is not None:
+                survey.data.append(bloom_filter)
+            if (span := _index(chunk, COLUMN_INDEX, end, where)) is not None:
+                survey.column_indexes.append(span)
+            if (span := _index(chunk, OFFSET_INDEX, end, where)) is not None:
+                survey.offset_indexes.append(span)
     survey.offset_index_bytes = sum(last - first for first, last in survey.offset_indexes)
     survey.data = united(survey.data)
     survey.column_indexes = united(survey.column_indexes)
@@ -111,44 +127,55 @@ OFFSET_INDEX = (ChunkFields.OFFSET_INDEX_OFFSET, ChunkFields.OFFSET_INDEX_LENGTH
 
 def index_span(chunk: Chunk, fields: tuple[int, int]) -> Span | None:
     """Where a column index or an offset index is; None where the chunk has none."""
-    offset, length = (find_int(chunk.fields, field_id) for field_id in fields)
+    offset, length = find_int(chunk.fields, fields[0]), find_int(chunk.fields, fields[1])
     return (offset, offset + length) if offset and length and length > 0 else None
 
 
-def _index(chunk: Chunk, fields: tuple[int, int], end: int, where: str) -> Iterator[Span]:
-    if (span := index_span(chunk, fields)) is not None:
-        _refuse_outside(span, end, f"the page index of {where}")
-        yield span
+def _index(chunk: Chunk, fields: tuple[int, int], end: int, where: _Where) -> Span | None:
+    span = index_span(chunk, fields)
+    if span is not None and _is_outside(span, end):
+        raise _outside(span, end, f"the page index of {where}")
+    return span
 
 
-def _data_spans(chunk: Chunk, end: int, where: str, read_at: ReadAt) -> Iterator[Span]:
-    span = (chunk.start, chunk.end)
-    _refuse_outside(span, end, where)
-    for page in chunk.pages():
-        if not span[0] <= page < span[1]:
+def _page_span(chunk: Chunk, end: int, where: _Where) -> Span:
+    pages = chunk.pages()
+    start = min(pages)
+    span = (start, start + get_int(chunk.column, ColumnFields.TOTAL_COMPRESSED_SIZE))
+    if _is_outside(span, end):
+        raise _outside(span, end, str(where))
+    for page in pages:
+        if page >= span[1]:
             raise UncopyableError(ObstacleKind.OUT_OF_BOUNDS, f"{where} has a page outside of its bytes, at {page}")
-    yield span
+    return span
+
+
+def _bloom_filter_span(chunk: Chunk, end: int, where: _Where, read_at: ReadAt) -> Span | None:
     if not (offset := find_int(chunk.column, ColumnFields.BLOOM_FILTER_OFFSET)):
-        return
+        return None
     what = f"the Bloom filter of {where}"
     length = find_int(chunk.column, ColumnFields.BLOOM_FILTER_LENGTH)
     if length is None:
-        _refuse_outside((offset, offset + 1), end, what)
+        if _is_outside((offset, offset + 1), end):
+            raise _outside((offset, offset + 1), end, what)
         header, header_bytes = read_struct(read_at(offset, min(_BLOOM_FILTER_HEADER_BYTES, end - offset)))
         length = header_bytes + get_int(header, BloomFilterFields.NUM_BYTES)
-    _refuse_outside((offset, offset + length), end, what)
-    yield offset, offset + length
+    span = (offset, offset + length)
+    if _is_outside(span, end):
+        raise _outside(span, end, what)
+    return span
 
 
-def _refuse_outside(span: Span, end: int, what: str) -> None:
-    if not _MAGIC_BYTES <= span[0] < span[1] <= end:
-        detail = (
-            f"{what} is said to be from byte {span[0]} to {span[1]}, and there is data from {_MAGIC_BYTES} to {end}"
-        )
-        raise UncopyableError(ObstacleKind.OUT_OF_BOUNDS, detail)
+def _is_outside(span: Span, end: int) -> bool:
+    return not _MAGIC_BYTES <= span[0] < span[1] <= end
 
 
-def _refuse_elsewhere(chunk: Chunk, where: str) -> None:
+def _outside(span: Span, end: int, what: str) -> UncopyableError:
+    detail = f"{what} is said to be from byte {span[0]} to {span[1]}, and there is data from {_MAGIC_BYTES} to {end}"
+    return UncopyableError(ObstacleKind.OUT_OF_BOUNDS, detail)
+
+
+def _refuse_elsewhere(chunk: Chunk, where: _Where) -> None:
     if chunk.fields.get(ChunkFields.FILE_PATH, (0, b"\0"))[1] != b"\0":
         raise UncopyableError(ObstacleKind.IN_OTHER_FILES, f"{where} is in another file")
     if ChunkFields.CRYPTO_METADATA in chunk.fields or ChunkFields.ENCRYPTED_COLUMN_METADATA in chunk.fields:
@@ -170,9 +197,7 @@ def refuse_positions(struct: Struct, last: int, name: str) -> None:
     Raises:
         UncopyableError: it has one.
     """
-    if max(struct, default=0) <= last:
-        return
-    for field_id, (kind, raw) in struct.items():
-        if field_id > last and holds_i64(kind, raw):
+    for field_id in struct:
+        if field_id > last and holds_i64(*struct[field_id]):
             detail = f"field {field_id} of {name} is not known, and may be a position in the file"
             raise UncopyableError(ObstacleKind.UNKNOWN_FIELDS, detail)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+import time
+from typing import Final, NamedTuple
 
 from app.lake.parquet.fields import DataPageFields, DataPageV2Fields, PageFields
-from app.lake.parquet.row_groups import get_int
-from app.lake.parquet.thrift import Struct, of_int, read_struct, to_int, write_struct
-from app.lake.parquet.wire import I32, STRUCT, TRUE, MalformedThriftError
+from app.lake.parquet.thrift import NESTED, Struct, find_number, of_int, read_numbers, write_struct
+from app.lake.parquet.wire import I32, STRUCT, MalformedThriftError
+
+_PAGES_IN_A_ROW: Final = 1024
 
 DATA: Final = 0
 DICTIONARY: Final = 2
@@ -22,8 +23,7 @@ _RLE_DICTIONARY: Final = 8
 _BY_DICTIONARY = frozenset({PLAIN_DICTIONARY, _RLE_DICTIONARY})
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A page: of what kind it is, from where to where its header and its body are, and what it has.
 
     `levels` are how many bytes of repetition and of definition levels its body begins with, which are not compressed;
@@ -48,7 +48,7 @@ class Page:
 
 
 def read_pages(content: bytes, start: int, end: int) -> list[Page]:
-    """The pages of the column chunk that is there in a file. About 10 µs a page.
+    """The pages of the column chunk that is there in a file. About 6 µs a page.
 
     Raises:
         MalformedThriftError: there is something else.
@@ -60,28 +60,37 @@ def read_pages(content: bytes, start: int, end: int) -> list[Page]:
             raise MalformedThriftError(f"a page ends at byte {page.end}, and its column chunk at {end}")
         pages.append(page)
         start = page.end
+        if not len(pages) % _PAGES_IN_A_ROW:
+            # Compiled, nothing else in here lets other threads have their turn.
+            time.sleep(0)
     return pages
 
 
 def _read_page(content: bytes, start: int) -> Page:
-    header, body = read_struct(content, start)
-    kind, size = get_int(header, PageFields.TYPE), get_int(header, PageFields.COMPRESSED_SIZE)
+    header, body = read_numbers(content, start)
+    kind, size = _number(header, PageFields.TYPE), _number(header, PageFields.COMPRESSED_SIZE)
     if size < 0:
         raise MalformedThriftError(f"a page has {size} bytes")
-    levels, is_compressed = None, True
-    encodings: tuple[int, ...]
-    if kind == DATA_V2:
-        inner = _inner(header, PageFields.OF_DATA_V2)
-        encodings = (get_int(inner, DataPageV2Fields.ENCODING), RLE)
-        levels = (get_int(inner, DataPageV2Fields.REPETITION_BYTES), get_int(inner, DataPageV2Fields.DEFINITION_BYTES))
-        is_compressed = inner.get(DataPageV2Fields.IS_COMPRESSED, (TRUE, b""))[0] == TRUE
-    elif kind == DATA:
-        inner = _inner(header, PageFields.OF_DATA)
-        wanted = (DataPageFields.ENCODING, DataPageFields.DEFINITION_ENCODING, DataPageFields.REPETITION_ENCODING)
-        encodings = tuple(get_int(inner, field_id) for field_id in wanted)
+    levels: tuple[int, int] | None = None
+    is_compressed = True
+    if kind == DATA:
+        inner = PageFields.OF_DATA * NESTED
+        encodings = [
+            _number(header, inner + DataPageFields.ENCODING),
+            _number(header, inner + DataPageFields.DEFINITION_ENCODING),
+            _number(header, inner + DataPageFields.REPETITION_ENCODING),
+        ]
     elif kind == DICTIONARY:
-        inner = _inner(header, PageFields.OF_DICTIONARY)
-        encodings = (get_int(inner, DataPageFields.ENCODING),)
+        inner = PageFields.OF_DICTIONARY * NESTED
+        encodings = [_number(header, inner + DataPageFields.ENCODING)]
+    elif kind == DATA_V2:
+        inner = PageFields.OF_DATA_V2 * NESTED
+        encodings = [_number(header, inner + DataPageV2Fields.ENCODING), RLE]
+        levels = (
+            _number(header, inner + DataPageV2Fields.REPETITION_BYTES),
+            _number(header, inner + DataPageV2Fields.DEFINITION_BYTES),
+        )
+        is_compressed = header.get(inner + DataPageV2Fields.IS_COMPRESSED, 1) == 1
     else:
         raise MalformedThriftError(f"a page is of kind {kind}, which is not known")
     return Page(
@@ -89,23 +98,21 @@ def _read_page(content: bytes, start: int) -> Page:
         start=start,
         body=body,
         end=body + size,
-        uncompressed_bytes=get_int(header, PageFields.UNCOMPRESSED_SIZE),
-        values=to_int(inner[DataPageFields.NUM_VALUES]),
-        encodings=encodings,
+        uncompressed_bytes=_number(header, PageFields.UNCOMPRESSED_SIZE),
+        values=_number(header, inner + DataPageFields.NUM_VALUES),
+        encodings=tuple(encodings),
         has_crc=PageFields.CRC in header,
         levels=levels,
         is_compressed=is_compressed,
     )
 
 
-def _inner(header: Struct, field_id: int) -> Struct:
-    kind, raw = header.get(field_id, (STRUCT, b""))
-    if kind != STRUCT or not raw:
-        raise MalformedThriftError(f"the header of a page has no field {field_id}")
-    inner = read_struct(raw)[0]
-    if DataPageFields.NUM_VALUES not in inner:
-        raise MalformedThriftError("the header of a page does not say how many values there are")
-    return inner
+def _number(header: dict[int, int], key: int) -> int:
+    number = find_number(header, key)
+    if number is None:
+        outer, inner = divmod(key, NESTED)
+        raise MalformedThriftError(f"the header of a page has no field {f'{outer}.{inner}' if outer else inner}")
+    return number
 
 
 def plain_page_header(values: int, levels: bytes, body_bytes: int, uncompressed_bytes: int, crc: int | None) -> bytes:
