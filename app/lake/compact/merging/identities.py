@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from app.lake.compact.merging.pages import Page
 from app.lake.parquet.wire import read_varint, varint
 
 _PACKED = 8
+# The largest bodies of which it is remembered what they are: those of some thousands of values.
+_REMEMBERED_BYTES = 16 * 1024
 
 
 def is_identity(content: bytes, pages: Sequence[Page], dictionary_values: int, codec: int, deepest: int) -> bool:
@@ -33,13 +36,16 @@ def is_identity(content: bytes, pages: Sequence[Page], dictionary_values: int, c
         return False
     if not is_known(codec):
         return False
-    if dictionary_values == len(pages) == 1:
-        # Of one value there is one place, however it is written.
-        return _places(content, pages[0], codec, deepest) is not None
+    is_single = dictionary_values == len(pages) == 1
     first = 0
     for page in pages:
-        places = _places(content, page, codec, deepest)
-        if places is None or not _counts_up(places, first, page.values):
+        how = _How(page.values, page.uncompressed_bytes, page.levels, page.is_compressed, codec, deepest)
+        body = content[page.body : page.end]
+        if is_single:
+            # Of one value there is one place, however it is written.
+            return _places(body, how) is not None
+        counts_up = _counts_up_again if len(body) <= _REMEMBERED_BYTES else _counts_up
+        if not counts_up(body, how, first):
             return False
         first += page.values
     return True
@@ -50,26 +56,41 @@ def all_defined(values: int, deepest: int) -> bytes:
     return varint(values << 1) + bytes([deepest]) if deepest else b""
 
 
-def _places(content: bytes, page: Page, codec: int, deepest: int) -> bytes | None:
+class _How(NamedTuple):
+    """How the body of a page is to be read: how many values it has, and what of `Page` it takes."""
+
+    values: int
+    uncompressed_bytes: int
+    levels: tuple[int, int] | None
+    is_compressed: bool
+    codec: int
+    deepest: int
+
+
+def _places(body: bytes, how: _How) -> bytes | None:
     """The encoded places of a page without nulls; None of one with nulls."""
-    levels = all_defined(page.values, deepest)
-    body = memoryview(content)[page.body : page.end]
-    if page.levels is not None:
-        repetition, definition = page.levels
-        if repetition or bytes(body[:definition]) != levels:
+    levels = all_defined(how.values, how.deepest)
+    if how.levels is not None:
+        repetition, definition = how.levels
+        if repetition or body[:definition] != levels:
             return None
-        body = body[definition:]
-        size = page.uncompressed_bytes - definition
-        return bytes(body) if not page.is_compressed else decompressed(body, size, codec)
-    content = decompressed(body, page.uncompressed_bytes, codec)
-    if not deepest:
+        rest = body[definition:]
+        return decompressed(rest, how.uncompressed_bytes - definition, how.codec) if how.is_compressed else rest
+    content = decompressed(body, how.uncompressed_bytes, how.codec)
+    if not how.deepest:
         return content
     start = 4 + len(levels)
     return content[start:] if content[:start] == len(levels).to_bytes(4, "little") + levels else None
 
 
-def _counts_up(places: bytes, first: int, count: int) -> bool:
-    """Whether these are the numbers from `first` on, in the hybrid of runs and packed bits that Parquet calls RLE."""
+def _counts_up(body: bytes, how: _How, first: int) -> bool:
+    """Whether a page without nulls has the numbers from `first` on, in the hybrid of runs and packed bits that Parquet
+    calls RLE.
+    """
+    places = _places(body, how)
+    if places is None:
+        return False
+    count = how.values
     width = places[0] if places else 0
     # Of numbers that need more bits the last ones may be those of smaller numbers.
     if not 0 < width <= 32 or (first + count - 1) >> width:
@@ -103,6 +124,10 @@ def _counts_up(places: bytes, first: int, count: int) -> bool:
     mask = (1 << rest * width) - 1
     ends = (int.from_bytes(some[whole * width : (whole + 1) * width], "little") for some in (joined, expected))
     return len({end & mask for end in ends}) == 1 if rest else True
+
+
+# Files of as many rows have the same page in every column in which no value comes twice.
+_counts_up_again = lru_cache(maxsize=64)(_counts_up)
 
 
 def _ascending(width: int, first: int, groups: int) -> bytes | memoryview:
