@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,18 +59,29 @@ class DeletedPositions:
             return _read_deletes(self._io, file)
 
 
-@contextmanager
-def naming_file(path: str) -> Iterator[None]:
+class NamingFile:
+    """A context in which what goes wrong names the file of this path, which may be another one as work goes on."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if not isinstance(error, Exception) or isinstance(error, (ResolveError, AppError)):
+            return
+        if isinstance(error, (AbsentFileError, BrokenFileError)):
+            # They name a file: where it is another one, that was read for the sake of this one.
+            return
+        raise BrokenFileError(self.path, f"{type(error).__name__}: {error}") from error
+
+
+def naming_file(path: str) -> NamingFile:
     """Have what goes wrong name the file: decoders do not know what they decode."""
-    try:
-        yield
-    except (ResolveError, AppError):
-        raise
-    except (AbsentFileError, BrokenFileError):
-        # They name a file: where it is another one, that was read for the sake of this one.
-        raise
-    except Exception as error:
-        raise BrokenFileError(path, f"{type(error).__name__}: {error}") from error
+    return NamingFile(path)
 
 
 def positions_within(positions: pa.Array, first: int, end: int) -> pa.Array:
