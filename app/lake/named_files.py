@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pyiceberg.io import FileIO, InputFile, InputStream, OutputFile
 
@@ -19,6 +21,15 @@ class BrokenFileError(OSError):
         super().__init__(f"{location}: {reason}")
         self.location = location
         self.reason = reason
+
+
+@contextmanager
+def telling_absence(location: str) -> Iterator[None]:
+    """Have storage's word for a file that is not there be an AbsentFileError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise AbsentFileError(errno.ENOENT, os.strerror(errno.ENOENT), location) from error
 
 
 class NamedFiles(FileIO):
@@ -58,7 +69,5 @@ class _NamedFile(InputFile):
 
     def open(self, seekable: bool = True) -> InputStream:
         """Its bytes. Raises AbsentFileError."""
-        try:
+        with telling_absence(self.location):
             return self._file.open(seekable)
-        except FileNotFoundError as error:
-            raise AbsentFileError(errno.ENOENT, os.strerror(errno.ENOENT), self.location) from error

@@ -33,7 +33,7 @@ _ROW_GROUP_BYTES = 16 * 2**20
 _FILE_SHARE = 0.5
 # For fields that are encoded anew, one for each row group, decoded.
 _DECODED_SHARE = 0.4
-# Files of a row group are read so many at once.
+# Files of a row group are read so many at once, but for local ones.
 _READERS = 4
 
 
@@ -87,7 +87,7 @@ def merge_bin(table: LakeTable, tasks: Sequence[FileScanTask], terms: BinTerms) 
                 return whole.read(file.file_path)
 
             with reading_files(table.state.name):
-                contents = readers.map(read, some)
+                contents = map(read, some) if whole.is_local else readers.map(read, some)
                 sources = [merging.source(file, content) for file, content in zip(some, contents, strict=True)]
                 return merging.group(sources)
 
