@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -18,7 +18,9 @@ from app.lake.compact.copying.key_values import merge_key_values
 from app.lake.compact.copying.survey import Span
 from app.lake.compact.merging.codecs import CODEC_IDS
 from app.lake.compact.merging.columns import ColumnShape, MergedChunk, SourceChunk, merge_chunks
+from app.lake.compact.merging.decoding import SourceFile, decoded
 from app.lake.compact.merging.errors import UnmergeableError
+from app.lake.compact.merging.files import in_memory, moved
 from app.lake.compact.merging.schemas import is_same_schema, parquet_leaves, with_required
 from app.lake.compact.merging.statistics import are_exact, key_of
 from app.lake.compact.rewriting.dictionaries import with_dictionaries
@@ -28,33 +30,11 @@ from app.lake.compact.rewriting.metrics import FileMetrics
 from app.lake.compact.rewriting.row_groups import Bytes, EncodedGroup, encode_columns
 from app.lake.deleted_positions import naming_file
 from app.lake.parquet.fields import ChunkFields, ColumnFields, FileFields, RowGroupFields
-from app.lake.parquet.row_groups import Chunk, RowGroup, find_int, get_int, read_row_group, write_row_group
-from app.lake.parquet.thrift import Struct, of_bytes, of_int, to_bytes, write_list, write_struct
-from app.lake.parquet.wire import I32, I64, STRUCT
+from app.lake.parquet.row_groups import Chunk, RowGroup, get_int, read_row_group, write_row_group
+from app.lake.parquet.thrift import Struct, of_int, to_bytes
+from app.lake.parquet.wire import I64
 
-# Of a column that is decoded, at a time.
-_BATCH_ROWS = 65_536
 _MERGED = "merged row groups"
-_OFFSETS = (
-    ColumnFields.DATA_PAGE_OFFSET,
-    ColumnFields.DICTIONARY_PAGE_OFFSET,
-    ColumnFields.INDEX_PAGE_OFFSET,
-)
-_DROPPED = (ColumnFields.BLOOM_FILTER_OFFSET, ColumnFields.BLOOM_FILTER_LENGTH)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
-    """A data file that is merged, whole and in memory."""
-
-    file: DataFile
-    content: bytes
-    footer: Footer
-
-    @property
-    def location(self) -> str:
-        """Where it is."""
-        return self.file.file_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +49,7 @@ class Merging:
     with_nans: Collection[int]
     written: Footer
     decoded_bytes: int
+    _parts: dict[int, tuple[FileLayout, Footer]] = field(default_factory=dict)
 
     @classmethod
     def to(cls, layout: FileLayout, with_nans: Collection[int], like: Footer, decoded_bytes: int) -> Merging:
@@ -81,7 +62,8 @@ class Merging:
     @cached_property
     def shapes(self) -> Sequence[ColumnShape]:
         """What the chunks of each column have to be like."""
-        codec = CODEC_IDS[self.layout.options.arguments["compression"]]
+        arguments = self.layout.options.arguments
+        codec = CODEC_IDS[arguments["compression"]]
         return [
             ColumnShape(
                 codec=codec,
@@ -91,6 +73,13 @@ class Merging:
             )
             for leaf, parquet in zip(self.layout.columns, parquet_leaves(self.written), strict=True)
         ]
+
+    def _part(self, field: int) -> tuple[FileLayout, Footer]:
+        """Files that have this field alone: their layout, and the footer of one without rows."""
+        if field not in self._parts:
+            part = self.layout.of_fields([field])
+            self._parts[field] = (part, encode_columns(part.arrow_schema.empty_table(), part, [])[1])
+        return self._parts[field]
 
     def source(self, file: DataFile, content: bytes) -> SourceFile:
         """A file of which these are all bytes.
@@ -162,33 +151,16 @@ class Merging:
         fields = sorted({self.layout.columns[place].field_place for place in places})
         found: dict[int, tuple[Struct, Sequence[Bytes]]] = {}
         # Field by field: of many columns, decoded, one is a small part.
-        for field in fields:
-            part = self.layout.of_fields([field])
-            rows = self._decoded(sources, part.arrow_schema)
+        for one in fields:
+            part, like = self._part(one)
+            whole = [place for place, leaf in enumerate(self.layout.columns) if leaf.field_place == one]
+            rows = decoded(sources, whole, like, part.arrow_schema, self.decoded_bytes)
             content, footer = encode_columns(rows, part, with_dictionaries(rows, part.columns))
             (raw,) = footer.row_groups
-            whole = [place for place, leaf in enumerate(self.layout.columns) if leaf.field_place == field]
             for place, chunk in zip(whole, read_row_group(raw).chunks, strict=True):
                 parts = [content.slice(chunk.start, chunk.end - chunk.start)]
-                found[place] = (_moved(chunk.column, -chunk.start), parts)
+                found[place] = (moved(chunk.column, -chunk.start), parts)
         return found
-
-    def _decoded(self, sources: Sequence[SourceFile], schema: pa.Schema) -> pa.Table:
-        """The rows of all files, of the columns of this schema alone and in it."""
-        batches: list[pa.Table] = []
-        left = self.decoded_bytes
-        for source in sources:
-            rows = 0
-            for batch in _read(source, schema):
-                rows += batch.num_rows
-                if (left := left - batch.nbytes) < 0:
-                    raise UnmergeableError(f"{schema.names[0]} takes more than {self.decoded_bytes} bytes, decoded")
-                batches.append(batch)
-            if rows != source.footer.rows:
-                # Where nothing is beside it, Arrow says nothing of a column that it finds too short.
-                reason = f"{rows} of {source.footer.rows} rows of {schema.names[0]} can be read"
-                raise BrokenParquetError(source.location, reason)
-        return pa.concat_tables(batches)
 
     def _assembled(
         self, sources: Sequence[SourceFile], columns: Sequence[tuple[Struct, Sequence[Bytes]]], *, has_own: bool
@@ -198,7 +170,7 @@ class Merging:
         parts: list[Bytes] = []
         for column, some in columns:
             size = get_int(column, ColumnFields.TOTAL_COMPRESSED_SIZE)
-            chunks.append(Chunk({ChunkFields.FILE_OFFSET: of_int(I64, 0)}, _moved(column, position)))
+            chunks.append(Chunk({ChunkFields.FILE_OFFSET: of_int(I64, 0)}, moved(column, position)))
             parts += some
             position += size
         rows = sum(source.footer.rows for source in sources)
@@ -214,7 +186,7 @@ class Merging:
         )
         footer = self._footer(sources, write_row_group(group), rows, (start, position), has_own=has_own)
         metrics = FileMetrics(self.layout.columns, self.layout.modes)
-        metrics.read(_as_read(footer))
+        metrics.read(pq.read_metadata(pa.BufferReader(in_memory([], footer, footer.row_groups))))
         for source in sources:
             nans = source.file.nan_value_counts or {}
             metrics.count_nans({field_id: nans[field_id] for field_id in self.with_nans})
@@ -240,42 +212,3 @@ class Merging:
             row_group_bytes=data[1] - data[0],
             data=(data,),
         )
-
-
-def _as_read(footer: Footer) -> pq.FileMetaData:
-    """The footer as Arrow has it, of a file of which there is nothing else."""
-    said: Struct = footer.fields | {
-        FileFields.VERSION: of_int(I32, footer.version),
-        FileFields.NUM_ROWS: of_int(I64, footer.rows),
-        FileFields.ROW_GROUPS: write_list(STRUCT, list(footer.row_groups)),
-    }
-    if footer.created_by is not None:
-        said[FileFields.CREATED_BY] = of_bytes(footer.created_by)
-    raw = write_struct(said)
-    return pq.read_metadata(pa.BufferReader(b"".join([MAGIC, raw, len(raw).to_bytes(4, "little"), MAGIC])))
-
-
-def _read(source: SourceFile, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of a file, of the columns of this schema alone and in it."""
-    with naming_file(source.location):
-        file = pq.ParquetFile(pa.BufferReader(source.content))
-    with file:
-        batches = file.iter_batches(_BATCH_ROWS, columns=schema.names, use_threads=False)
-        while True:
-            with naming_file(source.location):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            try:
-                yield pa.Table.from_batches([batch]).cast(schema)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-                raise UnmergeableError(f"{source.location} has other types than the table: {error}") from error
-
-
-def _moved(column: Struct, by: int) -> Struct:
-    """The metadata of a chunk that comes to lie so many bytes further on, without its Bloom filter."""
-    moved = {field_id: value for field_id, value in column.items() if field_id not in _DROPPED}
-    for field_id in _OFFSETS:
-        if (offset := find_int(column, field_id)) is not None:
-            moved[field_id] = of_int(I64, offset + by)
-    return moved
