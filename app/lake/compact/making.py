@@ -21,6 +21,7 @@ from app.lake.compact.copying.footers import Footer, read_footer
 from app.lake.compact.copying.joinable import find_obstacle
 from app.lake.compact.memory import MemoryBudget
 from app.lake.compact.merging.bins import merge_bin
+from app.lake.compact.merging.codecs import CODEC_IDS, is_concatenable
 from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.compact.outcomes import MadeBin, Way
 from app.lake.compact.planning import PlannedTable
@@ -29,14 +30,17 @@ from app.lake.compact.rewriting.destinations import destination_of
 from app.lake.compact.rewriting.leaves import leaves
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
 from app.lake.compact.rewriting.terms import BinTerms
+from app.lake.compact.rewriting.writer_options import compression_of
 from app.lake.compact.running import CompactionStoppedError, IsStopped
 
 logger = logging.getLogger(__name__)
 
 # Small row groups cost a request each for every column, in whatever file they are (docs/decisions/0023).
 COPY_MIN_ROW_GROUP_BYTES = 8 * MIB
-# Smaller pages cost every reader more than what rewriting them takes (docs/decisions/0024).
-MERGE_MIN_CHUNK_BYTES = 32 * 1024
+# Of smaller ones merging takes as long as rewriting (docs/decisions/0024).
+MERGE_MIN_CHUNK_BYTES = 8 * 1024
+# Where pages cannot be put together, small ones cost every reader more than what rewriting them takes.
+_PAGES_APART = 4
 # How a bin was made whose pages stayed.
 MERGED = "their pages stay as they are in larger row groups"
 # Rows decoded, together with what is encoded of them, come to so many times their files; seldom to more.
@@ -155,11 +159,14 @@ class BinMaker:
         """Whether the pages of a bin's files may stay, as far as manifests tell, and are not too small for it."""
         metadata = planned.table.metadata
         columns = len(leaves(metadata.schema()))
+        least_bytes = self.merge_min_chunk_bytes
+        if not is_concatenable(CODEC_IDS[compression_of(metadata.properties)]):
+            least_bytes *= _PAGES_APART
         return (
             not some.has_deletes
             and metadata.sort_order().is_unsorted
             and all(task.file.file_format is FileFormat.PARQUET for task in tasks)
-            and some.size_bytes >= self.merge_min_chunk_bytes * columns * len(tasks)
+            and some.size_bytes >= least_bytes * columns * len(tasks)
         )
 
     def _wanted_bytes(self, some: Bin) -> int:

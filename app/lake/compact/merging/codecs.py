@@ -16,6 +16,9 @@ _CODECS = {
     6: ("ZSTD", "zstd"),
     7: ("LZ4", "lz4_raw"),
 }
+# Compressed by these, the one behind the other is the compressed form of both: RFC 8878, section 3, says so of frames.
+# Of gzip's members the same is true, but Arrow reads the first one alone.
+_CONCATENABLE = frozenset({UNCOMPRESSED, 6})
 CODEC_IDS = {written: codec for codec, (written, _) in _CODECS.items()}
 
 
@@ -24,7 +27,12 @@ def is_known(codec: int) -> bool:
     return codec in _CODECS
 
 
-def decompressed(body: memoryview, size: int, codec: int) -> bytes:
+def is_concatenable(codec: int) -> bool:
+    """Whether compressed bytes of it may stand one behind the other in a page."""
+    return codec in _CONCATENABLE
+
+
+def decompressed(body: bytes, size: int, codec: int) -> bytes:
     """What a body of a known codec is, which has so many bytes then.
 
     Raises:

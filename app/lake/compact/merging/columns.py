@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from app.lake.compact.merging.codecs import is_concatenable
 from app.lake.compact.merging.identities import all_defined, is_identity
 from app.lake.compact.merging.pages import (
     DATA_V2,
@@ -34,13 +35,16 @@ _EMPTY = (STRUCT, b"\0")
 class ColumnShape:
     """What is the same of all chunks of a column: its codec, how values are compared, and how deep they lie.
 
-    `deepest` is the definition level of a value that is not null.
+    `deepest` is the definition level of a value that is not null. Pages that are made have so many bytes and rows at
+    most, but for a dictionary that is larger.
     """
 
     codec: int
     key: Key | None
     deepest: int
     is_repeated: bool
+    page_bytes: int
+    page_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +61,22 @@ class SourceChunk:
 class MergedChunk:
     """A column chunk: its bytes, one part behind the other, and its metadata, as if it were at the first byte."""
 
+    shape: ColumnShape
     column: Struct = field(default_factory=dict)
     parts: list[bytes | memoryview] = field(default_factory=list)
     size_bytes: int = 0
     uncompressed_bytes: int = 0
     _pages: Counter[tuple[int, int]] = field(default_factory=Counter)
     _encodings: set[int] = field(default_factory=set)
+    # Of the page that is put together: what it is made of, how many values that has, and how many bytes, uncompressed.
+    _bodies: list[memoryview] = field(default_factory=list)
+    _values: int = 0
+    _bytes: int = 0
+    _has_crc: bool = True
 
     def copy(self, content: bytes, pages: Sequence[Page]) -> None:
         """Data pages, as they are."""
+        self._put_page()
         start, end = pages[0].start, pages[0].end
         for page in pages[1:]:
             if page.start > end:
@@ -77,18 +88,40 @@ class MergedChunk:
             self._count(page.kind, page.encodings)
             self.uncompressed_bytes += page.body - page.start + page.uncompressed_bytes
 
-    def put_values(self, content: bytes, dictionary: Page, levels: bytes) -> None:
-        """The values of a dictionary, each once and none null, as a page of its own."""
-        body = memoryview(content)[dictionary.body : dictionary.end]
-        crc = zlib.crc32(body, zlib.crc32(levels)) if dictionary.has_crc else None
-        header = plain_page_header(dictionary.values, levels, len(body), dictionary.uncompressed_bytes, crc)
-        self._put(header + levels)
-        self._put(body)
-        self._count(DATA_V2, (PLAIN, RLE))
-        self.uncompressed_bytes += len(header) + len(levels) + dictionary.uncompressed_bytes
+    def put_values(self, content: bytes, dictionary: Page) -> None:
+        """The values of a dictionary, each once and none null: a page of its own, or a part of one."""
+        if (
+            not is_concatenable(self.shape.codec)
+            or self._values + dictionary.values > self.shape.page_rows
+            or self._bytes + dictionary.uncompressed_bytes > self.shape.page_bytes
+        ):
+            self._put_page()
+        self._bodies.append(memoryview(content)[dictionary.body : dictionary.end])
+        self._values += dictionary.values
+        self._bytes += dictionary.uncompressed_bytes
+        self._has_crc = self._has_crc and dictionary.has_crc
 
-    def finish(self, chunks: Sequence[SourceChunk], key: Key | None) -> None:
+    def _put_page(self) -> None:
+        if not self._bodies:
+            return
+        levels = all_defined(self._values, self.shape.deepest)
+        size = sum(len(body) for body in self._bodies)
+        crc = None
+        if self._has_crc:
+            crc = zlib.crc32(levels)
+            for body in self._bodies:
+                crc = zlib.crc32(body, crc)
+        header = plain_page_header(self._values, levels, size, self._bytes, crc)
+        self._put(header + levels)
+        for body in self._bodies:
+            self._put(body)
+        self._count(DATA_V2, (PLAIN, RLE))
+        self.uncompressed_bytes += len(header) + len(levels) + self._bytes
+        self._bodies, self._values, self._bytes, self._has_crc = [], 0, 0, True
+
+    def finish(self, chunks: Sequence[SourceChunk]) -> None:
         """What there is to say of it as the column of these."""
+        self._put_page()
         first = chunks[0].chunk.column
         values = sum(get_int(source.chunk.column, ColumnFields.NUM_VALUES) for source in chunks)
         self.column = {field_id: first[field_id] for field_id in (ColumnFields.TYPE, ColumnFields.PATH)}
@@ -102,7 +135,7 @@ class MergedChunk:
             ColumnFields.ENCODING_STATS: write_list(STRUCT, list(self._encoding_stats())),
         }
         statistics = [read_struct(source.chunk.column.get(ColumnFields.STATISTICS, _EMPTY)[1])[0] for source in chunks]
-        if (merged := merge_statistics(statistics, key)) is not None:
+        if (merged := merge_statistics(statistics, self.shape.key)) is not None:
             self.column[ColumnFields.STATISTICS] = (STRUCT, write_struct(merged))
 
     def _put(self, part: bytes | memoryview) -> None:
@@ -134,31 +167,29 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
     Raises:
         OSError: a chunk is broken; the name of its file is in the message.
     """
-    found = []
-    for source in chunks:
-        if get_int(source.chunk.column, ColumnFields.CODEC) != shape.codec:
-            return None
-        with naming_file(source.location):
+    found: list[_Pages] = []
+    merged = MergedChunk(shape)
+    with naming_file(chunks[0].location) as at:
+        for source in chunks:
+            at.path = source.location
+            if get_int(source.chunk.column, ColumnFields.CODEC) != shape.codec:
+                return None
             pages = _Pages.of(source)
             if not shape.is_repeated and pages.values != source.rows:
                 raise MalformedThriftError(f"a column chunk of {source.rows} rows has {pages.values} values")
-        if not pages.may_stay(shape):
-            return None
-        found.append(pages)
-    merged = MergedChunk()
-    for source, pages in zip(chunks, found, strict=True):
-        if pages.dictionary is not None and pages.by_dictionary:
-            dictionary = pages.dictionary
-            with naming_file(source.location):
-                is_plain = is_identity(
-                    source.content, pages.by_dictionary, dictionary.values, shape.codec, shape.deepest
-                )
-            if not is_plain:
+            if not pages.may_stay(shape):
                 return None
-            merged.put_values(source.content, dictionary, all_defined(dictionary.values, shape.deepest))
-        if pages.others:
-            merged.copy(source.content, pages.others)
-    merged.finish(chunks, shape.key)
+            found.append(pages)
+        for source, pages in zip(chunks, found, strict=True):
+            at.path = source.location
+            dictionary = pages.dictionary
+            if dictionary is not None and pages.by_dictionary:
+                if not is_identity(source.content, pages.by_dictionary, dictionary.values, shape.codec, shape.deepest):
+                    return None
+                merged.put_values(source.content, dictionary)
+            if pages.others:
+                merged.copy(source.content, pages.others)
+    merged.finish(chunks)
     return merged
 
 

@@ -70,6 +70,8 @@ class Merging:
                 key=key_of(leaf.kind, parquet.physical),
                 deepest=parquet.deepest,
                 is_repeated=parquet.is_repeated,
+                page_bytes=arguments["data_page_size"],
+                page_rows=arguments["max_rows_per_page"],
             )
             for leaf, parquet in zip(self.layout.columns, parquet_leaves(self.written), strict=True)
         ]

@@ -86,12 +86,22 @@ def writer_options(properties: Mapping[str, str], schema: Schema, columns: Seque
     )
 
 
-def _compression(properties: Mapping[str, str]) -> dict[str, Any]:
+def compression_of(properties: Mapping[str, str]) -> str:
+    """The codec for files of a table of these properties, as Arrow calls it.
+
+    Raises:
+        InvalidTablePropertyError: there is none of that name.
+    """
     name = TableProperties.PARQUET_COMPRESSION
     text = properties.get(name, TableProperties.PARQUET_COMPRESSION_DEFAULT)
     codec = _CODECS.get(text.lower())
     if codec is None:
         raise InvalidTablePropertyError(name, text, f"one of {', '.join(sorted(_CODECS))} is needed")
+    return codec
+
+
+def _compression(properties: Mapping[str, str]) -> dict[str, Any]:
+    codec = compression_of(properties)
     name = TableProperties.PARQUET_COMPRESSION_LEVEL
     level = properties.get(name)
     # Codecs without levels take no notice of one, as in Iceberg's own writer.
@@ -102,7 +112,7 @@ def _compression(properties: Mapping[str, str]) -> dict[str, Any]:
     )
     number = whole_number(properties, name, 0, least=-(2**31))
     if not least <= number <= most:
-        raise InvalidTablePropertyError(name, level, f"{text} has levels from {least} to {most}")
+        raise InvalidTablePropertyError(name, level, f"{codec.lower()} has levels from {least} to {most}")
     return {"compression": codec, "compression_level": number}
 
 
