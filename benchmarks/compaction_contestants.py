@@ -27,6 +27,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from app.bootstrap import open_services
+from app.cli.memory import settle_memory
 from app.domain.changes import Actor, Command
 from app.domain.compaction.policy import MIB, CompactionPolicy
 from app.domain.names import DatasetName
@@ -84,6 +85,8 @@ async def _ours(settings: Settings, *, way: Way | None) -> None:
             ways = sorted({each["way"] for each in entry["bins"]})
             return {"ways": ways, "files_after": entry["files_after"]}
 
+        # As a worker does, and the command.
+        settle_memory()
         await answer_all(work, ["self"])
 
 

@@ -11,6 +11,7 @@ from app.cli import options
 from app.cli.compaction_options import Smallest, Target, read_overrides
 from app.cli.compaction_text import print_plan, print_summary, print_table_run
 from app.cli.interrupting import noted_when_interrupted
+from app.cli.memory import settle_memory
 from app.cli.output import print_json, print_line, print_note
 from app.cli.progress import Progress
 from app.cli.registry_arguments import named_as_options
@@ -111,6 +112,7 @@ def _run(
                     print_plan(name.namespace, name.name, plan_entry(plan))
                     sys.stdout.flush()
 
+            settle_memory()
             sweep = services.compaction_sweeps.sweep(
                 names, policy, limits, command, progress.report, is_dry_run=is_dry_run, on_begin=begin
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import typer
 
 from app.cli import options
 from app.cli.demo import DEFAULT_SCALE, build_with_progress
+from app.cli.memory import settle_memory
 from app.cli.output import print_json, print_line, print_note
 from app.cli.session import log_to_stderr, with_services
 from app.cli.worker_process import WorkerProcess
@@ -92,7 +92,7 @@ def _run(
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                _settle_memory()
+                settle_memory()
                 _announce(url, as_json=as_json)
                 # Not earlier: its imports would take the processor from the server's own start.
                 _start_worker(worker_process)
@@ -110,15 +110,6 @@ def _run(
     server.run(sockets=[listening])
     if not server.started:
         raise RuntimeError("the server did not start; its log is above")
-
-
-def _settle_memory() -> None:
-    """What was made up to now stays: the collector of garbage has not to go through it again and again.
-
-    An answer of some thousand fields makes enough objects to set off a collection of all, which took 100 ms and more.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _start_worker(worker_process: WorkerProcess | None) -> None:

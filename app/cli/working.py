@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import options
+from app.cli.memory import settle_memory
 from app.cli.output import print_json, print_line
 from app.cli.session import log_to_stderr
 
@@ -73,6 +74,7 @@ async def _work(settings: Settings, *, as_json: bool) -> None:
     async with open_services(settings) as services:
         is_at_work = True
         if not stop.is_set():
+            settle_memory()
             _announce(as_json=as_json)
             await services.worker.run(stop)
         is_at_work = False
