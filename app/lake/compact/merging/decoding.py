@@ -48,14 +48,14 @@ def decoded(
         UnmergeableError: they are of other types, or take more than `most_bytes`.
         OSError: one is broken; its name is in the message.
     """
-    batches: list[pa.Table] = []
+    batches: list[pa.RecordBatch] = []
     left = most_bytes
     with pq.ParquetFile(pa.BufferReader(_joined(sources, places, like))) as file:
         group = 0
         for source in sources:
             rows = 0
             of_source = range(group, group + len(source.footer.decoded))
-            for batch in _read(file, of_source, source.location, schema):
+            for batch in _read(file, of_source, source.location):
                 rows += batch.num_rows
                 if (left := left - batch.nbytes) < 0:
                     raise UnmergeableError(f"{schema.names[0]} takes more than {most_bytes} bytes, decoded")
@@ -65,7 +65,12 @@ def decoded(
                 reason = f"{rows} of {source.footer.rows} rows of {schema.names[0]} can be read"
                 raise BrokenParquetError(source.location, reason)
             group = of_source.stop
-    return pa.concat_tables(batches)
+    try:
+        # All at once: for each file that takes half as long as decoding it.
+        return pa.Table.from_batches(batches).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        where = f"{sources[0].location} and those after it"
+        raise UnmergeableError(f"{where} have other types than the table: {error}") from error
 
 
 def _joined(sources: Sequence[SourceFile], places: Sequence[int], like: Footer) -> pa.Buffer:
@@ -93,14 +98,11 @@ def _joined(sources: Sequence[SourceFile], places: Sequence[int], like: Footer) 
     return pa.py_buffer(in_memory(parts, footer, groups))
 
 
-def _read(file: pq.ParquetFile, groups: Sequence[int], location: str, schema: pa.Schema) -> Iterator[pa.Table]:
+def _read(file: pq.ParquetFile, groups: Sequence[int], location: str) -> Iterator[pa.RecordBatch]:
     batches = file.iter_batches(_BATCH_ROWS, row_groups=groups, use_threads=False)
     while True:
         with naming_file(location):
             batch = next(batches, None)
         if batch is None:
             return
-        try:
-            yield pa.Table.from_batches([batch]).cast(schema)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-            raise UnmergeableError(f"{location} has other types than the table: {error}") from error
+        yield batch
