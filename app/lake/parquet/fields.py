@@ -28,6 +28,7 @@ class SchemaFields:
     """Of SchemaElement."""
 
     TYPE: Final = 1
+    LENGTH: Final = 2
     REPETITION: Final = 3
     NAME: Final = 4
     NUM_CHILDREN: Final = 5

@@ -21,28 +21,31 @@ from app.lake.compact.merging.pages import (
 )
 from app.lake.compact.merging.statistics import Key, merge_statistics
 from app.lake.deleted_positions import naming_file
-from app.lake.parquet.fields import ColumnFields, EncodingStatsFields
+from app.lake.parquet.fields import ColumnFields, EncodingStatsFields, SizeStatisticsFields
 from app.lake.parquet.row_groups import Chunk, get_int
-from app.lake.parquet.thrift import Struct, of_int, read_struct, write_list, write_struct
+from app.lake.parquet.thrift import Struct, find_number, of_int, read_numbers, read_struct, write_list, write_struct
 from app.lake.parquet.wire import I32, I64, STRUCT, MalformedThriftError
 
 # Iceberg's writers end a dictionary at 2 MiB, unless told otherwise, and look after each batch of values.
 _MAX_PAGE_BYTES = 3 * 2**20
 _EMPTY = (STRUCT, b"\0")
+# Before each plain value of a text, or of bytes.
+_LENGTH_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnShape:
     """What is the same of all chunks of a column: its codec, how values are compared, and how deep they lie.
 
-    `deepest` is the definition level of a value that is not null. Pages that are made have so many bytes and rows at
-    most, but for a dictionary that is larger.
+    `deepest` is the definition level of a value that is not null, and `width` the bytes of one, None where they differ.
+    Pages that are made have so many bytes and rows at most, but for a dictionary that is larger.
     """
 
     codec: int
     key: Key | None
     deepest: int
     is_repeated: bool
+    width: int | None
     page_bytes: int
     page_rows: int
 
@@ -88,10 +91,10 @@ class MergedChunk:
             self._count(page.kind, page.encodings)
             self.uncompressed_bytes += page.body - page.start + page.uncompressed_bytes
 
-    def put_values(self, content: bytes, dictionary: Page) -> None:
-        """The values of a dictionary, each once and none null: a page of its own, or a part of one."""
+    def put_values(self, content: bytes, dictionary: Page, *, is_apart: bool) -> None:
+        """The values of a dictionary, each once and none null: a page of its own, or where it need not be, a part."""
         if (
-            not is_concatenable(self.shape.codec)
+            is_apart
             or self._values + dictionary.values > self.shape.page_rows
             or self._bytes + dictionary.uncompressed_bytes > self.shape.page_bytes
         ):
@@ -100,6 +103,8 @@ class MergedChunk:
         self._values += dictionary.values
         self._bytes += dictionary.uncompressed_bytes
         self._has_crc = self._has_crc and dictionary.has_crc
+        if is_apart:
+            self._put_page()
 
     def _put_page(self) -> None:
         if not self._bodies:
@@ -169,6 +174,7 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
     """
     found: list[_Pages] = []
     merged = MergedChunk(shape)
+    can_be_put_together = is_concatenable(shape.codec)
     with naming_file(chunks[0].location) as at:
         for source in chunks:
             at.path = source.location
@@ -186,7 +192,8 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
             if dictionary is not None and pages.by_dictionary:
                 if not is_identity(source.content, pages.by_dictionary, dictionary.values, shape.codec, shape.deepest):
                     return None
-                merged.put_values(source.content, dictionary)
+                is_apart = not (can_be_put_together and pages.has_values_alone(source.chunk.column, shape))
+                merged.put_values(source.content, dictionary, is_apart=is_apart)
             if pages.others:
                 merged.copy(source.content, pages.others)
     merged.finish(chunks)
@@ -235,3 +242,18 @@ class _Pages:
             and self.dictionary.uncompressed_bytes <= _MAX_PAGE_BYTES
             and self.dictionary.values == sum(page.values for page in self.by_dictionary)
         )
+
+    def has_values_alone(self, column: Struct, shape: ColumnShape) -> bool:
+        """Whether it is certain that there is nothing behind the values of the dictionary, which readers would not see,
+        and which would be the beginning of those that come after it.
+        """
+        if self.dictionary is None:
+            return False
+        size, values = self.dictionary.uncompressed_bytes, self.dictionary.values
+        if shape.width is not None:
+            return size == shape.width * values
+        if self.others or ColumnFields.SIZE_STATISTICS not in column:
+            return False
+        told, _ = read_numbers(column[ColumnFields.SIZE_STATISTICS][1])
+        unencoded = find_number(told, SizeStatisticsFields.UNENCODED_BYTES)
+        return unencoded is not None and size == unencoded + _LENGTH_BYTES * values

@@ -70,6 +70,7 @@ class Merging:
                 key=key_of(leaf.kind, parquet.physical),
                 deepest=parquet.deepest,
                 is_repeated=parquet.is_repeated,
+                width=parquet.width,
                 page_bytes=arguments["data_page_size"],
                 page_rows=arguments["max_rows_per_page"],
             )

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from app.lake.compact.copying.footers import Footer
+from app.lake.compact.merging.statistics import DOUBLE, FIXED, FLOAT, INT32, INT64, INT96
 from app.lake.parquet.fields import FileFields, SchemaFields
 from app.lake.parquet.row_groups import find_int
 from app.lake.parquet.thrift import Struct, read_list, read_struct
 
 _REQUIRED, _OPTIONAL, _REPEATED = 0, 1, 2
+_WIDTHS = {INT32: 4, INT64: 8, INT96: 12, FLOAT: 4, DOUBLE: 8}
 _LOGICAL_TYPE = 10
 # What there was before logical types: written beside them by some, and meaning the same.
 _CONVERTED_TYPE = 6
@@ -20,11 +22,15 @@ _CONVERTED_TYPE = 6
 
 @dataclass(frozen=True, slots=True)
 class ParquetLeaf:
-    """A column of a file: its physical type, the definition level of its values, and whether it is repeated."""
+    """A column of a file: its physical type, the definition level of its values, and whether it is repeated.
+
+    `width` are the bytes of each value as plain ones, None where they differ.
+    """
 
     physical: int
     deepest: int
     is_repeated: bool
+    width: int | None
 
 
 def parquet_leaves(footer: Footer) -> list[ParquetLeaf]:
@@ -108,4 +114,5 @@ def _leaves(elements: Iterator[Struct], count: int, depth: int, *, is_repeated: 
             children = find_int(element, SchemaFields.NUM_CHILDREN) or 0
             yield from _leaves(elements, children, level, is_repeated=inner_repeated)
         else:
-            yield ParquetLeaf(physical, level, inner_repeated)
+            width = find_int(element, SchemaFields.LENGTH) if physical == FIXED else _WIDTHS.get(physical)
+            yield ParquetLeaf(physical, level, inner_repeated, width)

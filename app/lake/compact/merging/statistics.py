@@ -15,7 +15,7 @@ from app.lake.parquet.thrift import Struct, of_bytes, of_int, read_struct, to_by
 from app.lake.parquet.wire import FALSE, I64, STRUCT, TRUE
 
 # Parquet's physical types.
-BOOLEAN, INT32, INT64, FLOAT, DOUBLE, BYTE_ARRAY, FIXED = 0, 1, 2, 4, 5, 6, 7
+BOOLEAN, INT32, INT64, INT96, FLOAT, DOUBLE, BYTE_ARRAY, FIXED = range(8)
 _BYTES = (BYTE_ARRAY, FIXED)
 _SIGNED = {INT32: 4, INT64: 8}
 _FLOATS = {4: "<f", 8: "<d"}

@@ -49,13 +49,14 @@ class MadePage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeColumn:
-    """A column chunk of numbers of 64 bits."""
+    """A column chunk of numbers of 64 bits; `behind` is what comes after those of the dictionary in its page."""
 
     dictionary: Sequence[int] | None
     pages: Sequence[MadePage]
     codec: str = "uncompressed"
     is_optional: bool = True
     dictionary_encoding: int = PLAIN
+    behind: bytes = b""
 
     @property
     def numbers(self) -> list[int | None]:
@@ -104,7 +105,7 @@ def craft(path: Path, column: MadeColumn, schema: pa.Schema) -> Path:
 
 def _dictionary_page(column: MadeColumn) -> bytes:
     values = column.dictionary or ()
-    plain = _plain(values)
+    plain = _plain(values) + column.behind
     body = _compressed(plain, column.codec)
     inner: Struct = {
         DataPageFields.NUM_VALUES: of_int(I32, len(values)),

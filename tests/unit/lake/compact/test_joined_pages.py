@@ -12,10 +12,15 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
+from app.lake.compact.copying.footers import MAGIC
 from app.lake.compact.merging.bins import merge_bin
 from app.lake.compact.merging.pages import Page, read_pages
+from app.lake.parquet.fields import ColumnFields, FileFields
+from app.lake.parquet.row_groups import read_row_group, write_row_group
+from app.lake.parquet.thrift import read_list, write_list, write_struct
+from app.lake.parquet.wire import STRUCT
 from tests.unit.lake.compact.merges import tasks_for
-from tests.unit.lake.compact.parquet_files import READERS, written
+from tests.unit.lake.compact.parquet_files import READERS, footer_fields, written
 from tests.unit.lake.compact.rewriting import terms
 from tests.unit.lake.compact.test_rewriting_files import path_of, with_set
 from tests.unit.lake.local_tables import as_lake_table, create_table
@@ -142,3 +147,39 @@ def test_checksums_are_those_of_what_was_put_together(
         path.write_bytes(content)
         with pytest.raises(OSError, match="CRC"):
             pq.read_table(path, columns=["id"], page_checksum_verification=True)
+
+
+def test_texts_are_put_together_where_it_is_told_how_long_they_are(catalog: SqlCatalog) -> None:
+    # Given files of which every other one does not say how many bytes its texts have, as older writers' do not
+    table = create_table(catalog, SCHEMA)
+    folder = path_of(f"{table.location()}/data")
+    folder.mkdir(parents=True)
+    files = [rows_from(ROWS * number) for number in range(4)]
+    paths = [
+        written(folder / f"{number}.parquet", rows, compression="zstd", store_schema=False)
+        for number, rows in enumerate(files)
+    ]
+    for path in paths[1:3]:
+        without_size_statistics(path)
+
+    (made,) = merge_bin(as_lake_table(table), tasks_for(paths), terms())
+
+    path = path_of(made.file_path)
+    numbers, prices, names = ([page.values for page in pages] for pages in pages_of(path))
+    assert numbers == prices == [4 * ROWS]
+    assert names == [ROWS] * 4
+    for name, read in READERS.items():
+        assert read(path).to_pydict() == pa.concat_tables(files).to_pydict(), name
+
+
+def without_size_statistics(path: Path) -> None:
+    """Have a file say nothing of the sizes of its values."""
+    content, fields = path.read_bytes(), footer_fields(path)
+    (raw,) = read_list(fields[FileFields.ROW_GROUPS])[1]
+    group = read_row_group(raw)
+    for chunk in group.chunks:
+        chunk.column.pop(ColumnFields.SIZE_STATISTICS, None)
+    assert write_row_group(group) != raw
+    end = write_struct(fields | {FileFields.ROW_GROUPS: write_list(STRUCT, [write_row_group(group)])})
+    body = content[: -8 - int.from_bytes(content[-8:-4], "little")]
+    path.write_bytes(b"".join([body, end, len(end).to_bytes(4, "little"), MAGIC]))

@@ -22,6 +22,9 @@ from tests.unit.lake.local_tables import as_lake_table, create_table
 COLUMNS = {
     "the identity": MadeColumn(dictionary=[5, 6, 7], pages=[MadePage(values=[0, 1, 2], width=2)]),
     "one value": MadeColumn(dictionary=[5], pages=[MadePage(values=[0], width=1, has_runs=True)]),
+    "something behind its values": MadeColumn(
+        dictionary=[5, 6, 7], pages=[MadePage(values=[0, 1, 2], width=2)], behind=b"\1" * 8
+    ),
     "in two pages": MadeColumn(
         dictionary=[5, 6, 7],
         pages=[MadePage(values=[0, 1], width=2, version=2, has_crc=True), MadePage(values=[2], width=5)],
@@ -74,7 +77,8 @@ def test_values_are_what_they_were(catalog: SqlCatalog, case: str) -> None:
     metadata = pq.read_metadata(path_of(made.file_path)).row_group(0).column(0)
     assert metadata.has_dictionary_page == (
         "a page of nothing" not in case
-        and case not in ("the identity", "one value", "in two pages", "plain values after it")
+        and case
+        not in ("the identity", "one value", "something behind its values", "in two pages", "plain values after it")
     )
 
 
