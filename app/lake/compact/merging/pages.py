@@ -93,13 +93,19 @@ def _read_page(content: bytes, start: int) -> Page:
         is_compressed = header.get(inner + DataPageV2Fields.IS_COMPRESSED, 1) == 1
     else:
         raise MalformedThriftError(f"a page is of kind {kind}, which is not known")
+    uncompressed_bytes = _number(header, PageFields.UNCOMPRESSED_SIZE)
+    values = _number(header, inner + DataPageFields.NUM_VALUES)
+    if uncompressed_bytes < 0 or values < 0:
+        raise MalformedThriftError(f"a page has {values} values, and {uncompressed_bytes} bytes uncompressed")
+    if levels is not None and (min(levels) < 0 or sum(levels) > min(size, uncompressed_bytes)):
+        raise MalformedThriftError(f"a page of {size} bytes has levels of {levels[0]} and {levels[1]}")
     return Page(
         kind=kind,
         start=start,
         body=body,
         end=body + size,
-        uncompressed_bytes=_number(header, PageFields.UNCOMPRESSED_SIZE),
-        values=_number(header, inner + DataPageFields.NUM_VALUES),
+        uncompressed_bytes=uncompressed_bytes,
+        values=values,
         encodings=tuple(encodings),
         has_crc=PageFields.CRC in header,
         levels=levels,
