@@ -22,7 +22,17 @@ from app.lake.compact.merging.statistics import merge_statistics
 from app.lake.parquet.compiled import is_compiled
 from app.lake.parquet.fields import FileFields, StatisticsFields
 from app.lake.parquet.row_groups import read_row_group, write_row_group
-from app.lake.parquet.thrift import Struct, holds_i64, of_int, read_list, read_struct, to_bytes, to_int, write_struct
+from app.lake.parquet.thrift import (
+    Struct,
+    holds_i64,
+    of_int,
+    read_list,
+    read_numbers,
+    read_struct,
+    to_bytes,
+    to_int,
+    write_struct,
+)
 from app.lake.parquet.wire import BINARY, I64, LIST, MAP, STRUCT, element_end, read_varint, unzigzag, varint, zigzag
 from tests.compiled.modules import NAMES
 
@@ -57,15 +67,18 @@ def numbers() -> Iterator[Question]:
     raw = write_struct({1: of_int(I64, 5), 2: (BINARY, b"\3abc"), 40_000: of_int(I64, -5)})
     for position in (*range(len(raw) + 2), 2**31, 2**62, 2**63 - 1):
         yield f"struct at {position}", partial(read_struct, raw, position)
+        yield f"numbers at {position}", partial(read_numbers, raw, position)
         for kind in range(16):
             yield f"kind {kind} at {position}", partial(element_end, raw, position, kind, 1)
     for length in EDGES:
         yield f"bytes of {length}", lambda length=length: read_struct(b"\x18" + varint(length) + b"abc\0")
+        yield f"a number of {length}", lambda length=length: read_numbers(b"\x16" + varint(length) + b"\x05\0\2\0")
         yield f"bytes to {length}", lambda length=length: to_bytes((BINARY, varint(length) + b"abc"))
         yield f"elements of {length}", lambda length=length: read_list((LIST, b"\xf6" + varint(length) + b"\2\2\2\2"))
         yield f"pairs of {length}", lambda length=length: read_struct(b"\x1b" + varint(length) + b"\x66\2\2\2\2\0")
     for depth in (1, 30, 31, 32, 33, 34, 1000):
         yield f"{depth} deep", partial(read_struct, b"\x1c" * depth + b"\0" * (depth + 1))
+        yield f"numbers {depth} deep", partial(read_numbers, b"\x1c" * depth + b"\0" * (depth + 1))
         yield f"a number {depth} deep", partial(holds_i64, STRUCT, b"\x1c" * depth + b"\x16\2" + b"\0" * (depth + 1))
         yield f"{depth} lists deep", partial(holds_i64, LIST, b"\x19" * depth + b"\x16\2")
     yield "of a map", partial(holds_i64, MAP, b"\0")
@@ -83,6 +96,7 @@ def structs() -> Iterator[Question]:
     for number in range(CHANGES * 5):
         raw = bytes(chance.choices(range(256), weights, k=24))
         yield f"struct {number}", partial(read_struct, raw)
+        yield f"numbers {number}", partial(read_numbers, raw)
         yield f"list {number}", partial(read_list, (LIST, raw))
         yield f"row group {number}", partial(read_row_group, raw)
 
@@ -149,7 +163,15 @@ def chunks() -> Iterator[Question]:
         raws = read_list(read_struct(footer_of(content))[0][FileFields.ROW_GROUPS])[1]
         groups = [read_row_group(raw) for raw in raws]
         for place in range(4):
-            shape = ColumnShape(codec=CODECS[name.split()[0]], key=bytes, deepest=1, is_repeated=place == 3)
+            shape = ColumnShape(
+                codec=CODECS[name.split()[0]],
+                key=bytes,
+                deepest=1,
+                is_repeated=place == 3,
+                width=None if place == 1 else 8,
+                page_bytes=2_000,
+                page_rows=400,
+            )
             pairs = [group.chunks[place] for group in groups]
             for number in range(CHANGES // 4):
                 sources = []

@@ -21,8 +21,10 @@ from tests.repo.paths import APP, ROOT
 SUITES = [
     "tests/unit/lake/test_decoded_sizes.py",
     "tests/unit/lake/test_parquet_thrift.py",
+    "tests/unit/lake/compact/test_joined_pages.py",
     "tests/unit/lake/compact/test_merging_dictionaries.py",
     "tests/unit/lake/compact/test_merging_files.py",
+    "tests/unit/lake/compact/test_merging_pages.py",
     "tests/unit/lake/compact/test_merging_statistics.py",
     "tests/unit/lake/compact/test_parquet_footers.py",
     "tests/unit/lake/compact/test_parquet_joining.py",
