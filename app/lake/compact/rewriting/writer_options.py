@@ -22,6 +22,9 @@ _ENABLED_PREFIX = f"{TableProperties.PARQUET_BLOOM_FILTER_COLUMN_ENABLED_PREFIX}
 # Iceberg's default (`TableProperties.PARQUET_BLOOM_FILTER_COLUMN_FPP_DEFAULT`).
 _FPP = 0.01
 _LEAST_FILTER_BYTES = 32
+# Where pages are to have less than what Arrow's encoder of places in a dictionary takes before its first one, 64 bytes
+# for each of up to 32 bits, it ends pages of lists and maps without a value. To its reader that is the column's end.
+_LEAST_PAGE_BYTES = 4096
 # Iceberg's names, in Arrow's words.
 _CODECS = {
     "uncompressed": "NONE",
@@ -68,8 +71,11 @@ def writer_options(properties: Mapping[str, str], schema: Schema, columns: Seque
         bloom_bytes=bloom_bytes,
         arguments={
             **_compression(properties),
-            "data_page_size": whole_number(
-                properties, TableProperties.PARQUET_PAGE_SIZE_BYTES, TableProperties.PARQUET_PAGE_SIZE_BYTES_DEFAULT
+            "data_page_size": max(
+                _LEAST_PAGE_BYTES,
+                whole_number(
+                    properties, TableProperties.PARQUET_PAGE_SIZE_BYTES, TableProperties.PARQUET_PAGE_SIZE_BYTES_DEFAULT
+                ),
             ),
             "max_rows_per_page": whole_number(
                 properties, TableProperties.PARQUET_PAGE_ROW_LIMIT, TableProperties.PARQUET_PAGE_ROW_LIMIT_DEFAULT

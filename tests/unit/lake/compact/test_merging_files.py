@@ -365,3 +365,19 @@ def test_one_that_is_stopped_leaves_nothing(catalog: SqlCatalog) -> None:
         merge(table, is_stopped=lambda: next(asked) > 6)
 
     assert files_of(table) == before
+
+
+def test_lists_can_be_read_where_pages_are_to_be_tiny(catalog: SqlCatalog) -> None:
+    # Given lists with values that come again, of which Arrow is given one by itself
+    schema = Schema(NestedField(1, "tags", ListType(2, LongType(), element_required=False)))
+    table = create_table(catalog, schema)
+    rows = [{"tags": [number % 7, number % 6]} for number in range(501)]
+    append(table, rows[:1])
+    append(table, rows[1:])
+    # And a size of pages that the one who wrote them was not asked for
+    with_set(table, {"write.parquet.page-size-bytes": "1"})
+
+    for merged_or_rewritten in (merge(table), rewrite(table)):
+        # Then no page of theirs is without a value, which Arrow would take for the end
+        (path,) = [path_of(file.file_path) for file in merged_or_rewritten]
+        assert sorted(pq.read_table(path).to_pylist(), key=str) == sorted(rows, key=str)
