@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from app.lake.compact.merging.codecs import is_concatenable
+from app.lake.compact.merging.codecs import UNCOMPRESSED, is_concatenable
 from app.lake.compact.merging.identities import all_defined, is_identity
 from app.lake.compact.merging.pages import (
     DATA_V2,
@@ -250,6 +250,8 @@ class _Pages:
         if self.dictionary is None:
             return False
         size, values = self.dictionary.uncompressed_bytes, self.dictionary.values
+        if shape.codec == UNCOMPRESSED and self.dictionary.end - self.dictionary.body != size:
+            return False
         if shape.width is not None:
             return size == shape.width * values
         if self.others or ColumnFields.SIZE_STATISTICS not in column:

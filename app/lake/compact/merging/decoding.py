@@ -14,13 +14,14 @@ from app.lake.compact.copying.footers import MAGIC, Footer
 from app.lake.compact.merging.errors import UnmergeableError
 from app.lake.compact.merging.files import in_memory, moved
 from app.lake.deleted_positions import naming_file
-from app.lake.parquet.fields import ChunkFields, RowGroupFields
-from app.lake.parquet.row_groups import Chunk, RowGroup, write_row_group
-from app.lake.parquet.thrift import of_int
+from app.lake.parquet.fields import ChunkFields, ColumnFields, RowGroupFields
+from app.lake.parquet.row_groups import Chunk, RowGroup, find_int, write_row_group
+from app.lake.parquet.thrift import Struct, of_int
 from app.lake.parquet.wire import I64
 
 # Of a column that is decoded, at a time.
 _BATCH_ROWS = 65_536
+_OPTIONAL_PAGES = frozenset({ColumnFields.DICTIONARY_PAGE_OFFSET, ColumnFields.INDEX_PAGE_OFFSET})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def _joined(sources: Sequence[SourceFile], places: Sequence[int], like: Footer) 
                 for chunk in (group.chunks[place] for place in places):
                     start, end = chunk.start, chunk.end
                     parts.append(content[start:end])
-                    column = moved(chunk.column, position - start)
+                    column = moved(_without_absent(chunk.column), position - start)
                     chunks.append(Chunk({ChunkFields.FILE_OFFSET: of_int(I64, 0)}, column))
                     position += end - start
             fields = {
@@ -96,6 +97,15 @@ def _joined(sources: Sequence[SourceFile], places: Sequence[int], like: Footer) 
     rows = sum(source.footer.rows for source in sources)
     footer = replace(like, rows=rows, created_by=sources[0].footer.created_by)
     return pa.py_buffer(in_memory(parts, footer, groups))
+
+
+def _without_absent(column: Struct) -> Struct:
+    """The metadata of a chunk without the places of pages that are not there, of which some writers say 0."""
+    return {
+        field_id: value
+        for field_id, value in column.items()
+        if field_id not in _OPTIONAL_PAGES or find_int(column, field_id) != 0
+    }
 
 
 def _read(file: pq.ParquetFile, groups: Sequence[int], location: str) -> Iterator[pa.RecordBatch]:

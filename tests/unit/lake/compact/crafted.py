@@ -49,7 +49,9 @@ class MadePage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeColumn:
-    """A column chunk of numbers of 64 bits; `behind` is what comes after those of the dictionary in its page."""
+    """A column chunk of numbers of 64 bits; `behind` is what comes after those of the dictionary in its page, of which
+    its header says nothing where it `is_hidden`.
+    """
 
     dictionary: Sequence[int] | None
     pages: Sequence[MadePage]
@@ -57,6 +59,7 @@ class MadeColumn:
     is_optional: bool = True
     dictionary_encoding: int = PLAIN
     behind: bytes = b""
+    is_hidden: bool = False
 
     @property
     def numbers(self) -> list[int | None]:
@@ -111,7 +114,8 @@ def _dictionary_page(column: MadeColumn) -> bytes:
         DataPageFields.NUM_VALUES: of_int(I32, len(values)),
         DataPageFields.ENCODING: of_int(I32, column.dictionary_encoding),
     }
-    header = _header(2, len(plain), body, {PageFields.OF_DICTIONARY: (STRUCT, write_struct(inner))}, has_crc=False)
+    size = len(plain) - (len(column.behind) if column.is_hidden else 0)
+    header = _header(2, size, body, {PageFields.OF_DICTIONARY: (STRUCT, write_struct(inner))}, has_crc=False)
     return header + body
 
 

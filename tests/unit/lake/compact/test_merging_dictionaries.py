@@ -12,9 +12,13 @@ from pyiceberg.types import LongType, MapType, NestedField, StringType
 
 from app.errors import UnreadableTableError
 from app.lake.compact.merging.bins import merge_bin
+from app.lake.parquet.fields import ColumnFields, FileFields
+from app.lake.parquet.row_groups import read_row_group, write_row_group
+from app.lake.parquet.thrift import of_int, read_list, write_list
+from app.lake.parquet.wire import I64, STRUCT
 from tests.unit.lake.compact.crafted import MadeColumn, MadePage, craft
 from tests.unit.lake.compact.merges import tasks_for
-from tests.unit.lake.compact.parquet_files import READERS, written
+from tests.unit.lake.compact.parquet_files import READERS, footer_fields, with_footer, written
 from tests.unit.lake.compact.rewriting import terms
 from tests.unit.lake.compact.test_rewriting_files import files_of, path_of, with_set
 from tests.unit.lake.local_tables import as_lake_table, create_table
@@ -100,3 +104,40 @@ def test_a_column_of_which_arrow_reads_a_part_is_told_as_broken(catalog: SqlCata
         merge_bin(as_lake_table(table), tasks_for(paths), terms())
 
     assert files_of(table) == before
+
+
+def test_what_is_behind_the_values_of_a_dictionary_is_in_no_row(catalog: SqlCatalog) -> None:
+    # Given files without compression whose dictionaries have more bytes than they are said to have: DuckDB refuses them
+    table = create_table(catalog, Schema(NestedField(1, "n", LongType())))
+    with_set(table, {"write.parquet.compression-codec": "uncompressed"})
+    folder = path_of(f"{table.location()}/data")
+    folder.mkdir(parents=True)
+    column = MadeColumn(
+        dictionary=[5, 6, 7], pages=[MadePage(values=[0, 1, 2], width=2)], behind=b"\1" * 8, is_hidden=True
+    )
+    paths = [craft(folder / f"{n}.parquet", column, schema_to_pyarrow(table.schema())) for n in range(2)]
+
+    (made,) = merge_bin(as_lake_table(table), tasks_for(paths), terms())
+
+    for name in ("pyarrow", "datafusion"):
+        assert READERS[name](paths[0]).column("n").to_pylist() == [5, 6, 7], name
+        assert READERS[name](path_of(made.file_path)).column("n").to_pylist() == [5, 6, 7] * 2, name
+
+
+def test_dictionaries_that_are_not_there_may_be_said_to_be_at_the_first_byte(catalog: SqlCatalog) -> None:
+    # Given files, of another codec than the table's, that say 0 of where the dictionary is that they have not
+    table = create_table(catalog, Schema(NestedField(1, "n", LongType())))
+    folder = path_of(f"{table.location()}/data")
+    folder.mkdir(parents=True)
+    column = MadeColumn(dictionary=None, pages=[MadePage(values=[5, None, 7])], codec="snappy")
+    paths = [craft(folder / f"{n}.parquet", column, schema_to_pyarrow(table.schema())) for n in range(3)]
+    for path in paths:
+        fields = footer_fields(path)
+        (raw,) = read_list(fields[FileFields.ROW_GROUPS])[1]
+        group = read_row_group(raw)
+        group.chunks[0].column[ColumnFields.DICTIONARY_PAGE_OFFSET] = of_int(I64, 0)
+        with_footer(path, fields | {FileFields.ROW_GROUPS: write_list(STRUCT, [write_row_group(group)])})
+
+    (made,) = merge_bin(as_lake_table(table), tasks_for(paths), terms())
+
+    assert READERS["pyarrow"](path_of(made.file_path)).column("n").to_pylist() == column.numbers * 3
