@@ -13,7 +13,7 @@ from app.bootstrap import Services, open_services
 from app.domain.names import DatasetName
 from app.settings import PREFIX
 from tests.contract.lakes import ContractLake, configured, embedded, sql_properties, variables
-from tests.servers.rest_catalog import rest_catalog
+from tests.servers.rest_catalog import over_s3, rest_catalog
 from tests.servers.s3 import s3_server
 
 KINDS = [
@@ -41,15 +41,8 @@ def rest_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def rest_on_s3_url(s3: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A REST catalog over the S3 store."""
-    server = {
-        "s3.endpoint": s3["s3.endpoint"],
-        "s3.access-key-id": s3["s3.access-key-id"],
-        "s3.secret-access-key": s3["s3.secret-access-key"],
-        "s3.path-style-access": "true",
-        "client.region": s3["s3.region"],
-    }
     folder = tmp_path_factory.mktemp("rest-on-s3")
-    with rest_catalog(folder, warehouse="s3://lake/rest", properties=server) as url:
+    with rest_catalog(folder, warehouse="s3://lake/rest", properties=over_s3(s3)) as url:
         yield url
 
 

@@ -19,6 +19,17 @@ def find_missing() -> str | None:
     return None
 
 
+def over_s3(store: Mapping[str, str]) -> dict[str, str]:
+    """The server's own properties for a warehouse in an S3 store that clients reach by these."""
+    return {
+        "s3.endpoint": store["s3.endpoint"],
+        "s3.access-key-id": store["s3.access-key-id"],
+        "s3.secret-access-key": store["s3.secret-access-key"],
+        "s3.path-style-access": "true",
+        "client.region": store["s3.region"],
+    }
+
+
 @contextmanager
 def rest_catalog(
     tmp: Path, *, warehouse: str | None = None, properties: Mapping[str, str] | None = None
@@ -26,7 +37,7 @@ def rest_catalog(
     """Yield the URL of a REST catalog that keeps its pointers and, by default, its warehouse in the folder `tmp`.
 
     A second start on the same folder finds the same tables. `warehouse` may be `s3://…`; `properties` are Iceberg
-    catalog properties of the server (`s3.endpoint` …). Clients of an S3 warehouse need their own as well.
+    catalog properties of the server (`over_s3`). Clients of an S3 warehouse need their own as well.
 
     Raises:
         RuntimeError: it is not built, or did not start.

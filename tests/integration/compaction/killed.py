@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import app.lake.compact.commit
@@ -16,6 +17,8 @@ from app.settings import Settings
 from tests.integration.compaction.tables import compact
 from tests.integration.races.dying import die, die_after
 from tests.integration.races.workers import CONTEXT
+
+Work = Callable[[Services], Awaitable[object]]
 
 
 def _after_the_claim(services: Services) -> None:
@@ -104,21 +107,26 @@ POINTS: Mapping[str, tuple[Callable[[Services], None], int]] = {
 }
 
 
-async def kill_at(settings: Settings, point: str) -> None:
-    """Let a process compact the table and be killed there."""
-    process = CONTEXT.Process(target=_compact_and_die, args=(settings, point), daemon=True)
+async def kill_at(
+    settings: Settings, point: str, work: Work = compact, environment: Mapping[str, str] | None = None
+) -> None:
+    """Let a process compact the table, in such a way and with these variables, and be killed there."""
+    arguments = (settings, point, work, dict(environment or {}))
+    process = CONTEXT.Process(target=_compact_and_die, args=arguments, daemon=True)
     process.start()
     await asyncio.to_thread(process.join, 120)
     assert process.exitcode == -signal.SIGKILL, process.exitcode
 
 
-def _compact_and_die(settings: Settings, point: str) -> None:
+def _compact_and_die(settings: Settings, point: str, work: Work, environment: Mapping[str, str]) -> None:
+    # It is forked from a process that was started ahead of the test.
+    os.environ.update(environment)
     # Each bin is committed by itself.
     app.lake.compact.running._GROUP_BYTES = 0
 
     async def run() -> None:
         async with open_services(settings) as services:
             POINTS[point][0](services)
-            await compact(services)
+            await work(services)
 
     asyncio.run(run())
