@@ -39,8 +39,8 @@ def analyze(
         policy = read_policy(target_file_size_mb, min_file_size_mb)
 
         async def work(services: Services) -> list[AnalysisEntry]:
-            names = await services.retention_sweeps.names(chosen)
-            return await services.compaction_planning.survey(names, policy)
+            listing = await services.retention_sweeps.visible(chosen)
+            return await services.compaction_planning.survey(listing.names, policy, listing.hidden)
 
         entries = with_services(work)
     if json:

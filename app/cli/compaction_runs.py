@@ -100,9 +100,9 @@ def _run(
     async def work(services: Services) -> SummaryEntry:
         from app.services.compaction.entries import cut_entry, plan_entry, summary_entry
 
-        names = await services.retention_sweeps.names(chosen)
+        listing = await services.retention_sweeps.visible(chosen)
         entries: list[TableEntry] = []
-        begun: set[tuple[str, str]] = set()
+        begun: set[tuple[str, str | None]] = set()
         with Progress(is_shown=not json) as progress:
 
             def begin(name: DatasetName, plan: CompactionPlan) -> None:
@@ -114,7 +114,14 @@ def _run(
 
             settle_memory()
             sweep = services.compaction_sweeps.sweep(
-                names, policy, limits, command, progress.report, is_dry_run=is_dry_run, on_begin=begin
+                listing.names,
+                policy,
+                limits,
+                command,
+                progress.report,
+                is_dry_run=is_dry_run,
+                hidden=listing.hidden,
+                on_begin=begin,
             )
             async for entry in sweep:
                 # Of so many tables the summary alone is needed once they are told.

@@ -34,9 +34,9 @@ def print_analysis(entry: AnalysisEntry) -> None:
     _print_error(entry["error"])
 
 
-def print_plan(namespace: str, table: str, plan: PlanEntry | None) -> None:
-    """What a table has, and whether that needs compaction."""
-    print_line(f"Analyzing table: {namespace}.{table}")
+def print_plan(namespace: str, table: str | None, plan: PlanEntry | None) -> None:
+    """What a table has, and whether that needs compaction; of a namespace no more than its name."""
+    print_line(f"Analyzing namespace: {namespace}" if table is None else f"Analyzing table: {namespace}.{table}")
     if plan is None:
         return
     print_line(f"  Total files: {plan['total_files']:,}")
@@ -65,8 +65,8 @@ def print_table_run(entry: TableEntry, *, is_begun: bool = False) -> None:
 
 def print_summary(summary: SummaryEntry) -> None:
     """All tables together."""
-    tables = summary["tables"]
-    is_dry_run = any(entry["dry_run"] for entry in tables)
+    tables = [entry for entry in summary["tables"] if entry["table"] is not None]
+    is_dry_run = any(entry["dry_run"] for entry in summary["tables"])
     done = sum(entry["snapshot_id"] is not None or _is_planned(entry) for entry in tables)
     print_line()
     print_line("COMPACTION SUMMARY" + (" (dry run: nothing was changed)" if is_dry_run else ""))
@@ -79,6 +79,8 @@ def print_summary(summary: SummaryEntry) -> None:
     ):
         if count:
             print_line(f"Tables {word}: {count:,}")
+    if hidden := len(summary["tables"]) - len(tables):
+        print_line(f"Namespaces failed: {hidden:,}")
     print_line(f"Files: {summary['files_before']:,} → {summary['files_after']:,}")
     if not is_dry_run:
         print_line(f"Size: {_mb(summary['size_before_mb'])} → {_mb(summary['size_after_mb'])}")

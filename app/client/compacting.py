@@ -53,11 +53,13 @@ class Compacting(Opening):
         `table` is a namespace and a name. `budget` is how much is done at most: `10GB` to rewrite, or `30m` from the
         call on, after which none but the best table is begun. `skip_active` leaves out tables that were written to so
         lately (`15m`), and `due_only` those whose turn has not come by their layer; with it `skip_active` is 15m unless
-        given. What fails at one table is told with it, and the others are done.
+        given. What fails at one table is told with it, and the others are done; so is a namespace that the catalog
+        forbids to look into, where all tables are meant.
 
         Raises:
             InvalidArgumentError: an argument of another type or form; None is no dry run.
             NamespaceNotFoundError, DatasetNotFoundError: there is none of that name.
+            NamespaceForbiddenError, DatasetForbiddenError: the catalog forbids what was named.
             BackendUnavailableError: no table can be looked at.
         """
         check_bool("dry_run", dry_run)
@@ -73,14 +75,15 @@ class Compacting(Opening):
         chosen = list_chosen(namespaces, table)
 
         async def work(services: Services) -> SummaryEntry:
-            found = [name for each in chosen for name in await services.retention_sweeps.names(each)]
+            listings = [await services.retention_sweeps.visible(each) for each in chosen]
             sweep = services.compaction_sweeps.sweep(
-                list(dict.fromkeys(found)),
+                list(dict.fromkeys(name for each in listings for name in each.names)),
                 known or services.compaction_planning.default_policy(),
                 limits,
                 command,
                 lambda *_: None,
                 is_dry_run=dry_run,
+                hidden=[error for each in listings for error in each.hidden],
             )
             return summary_entry([entry async for entry in sweep])
 

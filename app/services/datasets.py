@@ -29,6 +29,7 @@ from app.errors import (
     VersionNotFoundError,
 )
 from app.lake.json_rows import to_json_rows
+from app.lake.names import Listing
 from app.lake.reading import RowRequest, RowStream
 from app.lake.store import Lake
 from app.lake.table import LakeTable
@@ -91,6 +92,14 @@ class Datasets:
             known = {name.namespace for name in (await self._lake.list_visible()).names}
             raise NamespaceNotFoundError(namespace or "", closest(namespace or "", sorted(known))) from error
         return names if name_prefix is None else [name for name in names if name.name.startswith(name_prefix)]
+
+    async def list_visible(self) -> Listing:
+        """All datasets whose names the catalog tells, and of which namespaces it does not.
+
+        Raises:
+            BackendUnavailableError: the catalog does not answer.
+        """
+        return await self._lake.list_visible()
 
     async def list_page(
         self,

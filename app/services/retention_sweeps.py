@@ -12,6 +12,7 @@ from app.domain.names import DatasetName
 from app.domain.retention.policy import RetentionPolicy
 from app.errors import AppError, InvalidArgumentError, JsonValue
 from app.lake.metadata_cache import passing_by
+from app.lake.names import Listing
 from app.lake.neighbours import Neighbours
 from app.services.datasets import Datasets
 from app.services.retention import Report, Retention, TableRun
@@ -62,12 +63,22 @@ class RetentionSweeps:
 
         Raises:
             DatasetNotFoundError, NamespaceNotFoundError, InvalidNameError: there is none of that name.
+            NamespaceForbiddenError: the catalog does not tell what is in one of them.
             BackendUnavailableError: the catalog does not answer.
         """
         if chosen.dataset is not None:
             await self._datasets.load(chosen.dataset)
             return [chosen.dataset]
         return await self._datasets.list_names(namespace=chosen.namespace)
+
+    async def visible(self, chosen: Chosen) -> Listing:
+        """The tables that are meant, and where all are, the namespaces that the catalog forbids to look into.
+
+        Raises:
+            NamespaceForbiddenError: it forbids the only one that is meant.
+            As `names`.
+        """
+        return await self._datasets.list_visible() if chosen.is_all else Listing(names=await self.names(chosen))
 
     async def sweep(
         self,

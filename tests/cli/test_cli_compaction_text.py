@@ -6,19 +6,23 @@ from collections.abc import Callable
 
 import pytest
 
-from app.cli.compaction_text import print_summary, print_table_run
+from app.cli.compaction_text import print_analysis, print_summary, print_table_run
 from app.domain.compaction.policy import MIB
 from app.domain.names import DatasetName
+from app.errors import NamespaceForbiddenError
 from app.services.compaction.entries import (
     BinEntry,
     PlanEntry,
     StorageEntry,
     TableEntry,
     blank_entry,
+    hidden_analysis_entry,
+    hidden_entry,
     summary_entry,
 )
 
 CUSTOMERS = DatasetName(namespace="gold", name="customers")
+FORBIDDEN = NamespaceForbiddenError("gold", "no")
 HEAD = [
     "Analyzing table: gold.customers",
     "  Total files: 245",
@@ -169,6 +173,25 @@ def test_what_cannot_be_looked_at_has_no_numbers(told: Told) -> None:
     found = blank_entry(CUSTOMERS, dry_run=True)
     found["error"] = {"code": "UNREADABLE_TABLE", "message": "no\x1b[31m metadata"}
     assert told(found) == ["Analyzing table: gold.customers", "  ✗ UNREADABLE_TABLE: no\\x1b[31m metadata"]
+
+
+def test_a_namespace_that_is_forbidden_is_told_by_its_name_and_is_no_table(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = hidden_entry(FORBIDDEN, dry_run=False)
+    assert told(found) == ["Analyzing namespace: gold", f"  ✗ NAMESPACE_FORBIDDEN: {FORBIDDEN.message}"]
+
+    print_analysis(hidden_analysis_entry(FORBIDDEN))
+    assert capsys.readouterr().out.splitlines() == told(found)
+
+    print_summary(summary_entry([found, done_entry()]))
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        "Tables processed: 1",
+        "Tables compacted: 1",
+        "Namespaces failed: 1",
+        "Files: 245 → 11",
+        "Size: 5,120.50 MB → 5,089.20 MB",
+    ]
 
 
 def test_a_summary_counts_what_was_done_skipped_and_failed(capsys: pytest.CaptureFixture[str]) -> None:

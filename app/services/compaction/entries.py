@@ -10,7 +10,7 @@ from app.domain.compaction.planning import CompactionPlan
 from app.domain.compaction.policy import MIB, CompactionPolicy
 from app.domain.compaction.ranking import best_bins
 from app.domain.names import DatasetName
-from app.errors import AppError, JsonValue
+from app.errors import AppError, JsonValue, NamespaceForbiddenError
 
 # Of each list of a table, in the result of an operation: that of a thousand tables has to be kept and sent.
 MAX_LISTED = 100
@@ -67,10 +67,13 @@ class ExplainedEntry(PlanEntry):
 
 
 class AnalysisEntry(TypedDict):
-    """A table with its plan, or the error that there is none for; with both where no engine can carry it out."""
+    """A table with its plan, or the error that there is none for; with both where no engine can carry it out.
+
+    `table` is null where the error is that of a namespace, in which no table can be looked for.
+    """
 
     namespace: str
-    table: str
+    table: str | None
     plan: PlanEntry | None
     error: dict[str, JsonValue] | None
 
@@ -109,10 +112,12 @@ class TableEntry(TypedDict):
     would: `local` or `spark`. `overtaken_bins` were changed by others each time they were made; `leftover_files` could
     not be removed, and are in no snapshot. `skipped` says why nothing was done, `error` what failed; `is_partial` is
     true where some of what is done is not all that was to be done.
+
+    `table` is null where the error is that of a namespace, in which no table can be looked for.
     """
 
     namespace: str
-    table: str
+    table: str | None
     dry_run: bool
     plan: PlanEntry | None
     engine: str | None
@@ -230,6 +235,18 @@ def failed_entry(name: DatasetName, error: AppError, *, dry_run: bool) -> TableE
     return entry
 
 
+def hidden_entry(error: NamespaceForbiddenError, *, dry_run: bool) -> TableEntry:
+    """A namespace whose tables could not be listed."""
+    entry = _blank(str(error.fields["namespace"]), None, dry_run=dry_run)
+    entry["error"] = error_entry(error)
+    return entry
+
+
+def hidden_analysis_entry(error: NamespaceForbiddenError) -> AnalysisEntry:
+    """A namespace whose tables could not be listed, and so are not looked at."""
+    return AnalysisEntry(namespace=str(error.fields["namespace"]), table=None, plan=None, error=error_entry(error))
+
+
 def error_entry(error: AppError) -> dict[str, JsonValue]:
     """What failed, as the faces tell errors."""
     return {"code": error.code, "message": error.message, **error.fields}
@@ -237,9 +254,13 @@ def error_entry(error: AppError) -> dict[str, JsonValue]:
 
 def blank_entry(name: DatasetName, *, dry_run: bool) -> TableEntry:
     """A table of which nothing is known yet."""
+    return _blank(name.namespace, name.name, dry_run=dry_run)
+
+
+def _blank(namespace: str, table: str | None, *, dry_run: bool) -> TableEntry:
     return TableEntry(
-        namespace=name.namespace,
-        table=name.name,
+        namespace=namespace,
+        table=table,
         dry_run=dry_run,
         plan=None,
         engine=None,

@@ -69,12 +69,12 @@ class CompactionOperations:
 
         Raises:
             InvalidArgumentError: the policy is none.
-            As `RetentionSweeps.names`, and as `Operations.start`.
+            As `RetentionSweeps.visible`, and as `Operations.start`.
         """
         with placed("policy"):
             policy = overrides.applied_to(self._planning.default_policy())
         with placed("namespace") if chosen.namespace is not None else nullcontext():
-            await self._chosen.names(chosen)
+            await self._chosen.visible(chosen)
         limits = limits or Limits()
         request: dict[str, JsonValue] = {
             "dataset": None if chosen.dataset is None else str(chosen.dataset),
@@ -97,7 +97,7 @@ class CompactionOperations:
         Begun again after its worker died, it plans anew, and so goes on with what is left.
 
         Raises:
-            As `RetentionSweeps.names` and `CompactionSweeps.sweep`.
+            As `RetentionSweeps.visible` and `CompactionSweeps.sweep`.
         """
         dataset, namespace = cast("str | None", request["dataset"]), cast("str | None", request["namespace"])
         chosen = Chosen(
@@ -108,13 +108,15 @@ class CompactionOperations:
         command = Command(
             actor=Actor(subject=str(request["requested_by"])), reason=cast("str | None", request["reason"])
         )
+        listing = await self._chosen.visible(chosen)
         sweep = self._sweeps.sweep(
-            await self._chosen.names(chosen),
+            listing.names,
             _policy_from(cast("dict[str, JsonValue]", request["policy"])),
             _limits_from(request),
             command,
             progress.report,
             is_dry_run=bool(request["dry_run"]),
+            hidden=listing.hidden,
             operation_id=progress.operation_id,
             # Of one table a failure is that of the operation.
             ends_with_failure=dataset is not None,

@@ -14,11 +14,11 @@ from app.domain.compaction.planning import CompactionPlan
 from app.domain.compaction.policy import CompactionPolicy
 from app.domain.compaction.ranking import Ranked, benefit_of, rank
 from app.domain.names import DatasetName
-from app.errors import AppError, BackendUnavailableError, DatasetNotFoundError
+from app.errors import AppError, BackendUnavailableError, DatasetNotFoundError, NamespaceForbiddenError
 from app.lake.compact.planning import KnownPlan, PlannedTable
 from app.lake.store import Lake
 from app.lake.table import LakeTable
-from app.services.compaction.entries import AnalysisEntry, analysis_entry
+from app.services.compaction.entries import AnalysisEntry, analysis_entry, hidden_analysis_entry
 from app.services.datasets import Datasets
 from app.settings import Settings
 
@@ -74,9 +74,15 @@ class CompactionPlanning:
             return None
         return choose_engine(state.name, state.properties, planned.plan, self._rules, is_whole=is_whole)
 
-    async def survey(self, names: Sequence[DatasetName], policy: CompactionPolicy) -> list[AnalysisEntry]:
+    async def survey(
+        self,
+        names: Sequence[DatasetName],
+        policy: CompactionPolicy,
+        hidden: Sequence[NamespaceForbiddenError] = (),
+    ) -> list[AnalysisEntry]:
         """The plans of these tables, those that gain most for what is rewritten first, then those that fail: with the
-        plan where it is known that it cannot be carried out.
+        plan where it is known that it cannot be carried out. Last the namespaces in which tables were looked for in
+        vain.
 
         Raises:
             BackendUnavailableError: the catalog does not answer; what fails at one table is told with it.
@@ -97,7 +103,8 @@ class CompactionPlanning:
                 failed.append(analysis_entry(name, plan, error))
             else:
                 ranked.append(Ranked(name=str(name), of=plan, benefit=benefit_of(plan.bins)))
-        return [*(analysis_entry(named[each.name], each.of) for each in rank(ranked)), *failed]
+        told = [analysis_entry(named[each.name], each.of) for each in rank(ranked)]
+        return [*told, *failed, *map(hidden_analysis_entry, hidden)]
 
     async def explain(self, name: DatasetName, policy: CompactionPolicy) -> list[str]:
         """Whether it would help, and why files stay as they are. Raises as `explained`."""

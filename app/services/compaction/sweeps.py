@@ -25,7 +25,7 @@ from app.domain.compaction.ranking import NO_LIMIT, Budget, Ranked, affordable, 
 from app.domain.compaction.schedule import parse_duration, schedule_of, why_active, why_not_due
 from app.domain.names import DatasetName
 from app.domain.operations import OperationCancelledError
-from app.errors import AppError, BackendUnavailableError
+from app.errors import AppError, BackendUnavailableError, NamespaceForbiddenError
 from app.lake.compact.planning import KnownPlan
 from app.lake.metadata_cache import passing_by
 from app.lake.table import LakeTable
@@ -34,6 +34,7 @@ from app.services.compaction.entries import (
     TableEntry,
     error_entry,
     failed_entry,
+    hidden_entry,
     planned_bin_entries,
     planned_entry,
 )
@@ -137,6 +138,7 @@ class CompactionSweeps:
         report: Report,
         *,
         is_dry_run: bool,
+        hidden: Sequence[NamespaceForbiddenError] = (),
         operation_id: UUID | None = None,
         ends_with_failure: bool = False,
         on_begin: Callable[[DatasetName, CompactionPlan], None] | None = None,
@@ -148,7 +150,8 @@ class CompactionSweeps:
 
         Unless it is a dry run, what runs that died have done is written down before, also of other tables.
 
-        `on_begin` is told of each table that is begun, with the plan that it was chosen by.
+        `hidden` are namespaces in which tables were looked for in vain, which is told first. `on_begin` is told of each
+        table that is begun, with the plan that it was chosen by.
 
         Raises:
             AppError: with `ends_with_failure`, what failed first.
@@ -158,6 +161,9 @@ class CompactionSweeps:
         if not is_dry_run:
             # Also of tables that are left alone this time, or that nobody can choose any more.
             await self._compaction.catch_up()
+        for error in hidden:
+            logger.warning("no table there is compacted: %s", error.message)
+            yield hidden_entry(error, dry_run=is_dry_run)
         candidates: list[_Candidate] = []
         # The plan of one table alone is needed at once.
         kept = _KeptPlans(0 if is_dry_run else math.inf if len(names) == 1 else KEPT_BYTES)

@@ -11,14 +11,19 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from app.bootstrap import Services
+from app.client import IcebergCatalog
 from app.domain.compaction.claims import RunClaim
 from app.domain.compaction.obstacles import CompactionEngine
 from app.domain.names import DatasetName
+from app.domain.operations import OperationStatus
 from app.errors import DatasetNotFoundError, NamespaceForbiddenError
+from app.services.compaction.operations import CompactionOverrides
 from app.services.orphans import OrphanAge
 from app.services.retention_sweeps import Chosen
-from tests.integration.compaction.tables import COMMAND, NAME, compact, create, on_disk
+from app.settings import Settings
+from tests.integration.compaction.tables import COMMAND, NAME, compact, create, next_operation, on_disk
 from tests.integration.forbidden.test_forbidden_tables import program
+from tests.integration.operations.jobs import ended
 from tests.integration.retention.killed import POLICY
 from tests.servers.answering_proxy import AnsweringProxy
 
@@ -62,6 +67,38 @@ async def test_what_is_below_it_is_looked_at(services: Services, catalog: Catalo
 
     assert found.names == [ALLOWED, below]
     assert [error.fields["namespace"] for error in found.hidden] == ["silver"]
+
+
+async def test_a_compaction_of_all_tables_tells_it_and_does_the_others(
+    services: Services, catalog: Catalog, proxy: AnsweringProxy
+) -> None:
+    with proxy.hiding("silver"):
+        operation = await services.compaction_operations.start(
+            Chosen(is_all=True), CompactionOverrides(), COMMAND, is_dry_run=False
+        )
+        await next_operation(services)
+
+    # Then it is an entry without a table, with the catalog's words, and the others are done
+    done = await ended(services.operations, operation.operation_id)
+    assert done.status is OperationStatus.SUCCEEDED, done.failure
+    result: Any = await services.operations.result_of(done)
+    hidden, told = result["tables"]
+    assert (hidden["namespace"], hidden["table"], hidden["plan"]) == ("silver", None, None)
+    assert (hidden["error"]["code"], hidden["error"]["namespace"]) == (CODE, "silver")
+    assert "told 403 by the test" in hidden["error"]["reason"]
+    assert (told["table"], told["error"], told["files_after"]) == (ALLOWED.name, None, 1)
+    assert (result["files_before"], result["files_after"]) == (6, 1)
+    head = catalog.load_table(str(ALLOWED)).current_snapshot()
+    assert head is not None
+    assert head.summary is not None
+    assert head.summary.operation.value == "replace"
+
+
+async def test_one_of_it_alone_is_refused(services: Services, proxy: AnsweringProxy) -> None:
+    with proxy.hiding("silver"), pytest.raises(NamespaceForbiddenError):
+        await services.compaction_operations.start(
+            Chosen(namespace="silver"), CompactionOverrides(), COMMAND, is_dry_run=True
+        )
 
 
 async def test_nothing_is_expired_beside_it(services: Services, catalog: Catalog, proxy: AnsweringProxy) -> None:
@@ -135,3 +172,26 @@ def test_on_the_command_line_it_ends_with_its_category(proxy: AnsweringProxy) ->
             code, told = program(*command)
             assert (command, code, told["error"]["code"]) == (command, 5, CODE)
             assert "of namespace silver: " in told["error"]["message"]
+
+
+@pytest.mark.usefixtures("settings")
+def test_on_the_command_line_commands_for_all_tables_tell_it_and_end_with_1(proxy: AnsweringProxy) -> None:
+    with proxy.hiding("silver"):
+        for command in (("compaction", "analyze", "--all"), ("compaction", "run", "--all", "--execute")):
+            code, told = program(*command)
+            entries = {(entry["namespace"], entry["table"]): entry for entry in told["tables"]}
+            assert (command, code, set(entries)) == (command, 1, {("silver", None), ("bronze", "events")})
+            assert entries["silver", None]["error"]["code"] == CODE
+            assert entries["bronze", "events"]["error"] is None
+    assert entries["bronze", "events"]["files_after"] == 1
+
+
+def test_python_tells_it_among_all_and_refuses_it_alone(settings: Settings, proxy: AnsweringProxy) -> None:
+    with IcebergCatalog(settings=settings) as catalog, proxy.hiding("silver"):
+        found = {entry["table"]: entry["error"] for entry in catalog.compact()["tables"]}
+        with pytest.raises(NamespaceForbiddenError):
+            catalog.compact(["bronze", "silver"])
+    assert found.pop(ALLOWED.name) is None
+    error = found.pop(None)
+    assert error is not None
+    assert (error["code"], error["namespace"], found) == (CODE, "silver", {})
