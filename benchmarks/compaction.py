@@ -1,17 +1,18 @@
 """What it costs to bring files together, beside `cp`, Arrow and Spark's `rewrite_data_files`; and what reads gain.
 
-    python -m benchmarks.compaction [--cases copy,rewrite,memory,small,many,effect,requests,row_groups,
-                                            pages]
+    python -m benchmarks.compaction [--cases copy,rewrite,memory,small,many,many_joined,effect,
+                                            requests,row_groups,pages]
                                     [--scale 1.0] [--rounds 2] [--no-spark]
 
 `copy`: 60 files of 40 MB, each of one row group. `rewrite`: 245 files of all sizes, 20 million rows, which `copying`
-joins as they are. `memory`: twice that. `small`: 10 files of 300 KB. `many`: 5,000 files of 100 KB. Contestants are
-processes of their own that take turns on the same table, which is put back between them; first each has a small table
-to warm up on. `ratio` is that of medians of wall times, ours to the peer's. `effect`: queries of DuckDB, and of Spark,
-over the table of `rewrite`, before and after. `requests`: what scans ask of a store that speaks S3. `row_groups`: what
-copying and rewriting do for both, by the size of the row groups that there are; what is copied by default was chosen
-by it. `pages`: what pages that stay as they are cost, beside rewriting row by row, by their size; how small they may be
-was chosen by it. `--scale` makes tables smaller or larger.
+joins as they are. `memory`: twice that. `small`: 10 files of 300 KB. `many`: 5,000 files of 100 KB; `many_joined`: of
+a table whose pages may be put together. Contestants are processes of their own that take turns on the same table, which
+is put back between them; first each has a small table to warm up on. `ratio` is that of medians of wall times, ours to
+the peer's. `effect`: queries of DuckDB, and of Spark, over the table of `rewrite`, before and after. `requests`: what
+scans ask of a store that speaks S3. `row_groups`: what copying and rewriting do for both,
+by the size of the row groups that there are; what is copied by default was chosen by it. `pages`: what pages that stay
+as they are, or are put together, cost beside rewriting row by row, by their size; how small they may be was chosen by
+it. `--scale` makes tables smaller or larger.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ import statistics
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 from pyiceberg.table import Table
 
+from app.lake.compact.rewriting.writer_options import JOINED_FRAMES
 from benchmarks.compaction_pages import measure_pages
 from benchmarks.compaction_queries import measure_effect, measure_requests, measure_row_groups
 from benchmarks.compaction_tables import Files, create_table, files_of
@@ -45,7 +48,9 @@ MEASURED: dict[str, tuple[Callable[[float], Files], Sequence[str]]] = {
     "memory": (lambda scale: Files.mixed(round(490 * scale), round(40_000_000 * scale)), (OURS,)),
     "small": (lambda _: Files.equal(10, 0.3), (OURS, SPARK)),
     "many": (lambda scale: Files.equal(round(5_000 * scale), 0.1), (OURS, SPARK)),
+    "many_joined": (lambda scale: Files.equal(round(5_000 * scale), 0.1), (OURS, SPARK)),
 }
+PROPERTIES = {"many_joined": {JOINED_FRAMES: "true"}}
 EFFECT, REQUESTS, ROW_GROUPS, PAGES = "effect", "requests", "row_groups", "pages"
 CASES = (*MEASURED, EFFECT, REQUESTS, ROW_GROUPS, PAGES)
 ROW_GROUP_MB = (1, 4, 8, 16, 32)
@@ -114,8 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for line in measure_row_groups(megabytes, 192 * chosen.scale):
                     _print(line)
         elif case == PAGES:
-            for rows in PAGES_FILE_ROWS:
-                _print(measure_pages(rows, round(PAGES_ROWS * chosen.scale)))
+            for rows, are_joined in product(PAGES_FILE_ROWS, (False, True)):
+                _print(measure_pages(rows, round(PAGES_ROWS * chosen.scale), are_joined=are_joined))
         else:
             for line in measure_requests(Files.equal(round(300 * chosen.scale), 1)):
                 _print(line)
@@ -132,7 +137,7 @@ def _measure(lake: BenchLake, case: str, files: Files, names: Sequence[str], rou
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     left: dict[str, int] = {}
     warm_up = Restored(create_table(lake.stock, f"{NAMESPACE}.warm_up", Files.equal(12, 1)))
-    table = Restored(create_table(lake.stock, f"{NAMESPACE}.{case}", files))
+    table = Restored(create_table(lake.stock, f"{NAMESPACE}.{case}", files, **PROPERTIES.get(case, {})))
     with _processes(lake, names) as processes:
         for turn in range(rounds + 1):
             for name in [*names[turn % len(names) :], *names[: turn % len(names)]]:

@@ -18,6 +18,7 @@ from app.domain.names import DatasetName
 from app.lake.compact.making import BinMaker
 from app.lake.compact.outcomes import MadeBin, Way
 from app.lake.compact.planning import PlannedTable, plan_table
+from app.lake.compact.rewriting.writer_options import JOINED_FRAMES
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
 from app.lake.table import LakeTable, to_state
@@ -28,7 +29,7 @@ _REPEATS = 7
 _QUERY = "SELECT bit_xor(hash(t)) FROM read_parquet('{path}') t"
 
 
-def measure_pages(rows: int, total_rows: int) -> dict[str, Any]:
+def measure_pages(rows: int, total_rows: int, *, are_joined: bool) -> dict[str, Any]:
     """Files of so many rows and eight columns: ratios of merged to rewritten, of time, size, and time to read."""
     files = Files(rows=[rows] * (total_rows // rows))
     with (
@@ -39,7 +40,7 @@ def measure_pages(rows: int, total_rows: int) -> dict[str, Any]:
     ):
         catalog.create_namespace(_NAMESPACE)
         name = DatasetName(namespace=_NAMESPACE, name="pages")
-        table = create_table(catalog, str(name), files)
+        table = create_table(catalog, str(name), files, **{JOINED_FRAMES: str(are_joined).lower()})
         lake_table = LakeTable(state=to_state(table.metadata, table.metadata_location, name), handle=table)
         planned = plan_table(
             lake_table, CompactionPolicy(min_file_size_mb=64, max_concurrent_files=max(2, len(files.rows)))
@@ -58,6 +59,7 @@ def measure_pages(rows: int, total_rows: int) -> dict[str, Any]:
         line: dict[str, Any] = {
             "case": "pages",
             "rows_per_file": rows,
+            "pages": "joined" if are_joined else "apart",
             "files": len(files.rows),
             "chunk_kb": round(size / len(files.rows) / len(SCHEMA.fields) / 1024, 1),
         }

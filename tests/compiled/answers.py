@@ -171,6 +171,7 @@ def chunks() -> Iterator[Question]:
                 width=None if place == 1 else 8,
                 page_bytes=2_000,
                 page_rows=400,
+                is_concatenable=not name.startswith("snappy"),
             )
             pairs = [group.chunks[place] for group in groups]
             for number in range(CHANGES // 4):

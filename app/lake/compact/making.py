@@ -28,19 +28,20 @@ from app.lake.compact.planning import PlannedTable
 from app.lake.compact.rewriting.bins import rewrite_bin
 from app.lake.compact.rewriting.destinations import destination_of
 from app.lake.compact.rewriting.leaves import leaves
+from app.lake.compact.rewriting.properties import truth
 from app.lake.compact.rewriting.stopping import RewriteStoppedError
 from app.lake.compact.rewriting.terms import BinTerms
-from app.lake.compact.rewriting.writer_options import compression_of
+from app.lake.compact.rewriting.writer_options import JOINED_FRAMES, compression_of
 from app.lake.compact.running import CompactionStoppedError, IsStopped
 
 logger = logging.getLogger(__name__)
 
 # Small row groups cost a request each for every column, in whatever file they are (docs/decisions/0023).
 COPY_MIN_ROW_GROUP_BYTES = 8 * MIB
-# Of smaller ones merging takes as long as rewriting (docs/decisions/0024).
-MERGE_MIN_CHUNK_BYTES = 8 * 1024
-# Where pages cannot be put together, small ones cost every reader more than what rewriting them takes.
-_PAGES_APART = 4
+# Smaller pages cost every reader more than what rewriting them takes (docs/decisions/0024).
+MERGE_MIN_CHUNK_BYTES = 32 * 1024
+# Where pages are put together, files become larger by it below this (docs/decisions/0027).
+_JOIN_MIN_CHUNK_BYTES = 8 * 1024
 # How a bin was made whose pages stayed.
 MERGED = "their pages stay as they are in larger row groups"
 # Rows decoded, together with what is encoded of them, come to so many times their files; seldom to more.
@@ -159,9 +160,10 @@ class BinMaker:
         """Whether the pages of a bin's files may stay, as far as manifests tell, and are not too small for it."""
         metadata = planned.table.metadata
         columns = len(leaves(metadata.schema()))
+        codec = CODEC_IDS[compression_of(metadata.properties)]
         least_bytes = self.merge_min_chunk_bytes
-        if not is_concatenable(CODEC_IDS[compression_of(metadata.properties)]):
-            least_bytes *= _PAGES_APART
+        if is_concatenable(codec, joins_frames=truth(metadata.properties, JOINED_FRAMES)):
+            least_bytes = min(least_bytes, _JOIN_MIN_CHUNK_BYTES)
         return (
             not some.has_deletes
             and metadata.sort_order().is_unsorted

@@ -28,6 +28,7 @@ from app.domain.names import DatasetName
 from app.domain.operations import Operation, OperationStatus
 from app.domain.row_diffs import RowDiffRequest
 from app.lake.compact.making import MERGED
+from app.lake.compact.rewriting.writer_options import JOINED_FRAMES
 from app.services.compaction.operations import CompactionOverrides
 from app.services.orphans import OrphanAge
 from app.services.retention_sweeps import Chosen
@@ -113,13 +114,17 @@ def rows_in(part: int, first: int, *, rows: int = ROWS, payload_bytes: int = SMA
 def create_of_all_ways(catalog: Catalog, name: DatasetName) -> Table:
     """Thirty files in three partitions; of one of these some rows are deleted by position."""
     catalog.create_namespace(name.namespace)
-    table = catalog.create_table(str(name), SCHEMA, partition_spec=BY_PART)
+    # Without it pages are to have more than 32 KB.
+    properties = {JOINED_FRAMES: "true"}
+    table = catalog.create_table(str(name), SCHEMA, partition_spec=BY_PART, properties=properties)
     for number in range(SMALL_FILES):
         parts = [rows_in(part, (10 * number + part) * ROWS) for part in (KEPT, REWRITTEN)]
         if number < LARGE_FILES:
             parts.append(rows_in(COPIED, (10 * number + COPIED) * ROWS, payload_bytes=LARGE_BYTES))
         table.append(pa.concat_tables(parts))
-    some = [task.file for task in table.scan().plan_files() if task.file.partition[0] == REWRITTEN][:4]
+    found = [task.file for task in table.scan().plan_files() if task.file.partition[0] == REWRITTEN]
+    # The first one's path is not between those of the others, which the deletes of these may then be about.
+    some = sorted(found, key=lambda file: str(file.file_path))[:4]
     for files in (some[:1], some[1:]):
         positions = {file.file_path: [0, 7, ROWS - 1] for file in files}
         commit_files(table, SnapshotOperation.DELETE, deletes=[write_position_deletes(table, positions, files[0])])

@@ -17,6 +17,7 @@ from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.snapshots import Operation
 
 from app.lake.compact.merging.bins import merge_bin
+from app.lake.compact.merging.pages import Page, read_pages
 from tests.integration.spark.conftest import SharedLake
 from tests.unit.lake.compact.parquet_files import READERS, rows_of
 from tests.unit.lake.compact.rewriting import rewrite, terms
@@ -36,7 +37,8 @@ ROWS = 3_000
 CREATE = """CREATE TABLE {t} (id BIGINT NOT NULL, small INT, name STRING, kind STRING, ratio DOUBLE, single FLOAT,
     tiny DECIMAL(9, 2), amount DECIMAL(12, 2), large DECIMAL(30, 4), day DATE, at TIMESTAMP, local TIMESTAMP_NTZ,
     flag BOOLEAN, raw BINARY, tags ARRAY<STRUCT<k: STRING, v: INT>>, attributes MAP<STRING, BIGINT>,
-    place STRUCT<city: STRING, zip: BIGINT>) USING iceberg TBLPROPERTIES ('format-version'='2')"""
+    place STRUCT<city: STRING, zip: BIGINT>) USING iceberg TBLPROPERTIES (
+    'format-version'='2', 'write.parquet.page-row-limit'='7000', 'stratigraph.compaction.join-zstd-frames'='true')"""
 FILL = """INSERT INTO {{t}} SELECT /*+ COALESCE(1) */ id, CAST(id AS INT), IF(id % 7 = 0, NULL, concat('name ', id)),
     concat('kind ', id % 5), IF(id % 11 = 0, double('NaN'), id / 7), CAST(id AS FLOAT), CAST(id % 50 AS DECIMAL(9, 2)),
     CAST(id / 100 AS DECIMAL(12, 2)), CAST(-id AS DECIMAL(30, 4)), date_add(DATE '2020-01-01', CAST(id % 5000 AS INT)),
@@ -112,6 +114,12 @@ def answers(lake: SharedLake) -> list[list[str]]:
     ]
 
 
+def first_column(path: Path) -> list[Page]:
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    start = column.data_page_offset
+    return read_pages(path.read_bytes(), start, start + column.total_compressed_size)
+
+
 @pytest.mark.parametrize("write", [of_spark, of_pyiceberg])
 def test_a_table_says_the_same_with_its_files_merged(lake: SharedLake, write: Any) -> None:
     # Given what Spark answers of files as they were written
@@ -133,6 +141,10 @@ def test_a_table_says_the_same_with_its_files_merged(lake: SharedLake, write: An
     assert (metadata.num_row_groups, metadata.num_rows) == (1, FILES * ROWS)
     assert "PLAIN" in metadata.row_group(0).column(0).encodings
     assert not metadata.row_group(0).column(0).has_dictionary_page
+    if write is of_pyiceberg:
+        # Two of the files share a page, which is two frames of zstd.
+        assert metadata.row_group(0).column(0).compression == "ZSTD"
+        assert [page.values for page in first_column(path)] == [2 * ROWS, ROWS]
     commit_files(table, Operation.REPLACE, remove=files, add=[made])
 
     # Then Spark answers the same, through Iceberg's reader and through its own, vectorised or not

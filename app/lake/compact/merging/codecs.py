@@ -7,18 +7,16 @@ import pyarrow as pa
 from app.lake.parquet.wire import MalformedThriftError
 
 UNCOMPRESSED = 0
+_ZSTD = 6
 # Of each id: what Arrow's writer is asked for, and what decompresses it.
 _CODECS = {
     UNCOMPRESSED: ("NONE", ""),
     1: ("SNAPPY", "snappy"),
     2: ("GZIP", "gzip"),
     4: ("BROTLI", "brotli"),
-    6: ("ZSTD", "zstd"),
+    _ZSTD: ("ZSTD", "zstd"),
     7: ("LZ4", "lz4_raw"),
 }
-# Compressed by these, the one behind the other is the compressed form of both: RFC 8878, section 3, says so of frames.
-# Of gzip's members the same is true, but Arrow reads the first one alone.
-_CONCATENABLE = frozenset({UNCOMPRESSED, 6})
 CODEC_IDS = {written: codec for codec, (written, _) in _CODECS.items()}
 
 
@@ -27,9 +25,13 @@ def is_known(codec: int) -> bool:
     return codec in _CODECS
 
 
-def is_concatenable(codec: int) -> bool:
-    """Whether compressed bytes of it may stand one behind the other in a page."""
-    return codec in _CONCATENABLE
+def is_concatenable(codec: int, *, joins_frames: bool) -> bool:
+    """Whether compressed bytes of it may stand one behind the other in a page.
+
+    Of zstd what they are then is the compressed form of both (RFC 8878, section 3), which not all readers know. Of
+    gzip's members it is too, but Arrow reads the first one alone.
+    """
+    return codec == UNCOMPRESSED or (codec == _ZSTD and joins_frames)
 
 
 def decompressed(body: bytes, size: int, codec: int) -> bytes:

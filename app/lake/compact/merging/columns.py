@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from app.lake.compact.merging.codecs import UNCOMPRESSED, is_concatenable
+from app.lake.compact.merging.codecs import UNCOMPRESSED
 from app.lake.compact.merging.identities import all_defined, is_identity
 from app.lake.compact.merging.pages import (
     DATA_V2,
@@ -38,7 +38,8 @@ class ColumnShape:
     """What is the same of all chunks of a column: its codec, how values are compared, and how deep they lie.
 
     `deepest` is the definition level of a value that is not null, and `width` the bytes of one, None where they differ.
-    Pages that are made have so many bytes and rows at most, but for a dictionary that is larger.
+    Pages that are made have so many bytes and rows at most, but for a dictionary that is larger; of several ones only
+    where the codec `is_concatenable`.
     """
 
     codec: int
@@ -48,6 +49,7 @@ class ColumnShape:
     width: int | None
     page_bytes: int
     page_rows: int
+    is_concatenable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,6 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
     """
     found: list[_Pages] = []
     merged = MergedChunk(shape)
-    can_be_put_together = is_concatenable(shape.codec)
     with naming_file(chunks[0].location) as at:
         for source in chunks:
             at.path = source.location
@@ -192,7 +193,7 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
             if dictionary is not None and pages.by_dictionary:
                 if not is_identity(source.content, pages.by_dictionary, dictionary.values, shape.codec, shape.deepest):
                     return None
-                is_apart = not (can_be_put_together and pages.has_values_alone(source.chunk.column, shape))
+                is_apart = not (shape.is_concatenable and pages.has_values_alone(source.chunk.column, shape))
                 merged.put_values(source.content, dictionary, is_apart=is_apart)
             if pages.others:
                 merged.copy(source.content, pages.others)

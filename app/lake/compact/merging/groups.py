@@ -16,7 +16,7 @@ from app.lake.compact.copying.footers import MAGIC, Footer, notes_of, read_open_
 from app.lake.compact.copying.joinable import find_obstacle
 from app.lake.compact.copying.key_values import merge_key_values
 from app.lake.compact.copying.survey import Span
-from app.lake.compact.merging.codecs import CODEC_IDS
+from app.lake.compact.merging.codecs import CODEC_IDS, is_concatenable
 from app.lake.compact.merging.columns import ColumnShape, MergedChunk, SourceChunk, merge_chunks
 from app.lake.compact.merging.decoding import SourceFile, decoded
 from app.lake.compact.merging.errors import UnmergeableError
@@ -73,6 +73,7 @@ class Merging:
                 width=parquet.width,
                 page_bytes=arguments["data_page_size"],
                 page_rows=arguments["max_rows_per_page"],
+                is_concatenable=is_concatenable(codec, joins_frames=self.layout.options.joins_frames),
             )
             for leaf, parquet in zip(self.layout.columns, parquet_leaves(self.written), strict=True)
         ]

@@ -25,6 +25,8 @@ _LEAST_FILTER_BYTES = 32
 # Where pages are to have less than what Arrow's encoder of places in a dictionary takes before its first one, 64 bytes
 # for each of up to 32 bits, it ends pages of lists and maps without a value. To its reader that is the column's end.
 _LEAST_PAGE_BYTES = 4096
+# Ours, of a table whose readers all take several frames of zstd for one page (docs/decisions/0027).
+JOINED_FRAMES = "stratigraph.compaction.join-zstd-frames"
 # Iceberg's names, in Arrow's words.
 _CODECS = {
     "uncompressed": "NONE",
@@ -41,11 +43,15 @@ _WITH_LEVELS = ("GZIP", "BROTLI", "ZSTD")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterOptions:
-    """What a row group has at most, in the file; bytes of its bloom filters; and the arguments of ParquetWriter."""
+    """What a row group has at most, in the file; bytes of its bloom filters; and the arguments of ParquetWriter.
+
+    `joins_frames` says whether several frames of zstd may be one page, for which it takes readers that know of it.
+    """
 
     row_group_bytes: int
     row_group_rows: int
     bloom_bytes: int
+    joins_frames: bool
     arguments: Mapping[str, Any]
 
 
@@ -69,6 +75,7 @@ def writer_options(properties: Mapping[str, str], schema: Schema, columns: Seque
         ),
         row_group_rows=row_group_rows,
         bloom_bytes=bloom_bytes,
+        joins_frames=truth(properties, JOINED_FRAMES),
         arguments={
             **_compression(properties),
             "data_page_size": max(

@@ -26,6 +26,7 @@ from app.lake.compact import making
 from app.lake.compact.making import BinMaker
 from app.lake.compact.outcomes import CompactionOutcome, Way
 from app.lake.compact.planning import PlannedTable, plan_table
+from app.lake.compact.rewriting.writer_options import JOINED_FRAMES
 from app.lake.compact.running import CompactionRun
 from app.lake.internals import CachingSqlCatalog
 from app.lake.metadata_cache import MetadataCache
@@ -36,7 +37,7 @@ from app.lake.parquet.wire import I32, I64, STRUCT
 from tests.unit.lake.compact.parquet_files import footer_fields
 from tests.unit.lake.compact.rewrites import look, rows_of
 from tests.unit.lake.compact.test_compact_running import strangers
-from tests.unit.lake.compact.test_rewriting_files import path_of
+from tests.unit.lake.compact.test_rewriting_files import path_of, with_set
 from tests.unit.lake.local_tables import NAME, append, as_lake_table, create_table, delete_rows
 
 SCHEMA = Schema(
@@ -138,6 +139,24 @@ def test_pages_stay_where_they_are_large_enough_and_the_report_says_so(
     assert duckdb_sum(table) == before
     assert len(list(table.refresh().scan().plan_files())) <= plan.files_after
     assert planned(catalog).plan.bins == ()
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [{JOINED_FRAMES: "true"}, {"write.parquet.compression-codec": "uncompressed"}],
+    ids=["frames of zstd", "no compression"],
+)
+def test_small_pages_stay_where_they_may_be_put_together(
+    catalog: CachingSqlCatalog, compact: Callable[..., CompactionOutcome], properties: dict[str, str]
+) -> None:
+    table = with_set(create_table(catalog, SCHEMA), properties)
+    for number in range(4):
+        put(table, 40_000 * number, 40_000)
+    before = duckdb_sum(table)
+    found = compact(merge_min_chunk_bytes=2**30)
+    (why,) = (each.made.why or "" for each in found.committed)
+    assert why.endswith("their pages stay as they are in larger row groups")
+    assert duckdb_sum(table) == before
 
 
 def test_pages_that_are_too_small_are_rewritten(table: Table, compact: Callable[..., CompactionOutcome]) -> None:

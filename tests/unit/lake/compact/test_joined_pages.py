@@ -12,9 +12,11 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
+from app.errors import InvalidTablePropertyError
 from app.lake.compact.copying.footers import MAGIC
 from app.lake.compact.merging.bins import merge_bin
 from app.lake.compact.merging.pages import Page, read_pages
+from app.lake.compact.rewriting.writer_options import JOINED_FRAMES
 from app.lake.parquet.fields import ColumnFields, FileFields
 from app.lake.parquet.row_groups import read_row_group, write_row_group
 from app.lake.parquet.thrift import read_list, write_list, write_struct
@@ -44,8 +46,7 @@ def merged_of(
 ) -> Path:
     """The one file that files of these rows are merged into."""
     codec = properties.get("write.parquet.compression-codec", "zstd")
-    table = create_table(catalog, SCHEMA)
-    with_set(table, properties)
+    table = with_set(create_table(catalog, SCHEMA), {JOINED_FRAMES: "true"} | properties)
     folder = path_of(f"{table.location()}/data")
     folder.mkdir(parents=True)
     how = {"compression": "NONE" if codec == "uncompressed" else codec, "store_schema": False}
@@ -96,6 +97,30 @@ def test_pages_have_as_many_rows_as_they_may(catalog: SqlCatalog, codec: str, ex
         assert read(path).to_pydict() == pa.concat_tables(files).to_pydict(), name
 
 
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({JOINED_FRAMES: "false"}, [ROWS] * FILES),
+        ({JOINED_FRAMES: "TRUE"}, [FILES * ROWS]),
+        # Where nothing is compressed there is nothing that a reader would have to know.
+        ({JOINED_FRAMES: "false", "write.parquet.compression-codec": "uncompressed"}, [FILES * ROWS]),
+    ],
+)
+def test_frames_of_zstd_share_a_page_where_the_table_says_so(
+    catalog: SqlCatalog, properties: dict[str, str], expected: list[int]
+) -> None:
+    files = [rows_from(ROWS * number) for number in range(FILES)]
+
+    path = merged_of(catalog, files, properties)
+
+    assert [[page.values for page in pages] for pages in pages_of(path)] == [expected] * 3
+
+
+def test_a_table_that_does_not_say_whether_is_refused(catalog: SqlCatalog) -> None:
+    with pytest.raises(InvalidTablePropertyError, match=f"{JOINED_FRAMES}.*true or false is needed"):
+        merged_of(catalog, [rows_from(0), rows_from(ROWS)], {JOINED_FRAMES: "yes"})
+
+
 def test_pages_have_as_many_bytes_as_they_may(catalog: SqlCatalog) -> None:
     # Of eight bytes a value, where it is a number
     files = [rows_from(ROWS * number) for number in range(FILES)]
@@ -112,7 +137,7 @@ def test_pages_have_as_many_bytes_as_they_may(catalog: SqlCatalog) -> None:
 def test_what_stays_as_it_is_keeps_its_place_among_what_is_put_together(catalog: SqlCatalog) -> None:
     # Given files of which two in the middle were written without dictionaries, and one after them is large
     files = [rows_from(0), rows_from(500), rows_from(1_000), rows_from(1_500, 3_000), rows_from(4_500)]
-    table = create_table(catalog, SCHEMA)
+    table = with_set(create_table(catalog, SCHEMA), {JOINED_FRAMES: "true"})
     folder = path_of(f"{table.location()}/data")
     folder.mkdir(parents=True)
     paths = [
@@ -151,7 +176,7 @@ def test_checksums_are_those_of_what_was_put_together(
 
 def test_texts_are_put_together_where_it_is_told_how_long_they_are(catalog: SqlCatalog) -> None:
     # Given files of which every other one does not say how many bytes its texts have, as older writers' do not
-    table = create_table(catalog, SCHEMA)
+    table = with_set(create_table(catalog, SCHEMA), {JOINED_FRAMES: "true"})
     folder = path_of(f"{table.location()}/data")
     folder.mkdir(parents=True)
     files = [rows_from(ROWS * number) for number in range(4)]
