@@ -209,7 +209,7 @@ async def test_changes_of_other_tables_are_settled_beside_it(
             request_hash=b"",
             plan=plan,
             base_metadata=state.metadata_location,
-            lease_s=0.001,
+            lease_s=0.0,
         )
         await services.repair._changes.intend(intent)
 
