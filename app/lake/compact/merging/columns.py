@@ -168,8 +168,8 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
     """The chunks' pages in one chunk, one behind the other; None where they cannot stay what they are.
 
     A chunk has one codec and one dictionary. So they can where all have the codec that is asked for, and none has a
-    dictionary but one that says of each value what it is, once and in order: that becomes a page of values. Costs about
-    10 µs a page, and where there are dictionaries, decompressing the places in them.
+    dictionary but one that says of each value what it is, once and in order: that becomes a page of values, or a part
+    of one. Costs about 10 µs a page, and where there are dictionaries, decompressing the places in them.
 
     Raises:
         OSError: a chunk is broken; the name of its file is in the message.
