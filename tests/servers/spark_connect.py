@@ -3,15 +3,23 @@
 Needs Java and `make servers`, as `tests.servers.spark`. Run as a program it is that process.
 """
 
+from __future__ import annotations
+
 import json
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
 
 from tests.servers.process import ready_process
 from tests.servers.spark import find_missing, spark_session
+
+_PORT = "spark.connect.grpc.binding.port"
 
 
 @contextmanager
@@ -34,6 +42,34 @@ def spark_connect(tmp: Path, catalogs: Mapping[str, Mapping[str, str]]) -> Itera
         yield url
 
 
+class Pausing:
+    """Holds a server of `spark_connect` where it is, so that what a test does in between comes before all that follows.
+
+    It runs at first, and again at the end of the block.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._jvm = _jvm_at(url)
+
+    def __enter__(self) -> Pausing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.resume()
+
+    def pause(self) -> None:
+        self._jvm.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._jvm.send_signal(signal.SIGCONT)
+
+
+def _jvm_at(url: str) -> psutil.Process:
+    own = psutil.Process().children(recursive=True)
+    option = f"{_PORT}={urlsplit(url).port}"
+    return next(child for child in own if child.name() == "java" and option in child.cmdline())
+
+
 def _serve(tmp: Path, settings: Mapping[str, str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -42,7 +78,7 @@ def _serve(tmp: Path, settings: Mapping[str, str]) -> None:
         **settings,
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
         "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": str(port),
+        _PORT: str(port),
         # By its own default every two seconds, in which what a test asks for may be done.
         "spark.connect.progress.reportInterval": "100ms",
     }

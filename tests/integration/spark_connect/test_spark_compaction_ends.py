@@ -39,6 +39,7 @@ from tests.integration.spark_connect.compacting import (
     sql_name,
 )
 from tests.integration.spark_connect.conftest import SparkLake
+from tests.servers.spark_connect import Pausing
 from tests.unit.lake.local_tables import append
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spark]
@@ -131,9 +132,14 @@ async def test_what_spark_left_to_others_is_done_by_the_next_run_that_is_due(
     def delete_after_the_first_commit(fraction: float, message: str) -> None:
         # And somebody who takes a file out of each of them once it has done some, so that it cannot commit the others
         if "in Spark" in message and fraction > 0.05 and not moved:
-            while table.refresh().metadata.current_snapshot().summary.operation.value != "replace":
-                time.sleep(0.05)
-            table.delete(f"id < {ROWS}")
+            # Held meanwhile: on a slow machine it would be done before a delete that has to begin again each time.
+            with Pausing(lake.url) as spark:
+                spark.pause()
+                while table.refresh().metadata.current_snapshot().summary.operation.value != "replace":
+                    spark.resume()
+                    time.sleep(0.02)
+                    spark.pause()
+                table.delete(f"id < {ROWS}")
             moved.append(fraction)
 
     due = Limits(is_due_only=True)
