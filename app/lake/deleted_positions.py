@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.exceptions import ResolveError
 from pyiceberg.io import FileIO
-from pyiceberg.io.pyarrow import _read_deletes
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from app.errors import AppError
 from app.lake.named_files import AbsentFileError, BrokenFileError
+from app.lake.position_deletes import Positions, read_positions
 
 
 class DeletedPositions:
@@ -28,7 +30,7 @@ class DeletedPositions:
 
     def __init__(self, io: FileIO) -> None:
         self._io = io
-        self._found: dict[str, dict[str, pa.ChunkedArray]] = {}
+        self._found: dict[str, Mapping[str, Sequence[Positions]]] = {}
         self.bytes_read = 0
 
     def read(self, tasks: Iterable[FileScanTask]) -> None:
@@ -44,19 +46,16 @@ class DeletedPositions:
         """The deleted positions of a file, sorted, each once, and none that the file has not."""
         self.read([task])
         path = task.file.file_path
-        chunks = [
-            part
-            for file in task.delete_files
-            if (array := self._found[file.file_path].get(path)) is not None
-            for part in array.chunks
-        ]
-        distinct = pc.unique(pa.chunked_array(chunks, pa.int64()))
-        positions = distinct.take(pc.sort_indices(distinct))
-        return positions_within(positions, 0, task.file.record_count)
+        chunks = [part for file in task.delete_files for part in self._found[file.file_path].get(path, ())]
+        distinct = np.unique(np.concatenate(chunks)) if chunks else np.empty(0, np.int64)
+        return positions_within(pa.array(distinct, pa.int64()), 0, task.file.record_count)
 
-    def _read(self, file: DataFile) -> dict[str, pa.ChunkedArray]:
+    def _read(self, file: DataFile) -> Mapping[str, Sequence[Positions]]:
+        found: defaultdict[str, list[Positions]] = defaultdict(list)
         with naming_file(file.file_path):
-            return _read_deletes(self._io, file)
+            for path, positions in read_positions(self._io, file):
+                found[path].append(positions)
+        return found
 
 
 class NamingFile:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import nullcontext
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
-from pyiceberg.io.pyarrow import _read_deletes
 from pyiceberg.manifest import DataFile, FileFormat
 from pyiceberg.table import FileScanTask
 
 from app.lake.deleted_positions import naming_file
+from app.lake.position_deletes import Positions, read_positions
 
 # Delete files are mostly small, and many: it is waiting for them that takes time.
 _READERS = 8
-_BATCH_ROWS = 65_536
-_BUFFER_BYTES = 1024 * 1024
-# Each column has a buffer, and there are two (Iceberg spec, "Position Delete Files").
-_PATH, _POSITION = "file_path", "pos"
-
-Positions = npt.NDArray[np.int64]
 
 
 class DeletedRows:
@@ -97,39 +89,8 @@ def read_deleted_rows(io: FileIO, tasks: Sequence[FileScanTask]) -> list[Deleted
 
 
 def _read(io: FileIO, file: DataFile, about: Mapping[str, Sequence[DeletedRows]], whole: threading.Lock) -> None:
-    if file.file_format == FileFormat.PARQUET:
-        for path, positions in _positions(io, file.file_path):
+    # What is no Parquet file is held whole.
+    with nullcontext() if file.file_format == FileFormat.PARQUET else whole:
+        for path, positions in read_positions(io, file):
             for rows in about.get(path, ()):
                 rows.add(positions)
-        return
-    with whole:
-        for path, array in _read_deletes(io, file).items():
-            for rows in about.get(path, ()):
-                for chunk in array.chunks:
-                    rows.add(chunk.cast(pa.int64()).to_numpy(zero_copy_only=False))
-
-
-def _positions(io: FileIO, location: str) -> Iterator[tuple[str, Positions]]:
-    """The paths and positions in a Parquet file, in the order of the file: mostly sorted by both."""
-    with io.new_input(location).open() as stream:
-        # By buffers of a fixed size: a row group may be as large as the file.
-        file = pq.ParquetFile(stream, read_dictionary=[_PATH], buffer_size=_BUFFER_BYTES, pre_buffer=False)
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[_PATH, _POSITION]):
-            yield from _by_path(batch)
-
-
-def _by_path(batch: pa.RecordBatch) -> Iterator[tuple[str, Positions]]:
-    paths: Any = batch.column(_PATH)
-    positions = batch.column(_POSITION).cast(pa.int64())
-    if paths.null_count or positions.null_count:
-        raise ValueError("paths or positions are null")
-    places, numbers = paths.indices.to_numpy(), positions.to_numpy()
-    edges = np.flatnonzero(np.diff(places)) + 1
-    if len(edges) >= len(paths.dictionary):
-        # Paths that come again: it is not sorted, although the specification asks for it.
-        order = np.argsort(places, kind="stable")
-        places, numbers = places[order], numbers[order]
-        edges = np.flatnonzero(np.diff(places)) + 1
-    for start, end in zip([0, *edges], [*edges, len(places)], strict=True):
-        if start < end:
-            yield paths.dictionary[int(places[start])].as_py(), numbers[start:end]

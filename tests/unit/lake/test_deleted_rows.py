@@ -16,7 +16,7 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import FileScanTask
 
-from app.lake import deleted_rows
+from app.lake import position_deletes
 from app.lake.deleted_rows import DeletedRows, read_deleted_rows
 
 ONE, OTHER = "s3://bucket/one.parquet", "s3://bucket/other.parquet"
@@ -78,7 +78,7 @@ def test_only_delete_files_of_the_task_count(tmp_path: Path) -> None:
 
 
 def test_a_row_group_is_read_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deleted_rows, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(position_deletes, "_BATCH_ROWS", 7)
     rows = [(path, pos) for path in (ONE, OTHER) for pos in range(0, 100, 3)]
     expected = list(range(0, 100, 3))
     for how in ({}, {"use_dictionary": False}, {"row_group_size": 10}):
