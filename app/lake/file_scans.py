@@ -49,7 +49,13 @@ def scan_file(
     for run in _runs(fragment, columns, pushed, only):
         # Read ahead in large ranges, unless one row group alone is too much to be held, or all is in memory.
         is_ahead = run.size_bytes <= _RUN_BYTES and not isinstance(stream, pa.BufferReader)
-        file = pq.ParquetFile(stream, metadata=fragment.metadata, pre_buffer=is_ahead, buffer_size=run.buffer_bytes)
+        file = pq.ParquetFile(
+            stream,
+            metadata=fragment.metadata,
+            pre_buffer=is_ahead,
+            buffer_size=run.buffer_bytes,
+            page_checksum_verification=True,
+        )
         # Handing a small file's columns to threads takes longer than decoding them.
         is_alone = not is_bulk and not isinstance(stream, pa.BufferReader)
         rows = _bulk_rows(stream, fragment, run) if is_bulk else run.batch_rows

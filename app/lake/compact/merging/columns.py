@@ -16,6 +16,7 @@ from app.lake.compact.merging.pages import (
     PLAIN_DICTIONARY,
     RLE,
     Page,
+    check,
     plain_page_header,
     read_pages,
 )
@@ -104,7 +105,7 @@ class MergedChunk:
         self._bodies.append(memoryview(content)[dictionary.body : dictionary.end])
         self._values += dictionary.values
         self._bytes += dictionary.uncompressed_bytes
-        self._has_crc = self._has_crc and dictionary.has_crc
+        self._has_crc = self._has_crc and dictionary.crc is not None
         if is_apart:
             self._put_page()
 
@@ -191,6 +192,9 @@ def merge_chunks(chunks: Sequence[SourceChunk], shape: ColumnShape) -> MergedChu
             at.path = source.location
             dictionary = pages.dictionary
             if dictionary is not None and pages.by_dictionary:
+                # What is copied keeps its checksum; these get another one, or none.
+                for page in (dictionary, *pages.by_dictionary):
+                    check(source.content, page)
                 if not is_identity(source.content, pages.by_dictionary, dictionary.values, shape.codec, shape.deepest):
                     return None
                 is_apart = not (shape.is_concatenable and pages.has_values_alone(source.chunk.column, shape))

@@ -51,7 +51,8 @@ def decoded(
     """
     batches: list[pa.RecordBatch] = []
     left = most_bytes
-    with pq.ParquetFile(pa.BufferReader(_joined(sources, places, like))) as file:
+    joined = pa.BufferReader(_joined(sources, places, like))
+    with pq.ParquetFile(joined, page_checksum_verification=True) as file:
         group = 0
         for source in sources:
             rows = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from typing import Final, NamedTuple
 
 from app.lake.parquet.fields import DataPageFields, DataPageV2Fields, PageFields
@@ -23,11 +24,16 @@ _RLE_DICTIONARY: Final = 8
 _BY_DICTIONARY = frozenset({PLAIN_DICTIONARY, _RLE_DICTIONARY})
 
 
+class WrongChecksumError(ValueError):
+    """A page has other bytes than were written."""
+
+
 class Page(NamedTuple):
     """A page: of what kind it is, from where to where its header and its body are, and what it has.
 
     `levels` are how many bytes of repetition and of definition levels its body begins with, which are not compressed;
-    None where they are compressed with the values. `encodings` are that of the values, and those of levels.
+    None where they are compressed with the values. `encodings` are that of the values, and those of levels. `crc` is
+    the CRC-32 of its body as it is written, None where its writer tells none.
     """
 
     kind: int
@@ -37,7 +43,7 @@ class Page(NamedTuple):
     uncompressed_bytes: int
     values: int
     encodings: tuple[int, ...]
-    has_crc: bool
+    crc: int | None
     levels: tuple[int, int] | None
     is_compressed: bool
 
@@ -99,6 +105,7 @@ def _read_page(content: bytes, start: int) -> Page:
         raise MalformedThriftError(f"a page has {values} values, and {uncompressed_bytes} bytes uncompressed")
     if levels is not None and (min(levels) < 0 or sum(levels) > min(size, uncompressed_bytes)):
         raise MalformedThriftError(f"a page of {size} bytes has levels of {levels[0]} and {levels[1]}")
+    crc = find_number(header, PageFields.CRC)
     return Page(
         kind=kind,
         start=start,
@@ -107,10 +114,21 @@ def _read_page(content: bytes, start: int) -> Page:
         uncompressed_bytes=uncompressed_bytes,
         values=values,
         encodings=tuple(encodings),
-        has_crc=PageFields.CRC in header,
+        # Thrift has no unsigned numbers.
+        crc=None if crc is None else crc & 0xFFFFFFFF,
         levels=levels,
         is_compressed=is_compressed,
     )
+
+
+def check(content: bytes, page: Page) -> None:
+    """Have nothing made of a page that is not as it was written, as far as its writer told its checksum.
+
+    Raises:
+        WrongChecksumError: it is another one.
+    """
+    if page.crc is not None and zlib.crc32(memoryview(content)[page.body : page.end]) != page.crc:
+        raise WrongChecksumError(f"the page at byte {page.start} is broken: it has another checksum than it tells")
 
 
 def _number(header: dict[int, int], key: int) -> int:

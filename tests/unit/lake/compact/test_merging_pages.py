@@ -59,9 +59,9 @@ def test_each_kind_of_page_is_told_by_its_header() -> None:
     ends = [start + len(one) for start, one in zip(starts, pages, strict=True)]
     told = {"uncompressed_bytes": 30, "values": 7}
     expected = [
-        {"kind": DICTIONARY, "encodings": (PLAIN,), "has_crc": True, "levels": None, "is_compressed": True},
-        {"kind": DATA, "encodings": (PLAIN, RLE, RLE), "has_crc": False, "levels": None, "is_compressed": True},
-        {"kind": DATA_V2, "encodings": (PLAIN, RLE), "has_crc": False, "levels": (2, 3), "is_compressed": False},
+        {"kind": DICTIONARY, "encodings": (PLAIN,), "crc": 2**32 - 1, "levels": None, "is_compressed": True},
+        {"kind": DATA, "encodings": (PLAIN, RLE, RLE), "crc": None, "levels": None, "is_compressed": True},
+        {"kind": DATA_V2, "encodings": (PLAIN, RLE), "crc": None, "levels": (2, 3), "is_compressed": False},
     ]
     assert found == [
         Page(start=start, body=end - len(BODY), end=end, **told, **more)
@@ -114,4 +114,4 @@ def test_the_header_of_a_made_page_is_read_as_it_was_meant(crc: int | None) -> N
     (found,) = read_pages(raw, 0, len(raw))
 
     assert (found.kind, found.values, found.encodings, found.levels) == (DATA_V2, 7, (PLAIN, RLE), (0, 2))
-    assert (found.end - found.body, found.uncompressed_bytes, found.has_crc) == (20, 58, crc is not None)
+    assert (found.end - found.body, found.uncompressed_bytes, found.crc) == (20, 58, crc)
