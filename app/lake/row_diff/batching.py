@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -27,11 +27,17 @@ _READERS = 2
 class Batch:
     """Both sides of what is compared at once; `spans` are the rows of each group on the one and on the other."""
 
+    groups: tuple[Group, ...]
     from_feed: Feed
     to_feed: Feed
     size_bytes: int
     spans: tuple[tuple[Span, Span], ...]
     readers: ThreadPoolExecutor
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether there is more than is held."""
+        return self.from_feed.held() is None or self.to_feed.held() is None
 
     def left_over(self, keys: Sequence[int]) -> tuple[pa.Table, pa.Table] | None:
         """The rows that are not seen to be on both sides; None where they are streamed, or too many to be worth it."""
@@ -42,9 +48,14 @@ class Batch:
 
 
 def batches_of(
-    plan: RowDiffPlan, *, is_stopped: Callable[[], bool], on_read: OnRead, on_rows: Callable[[int], None]
+    plan: RowDiffPlan,
+    groups: Iterable[Group],
+    *,
+    is_stopped: Callable[[], bool],
+    on_read: OnRead,
+    on_rows: Callable[[int], None],
 ) -> Generator[Batch, None, None]:
-    """All batches. To be closed: what is being read ahead is then given up."""
+    """All batches of these groups. To be closed: what is being read ahead is then given up."""
     given_up = threading.Event()
     readers = ThreadPoolExecutor(_READERS, thread_name_prefix="row-diff-")
 
@@ -62,14 +73,15 @@ def batches_of(
 
     try:
         ahead: Batch | None = None
-        for batch in _batches(plan):
-            size_bytes = sum(_bytes_of(plan, group) for group in batch)
+        for batch in _batches(plan, groups):
+            size_bytes = sum(plan.bytes_of(group) for group in batch)
             is_held = size_bytes <= BATCH_BYTES and sum(map(plan.rows_of, batch)) <= HELD_ROWS
             from_feed = feed(plan.from_side, [place for g in batch for place in g.from_places], is_held=is_held)
             to_feed = feed(plan.to_side, [place for g in batch for place in g.to_places], is_held=is_held)
             if ahead is not None:
                 yield ahead
             ahead = Batch(
+                groups=tuple(batch),
                 from_feed=from_feed,
                 to_feed=to_feed,
                 size_bytes=size_bytes,
@@ -86,11 +98,11 @@ def batches_of(
         readers.shutdown(cancel_futures=True)
 
 
-def _batches(plan: RowDiffPlan) -> Iterator[list[Group]]:
+def _batches(plan: RowDiffPlan, groups: Iterable[Group]) -> Iterator[list[Group]]:
     batch: list[Group] = []
     rows = size_bytes = 0
-    for group in plan.to_join:
-        more_rows, more_bytes = plan.rows_of(group), _bytes_of(plan, group)
+    for group in groups:
+        more_rows, more_bytes = plan.rows_of(group), plan.bytes_of(group)
         if batch and (rows + more_rows > BATCH_ROWS or size_bytes + more_bytes > BATCH_BYTES):
             yield batch
             batch, rows, size_bytes = [], 0, 0
@@ -109,7 +121,3 @@ def _spans_of(plan: RowDiffPlan, groups: Sequence[Group]) -> Iterator[tuple[Span
             spans.append((first[number], end))
             first[number] = end
         yield spans[0], spans[1]
-
-
-def _bytes_of(plan: RowDiffPlan, group: Group) -> int:
-    return plan.from_side.size_bytes(group.from_places) + plan.to_side.size_bytes(group.to_places)

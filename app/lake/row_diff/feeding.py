@@ -66,6 +66,11 @@ class Feed:
         self._is_checked = any(not field.field_type.is_primitive for field in side.schema.fields)
 
     @property
+    def schema(self) -> pa.Schema:
+        """That of the engine's form, with columns `c0`, `c1` …"""
+        return self._schema
+
+    @property
     def rows(self) -> int:
         """How many rows there are."""
         return sum(part.rows for part in self._parts())

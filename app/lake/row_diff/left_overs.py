@@ -30,6 +30,11 @@ class LeftOvers:
         self._rows = 0
 
     @property
+    def rows(self) -> int:
+        """How many are kept, of both sides together."""
+        return self._rows
+
+    @property
     def are_none(self) -> bool:
         """Whether there is nothing to be joined."""
         return self._rows == 0
@@ -56,21 +61,26 @@ class LeftOvers:
 
     def feeds(self) -> tuple[HasOriginals, HasOriginals]:
         """What knows the originals of each side."""
-        from_feeds, to_feeds = zip(*self._feeds, strict=True)
-        return _AnyOf(from_feeds), _AnyOf(to_feeds)
+        from_feeds, to_feeds = self.all_feeds()
+        return AnyOf(from_feeds), AnyOf(to_feeds)
+
+    def all_feeds(self) -> tuple[list[Feed], list[Feed]]:
+        """Those of each side."""
+        return [feed for feed, _ in self._feeds], [feed for _, feed in self._feeds]
 
     def clear(self) -> None:
         """Keep nothing any more."""
         self._tables, self._feeds, self._rows = [], [], 0
 
 
-class _AnyOf:
+class AnyOf:
     """Feeds one of which has what is looked for."""
 
-    def __init__(self, feeds: Sequence[Feed]) -> None:
+    def __init__(self, feeds: Sequence[HasOriginals]) -> None:
         self._feeds = feeds
 
     def originals(self, stand_ins: StandIns) -> Originals:
+        """What these stand for, of any of them."""
         missing = {place: set(wanted) for place, wanted in stand_ins.items()}
         found: dict[tuple[int, bytes], bytes] = {}
         for feed in self._feeds:

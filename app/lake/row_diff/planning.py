@@ -90,13 +90,14 @@ class RowDiffPlan:
             self.to_side.parts[place].rows for place in group.to_places
         )
 
+    def bytes_of(self, group: Group) -> int:
+        """Bytes that reading a group takes, without delete files."""
+        return self.from_side.size_bytes(group.from_places) + self.to_side.size_bytes(group.to_places)
+
     @property
     def size_bytes(self) -> int:
         """Bytes that have to be read for the counts."""
-        return self.delete_bytes + sum(
-            self.from_side.size_bytes(group.from_places) + self.to_side.size_bytes(group.to_places)
-            for group in self.to_join
-        )
+        return self.delete_bytes + sum(map(self.bytes_of, self.to_join))
 
 
 def plan_row_diff(

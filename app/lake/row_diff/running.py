@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,16 +17,18 @@ from app.domain.version_relation import DiffSide
 from app.errors import BackendUnavailableError
 from app.lake.file_schemas import to_arrow_schema
 from app.lake.json_rows import to_json_rows
-from app.lake.row_diff import joining, wide_joining
+from app.lake.row_diff import joining
 from app.lake.row_diff.aligning import is_increasing
 from app.lake.row_diff.batching import Batch, batches_of
 from app.lake.row_diff.engine import Engine, Source
 from app.lake.row_diff.engine_values import engine_schema
 from app.lake.row_diff.feeding import Feed, read_part
 from app.lake.row_diff.joining import KeyFinding, Outcome
+from app.lake.row_diff.known_keys import KnownKeys
 from app.lake.row_diff.left_overs import HasOriginals, LeftOvers
-from app.lake.row_diff.long_values import restored, stand_ins_in
+from app.lake.row_diff.outcomes import outcome_of, with_original_key, with_originals
 from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
+from app.lake.row_diff.reducing import Reducing
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.samples import SampleMaker
 from app.lake.row_diff.stopping import RowDiffStoppedError
@@ -54,11 +56,14 @@ class _Counts:
 
 @dataclass(slots=True, kw_only=True)
 class _Streaming:
-    """A batch that is read as a stream: where its share of the work begins, and how many of its rows were read."""
+    """A batch that is read as a stream: where its share of the work begins, and how many of its rows were read; all
+    are `rows`, in so many passes.
+    """
 
     begin: float
     share: float
     rows: int
+    passes: int = 1
     seen: int = 0
 
 
@@ -131,7 +136,9 @@ class RowDiffRun:
         self, engine: Engine, keys: tuple[int, ...] | None, counts: _Counts, maker: SampleMaker
     ) -> KeyFinding | None:
         total, done = max(1, self._plan.size_bytes), 0
-        batches = batches_of(self._plan, is_stopped=self._stopped.is_set, on_read=self._note, on_rows=self._streamed)
+        batches = batches_of(
+            self._plan, self._plan.to_join, is_stopped=self._stopped.is_set, on_read=self._note, on_rows=self._streamed
+        )
         kept = LeftOvers()
         with contextlib.closing(batches):
             for batch in batches:
@@ -142,6 +149,7 @@ class RowDiffRun:
                     begin=done / total,
                     share=batch.size_bytes / total,
                     rows=max(1, passes * (from_feed.rows + to_feed.rows)),
+                    passes=passes,
                 )
                 try:
                     found = self._compare(engine, batch, kept, keys, counts, maker)
@@ -180,6 +188,11 @@ class RowDiffRun:
     ) -> KeyFinding | None:
         """Compare a batch, or keep what is left of it to be joined with what is left of others."""
         left = batch.left_over(keys or ())
+        if batch.is_streamed:
+            # In the order of batches, whose rows are shown in that of their keys.
+            found = self._join_left_over(engine, kept, keys, counts, maker)
+            if found is not None or self._compare_rest(engine, batch, keys, counts, maker):
+                return found
         if keys is not None:
             # Keys that are on several rows of the earlier side show in a join, if that is of all of them.
             found = _find_key_fault(engine, batch.to_feed, keys, DiffSide.TO, is_unique=True)
@@ -202,6 +215,32 @@ class RowDiffRun:
             counts,
             maker,
         )
+
+    def _compare_rest(
+        self, engine: Engine, batch: Batch, keys: tuple[int, ...] | None, counts: _Counts, maker: SampleMaker
+    ) -> bool:
+        """Compare what is left of a batch once equal rows of files that look alike are left out; False where that is
+        all of it, and where it may be that keys do not identify rows, of which all rows are to tell.
+        """
+        known = None if keys is None else KnownKeys(engine, keys)
+        passes = self._streaming.passes
+        rest = Reducing(
+            self._plan,
+            keys or (),
+            is_stopped=self._stopped.is_set,
+            on_read=self._note,
+            on_rows=self._streamed,
+            on_compared=lambda rows: self._streamed(passes * rows),
+        ).rest_of(batch.groups, known)
+        if rest is None or (known is not None and known.may_have_faults(batch.to_feed.rows)):
+            return False
+        with rest.telling_failures():
+            outcome = outcome_of(engine, rest.sources(), rest.rows, keys, maker.room)
+        if isinstance(outcome, KeyFinding) or (known is not None and known.may_be_of_removed()):
+            return False
+        counts.add(outcome)
+        maker.take(with_originals(outcome, *rest.feeds()))
+        return True
 
     def _join_left_over(
         self,
@@ -237,17 +276,11 @@ class RowDiffRun:
         counts: _Counts,
         maker: SampleMaker,
     ) -> KeyFinding | None:
-        is_wide = len(engine.places) > wide_joining.MANY_COLUMNS
-        joiner = wide_joining if is_wide else joining
-        if keys is None:
-            outcome = joiner.compare_multisets(engine, *rows, maker.room)
-        else:
-            found = joiner.compare_keys(engine, *rows, keys, row_counts, maker.room)
-            if isinstance(found, KeyFinding):
-                return replace(found, example=_restored(found.example, "", feeds[found.side is DiffSide.TO]))
-            outcome = found
+        outcome = outcome_of(engine, rows, row_counts, keys, maker.room)
+        if isinstance(outcome, KeyFinding):
+            return with_original_key(outcome, *feeds)
         counts.add(outcome)
-        maker.take(_with_originals(outcome, *feeds))
+        maker.take(with_originals(outcome, *feeds))
         return None
 
     def _answer(self, counts: _Counts, maker: SampleMaker, method: Method, problem: KeyProblem | None) -> RowDiff:
@@ -319,20 +352,3 @@ def _find_key_fault(
 
 def _source_of(rows: pa.Table) -> Source:
     return lambda places: rows.select([f"c{place}" for place in places])
-
-
-def _with_originals(outcome: Outcome, from_feed: HasOriginals, to_feed: HasOriginals) -> Outcome:
-    """What is shown, with the values that were too long for the engine."""
-    changed = outcome.changed_rows
-    if changed is not None:
-        changed = _restored(_restored(changed, "f", from_feed), "t", to_feed)
-    return replace(
-        outcome,
-        added_rows=_restored(outcome.added_rows, "", to_feed),
-        removed_rows=_restored(outcome.removed_rows, "", from_feed),
-        changed_rows=changed,
-    )
-
-
-def _restored(rows: pa.Table, prefix: str, feed: HasOriginals) -> pa.Table:
-    return restored(rows, prefix, feed.originals(stand_ins_in(rows, prefix)))

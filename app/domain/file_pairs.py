@@ -1,0 +1,36 @@
+"""Which files of two versions look as if the one was made of the other, by what their manifests say of both."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Sequence
+
+# A mark that more files have tells none of them from the others.
+_MOST_WITH_A_MARK = 8
+
+Pair = tuple[int, int]
+
+
+def pair_alike(from_marks: Sequence[Collection[Hashable]], to_marks: Sequence[Collection[Hashable]]) -> list[Pair]:
+    """Places of files that have marks in common, on each side, every file in one pair at most.
+
+    Those with most in common come together first; pairs are in the order of the earlier files. A file that was made of
+    another one mostly has its least and greatest values still. Costs time linear in the marks.
+    """
+    having: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for place, marks in enumerate(from_marks):
+        for mark in marks:
+            having[mark].append(place)
+    common: Counter[Pair] = Counter()
+    for to_place, marks in enumerate(to_marks):
+        for mark in marks:
+            if len(places := having.get(mark, ())) <= _MOST_WITH_A_MARK:
+                common.update((from_place, to_place) for from_place in places)
+    pairs: list[Pair] = []
+    paired: tuple[set[int], set[int]] = (set(), set())
+    for pair, _ in sorted(common.items(), key=lambda found: (-found[1], found[0])):
+        if pair[0] not in paired[0] and pair[1] not in paired[1]:
+            paired[0].add(pair[0])
+            paired[1].add(pair[1])
+            pairs.append(pair)
+    return sorted(pairs)

@@ -1,0 +1,219 @@
+"""What is to be joined of many files whose keys are in no order: all but the rows that a file and the one that was made
+of it have in common.
+
+Where keys are in no order, those of each file may be in any other one, and all rows would have to be joined at once.
+But rows that are equal on both sides may be left out wherever they are, and copy-on-write leaves most of a file as it
+was: so files that look alike are compared first, each with its counterpart (`aligning`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from app.domain.file_pairs import pair_alike
+from app.domain.row_ranges import Group
+from app.lake.row_diff.batching import Batch, batches_of
+from app.lake.row_diff.engine import Source
+from app.lake.row_diff.feeding import Feed, OnRead
+from app.lake.row_diff.known_keys import KnownKeys
+from app.lake.row_diff.left_overs import AnyOf, HasOriginals, LeftOvers
+from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
+
+# The share of the bytes in which nothing was found to be left out, from which on others are not tried.
+_MOST_IN_VAIN = 0.1
+# As many as are held; of other files all rows are joined then.
+_MOST_LEFT_ROWS = 500_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """Rows that are left of some files, in memory, and all rows of the others, as streams."""
+
+    left: LeftOvers
+    from_feed: Feed
+    to_feed: Feed
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """How many there are on each side."""
+        from_rows, to_rows = self._held
+        return from_rows.num_rows + self.from_feed.rows, to_rows.num_rows + self.to_feed.rows
+
+    def sources(self) -> tuple[Source, Source]:
+        """What opens them for the engine."""
+        from_rows, to_rows = self._held
+        return _chained(from_rows, self.from_feed), _chained(to_rows, self.to_feed)
+
+    def feeds(self) -> tuple[HasOriginals, HasOriginals]:
+        """What knows the originals of each side."""
+        from_feeds, to_feeds = self.left.all_feeds()
+        return AnyOf([*from_feeds, self.from_feed]), AnyOf([*to_feeds, self.to_feed])
+
+    @contextlib.contextmanager
+    def telling_failures(self) -> Iterator[None]:
+        """Have what a stream failed by be told as it was."""
+        try:
+            yield
+        except Exception:
+            # Whatever the engine made of it.
+            self.from_feed.raise_failure()
+            self.to_feed.raise_failure()
+            raise
+
+    @property
+    def _held(self) -> tuple[pa.Table, pa.Table]:
+        if self.left.are_none:
+            return self.from_feed.schema.empty_table(), self.to_feed.schema.empty_table()
+        return self.left.tables()
+
+
+class Reducing:
+    """Compares files with their counterparts. Each is read once; one with which that is in vain, once more.
+
+    `keys` are the places of key columns, none where rows are a multiset. `on_read` and `on_rows` are those of feeds,
+    and `on_compared` is told of rows that need not be read again.
+    """
+
+    def __init__(
+        self,
+        plan: RowDiffPlan,
+        keys: Sequence[int],
+        *,
+        is_stopped: Callable[[], bool],
+        on_read: OnRead,
+        on_rows: Callable[[int], None],
+        on_compared: Callable[[int], None],
+    ) -> None:
+        self._plan = plan
+        self._keys = keys
+        self._is_stopped = is_stopped
+        self._on_read = on_read
+        self._on_rows = on_rows
+        self._on_compared = on_compared
+        self._is_enough = False
+
+    def rest_of(self, groups: Sequence[Group], known: KnownKeys | None) -> Rest | None:
+        """What is left of these files; None where that is all. The keys of the later side are known then.
+
+        Raises:
+            As `RowDiffRun.run`.
+        """
+        places = [
+            {place for group in groups for place in group.from_places},
+            {place for group in groups for place in group.to_places},
+        ]
+        pairs = self._pairs(sorted(places[0]), sorted(places[1]))
+        most_in_vain = _MOST_IN_VAIN * sum(map(self._plan.bytes_of, groups))
+        left, found, in_vain = LeftOvers(), 0, 0
+        batches = batches_of(
+            self._plan,
+            self._until_enough(pairs),
+            is_stopped=self._is_stopped,
+            on_read=self._on_read,
+            on_rows=self._on_rows,
+        )
+        with contextlib.closing(batches):
+            for batch in batches:
+                if self._leave_out(batch, left, known):
+                    found += batch.size_bytes
+                    for group in batch.groups:
+                        places[0].difference_update(group.from_places)
+                        places[1].difference_update(group.to_places)
+                else:
+                    in_vain += batch.size_bytes
+                self._is_enough = left.rows > _MOST_LEFT_ROWS or in_vain > max(found, most_in_vain)
+        if not found:
+            return None
+        rest = Rest(
+            left=left,
+            from_feed=self._stream(self._plan.from_side, sorted(places[0])),
+            to_feed=self._stream(self._plan.to_side, sorted(places[1])),
+        )
+        if known is not None:
+            with rest.telling_failures():
+                if places[0]:
+                    known.look_at(rest.from_feed.open)
+                if places[1]:
+                    known.add(rest.to_feed.open)
+        return rest
+
+    def _pairs(self, from_places: Sequence[int], to_places: Sequence[int]) -> list[Group]:
+        marks = [
+            [_marks(side, place) for place in places]
+            for side, places in ((self._plan.from_side, from_places), (self._plan.to_side, to_places))
+        ]
+        return [
+            Group(from_places=(from_places[ours],), to_places=(to_places[theirs],))
+            for ours, theirs in pair_alike(marks[0], marks[1])
+        ]
+
+    def _until_enough(self, groups: Sequence[Group]) -> Iterator[Group]:
+        for group in groups:
+            if self._is_enough:
+                return
+            yield group
+
+    def _leave_out(self, batch: Batch, left: LeftOvers, known: KnownKeys | None) -> bool:
+        """Keep what is left of a batch; False where that is too much, or all."""
+        rows, later = batch.left_over(self._keys), batch.to_feed.held()
+        if rows is None or later is None:
+            batch.from_feed.let_go()
+            batch.to_feed.let_go()
+            return False
+        batch.from_feed.check(rows[0])
+        batch.to_feed.check(rows[1])
+        if known is not None:
+            names = [f"c{place}" for place in self._keys]
+            keys = later.select(names)
+            batch.to_feed.check(keys)
+            known.add(lambda _: keys)
+            known.look_at(lambda _: rows[0].select(names))
+        left.add(rows, batch.from_feed, batch.to_feed)
+        self._on_compared(batch.from_feed.rows + batch.to_feed.rows)
+        return True
+
+    def _stream(self, side: PlannedSide, places: Sequence[int]) -> Feed:
+        return Feed(
+            side,
+            places,
+            readers=None,
+            is_stopped=self._is_stopped,
+            on_read=self._on_read,
+            on_rows=self._on_rows,
+        )
+
+
+def _marks(side: PlannedSide, place: int) -> set[Hashable]:
+    """What its manifest tells of the values of a file's columns; nothing of one of which only some rows are meant."""
+    part = side.parts[place]
+    if part.only is not None:
+        return set()
+    file = part.task.file
+    return {
+        (column, end, bounds[field.field_id])
+        for column, field in enumerate(side.schema.fields)
+        for end, bounds in enumerate((file.lower_bounds or {}, file.upper_bounds or {}))
+        if field.field_id in bounds
+    }
+
+
+def _chained(rows: pa.Table, feed: Feed) -> Source:
+    """These rows, and all of a stream behind them."""
+
+    def opened(columns: Sequence[int]) -> pa.Table | pa.RecordBatchReader:
+        table = rows.select([f"c{place}" for place in columns])
+        if not feed.rows:
+            return table
+        schema = pa.schema([feed.schema.field(place) for place in columns])
+        return pa.RecordBatchReader.from_batches(schema, _both(table, feed.open(columns)))
+
+    return opened
+
+
+def _both(table: pa.Table, stream: pa.Table | pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    yield from table.to_batches()
+    yield from stream.to_batches() if isinstance(stream, pa.Table) else stream
