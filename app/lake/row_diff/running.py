@@ -347,7 +347,8 @@ def _find_key_fault(
     rows = feed.held()
     if rows is not None and is_increasing(rows.select([f"c{place}" for place in keys])):
         return None
-    return joining.find_key_fault(engine, feed.open, keys, side, is_unique=is_unique)
+    found = joining.find_key_fault(engine, feed.open, keys, side, is_unique=is_unique)
+    return None if found is None else with_original_key(found, feed, feed)
 
 
 def _source_of(rows: pa.Table) -> Source:

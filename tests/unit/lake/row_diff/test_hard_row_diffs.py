@@ -220,6 +220,19 @@ def test_long_texts_that_differ_at_their_end_differ(catalog: SqlCatalog, length:
         assert shown["name"] == "a" * (length - 1) + "c"
 
 
+@pytest.mark.usefixtures("_batches")
+@pytest.mark.parametrize("is_null", [False, True])
+def test_a_long_key_that_identifies_no_row_is_told_as_it_is(catalog: SqlCatalog, is_null: bool) -> None:
+    # Given a key of a text that is longer than what is joined
+    rows: list[dict[str, object]] = [{"id": None if is_null else 1, "name": "a" * 300}, {"id": 2, "name": "b"}]
+    table = create_table(catalog, PLAIN, rows)
+    before, _ = rewritten(table, [*rows, rows[0]])
+    for found in both_ways(table, before, ("name", "id")):
+        assert found.key_problem is not None
+        assert found.key_problem.fault is (KeyFault.HAS_NULL if is_null else KeyFault.NOT_UNIQUE)
+        assert found.key_problem.example == {"name": "a" * 300, "id": None if is_null else 1}
+
+
 @pytest.mark.parametrize("keys", [("id",), ()], ids=["keys", "no keys"])
 def test_what_is_left_of_many_batches_is_joined_at_once(
     catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
