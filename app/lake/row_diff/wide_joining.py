@@ -160,4 +160,7 @@ def _text(name: str, kind: pa.DataType) -> str:
         return f"coalesce(strlen({name})::VARCHAR, '-'), coalesce({name}, '')"
     if pa.types.is_binary(kind):
         return f"coalesce(hex({name}), '-')"
+    if is_float(kind):
+        # NaN has a sign, which the engine writes, and which is no part of its value: 0/0 has one, Python's has none.
+        return f"CASE WHEN isnan({name}) THEN 'nan' ELSE coalesce({name}::VARCHAR, '-') END"
     return f"coalesce({name}::VARCHAR, '-')"

@@ -34,7 +34,7 @@ from pyiceberg.types import (
 
 from app.domain.row_diffs import KeyFault, Method, RowDiff
 from app.domain.version_relation import DiffSide
-from app.lake.row_diff import batching, joining, left_overs
+from app.lake.row_diff import batching, joining, left_overs, wide_joining
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.running import RowDiffRun
 from tests.unit.lake.local_tables import NAME, append, create_table
@@ -149,8 +149,12 @@ def test_keys_of_floats_tell_zeros_apart_and_nan_is_a_key(catalog: SqlCatalog) -
 
 
 @pytest.mark.usefixtures("_batches")
+@pytest.mark.parametrize("many_columns", [0, 100], ids=["by digests", "by columns"])
 @pytest.mark.parametrize("kind", [FloatType(), DoubleType()], ids=str)
-def test_nan_is_nan_whatever_its_bits(catalog: SqlCatalog, kind: FloatType | DoubleType) -> None:
+def test_nan_is_nan_whatever_its_bits(
+    catalog: SqlCatalog, kind: FloatType | DoubleType, many_columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wide_joining, "MANY_COLUMNS", many_columns)
     table = create_table(catalog, Schema(NestedField(1, "x", kind), NestedField(2, "id", LongType())))
     width, bits = ("<d", "<Q") if isinstance(kind, DoubleType) else ("<f", "<I")
     quiet, payload, negative = (
