@@ -29,6 +29,7 @@ from pyiceberg.io.pyarrow import (
     _get_column_projection_values,
     _get_file_format,
 )
+from pyiceberg.manifest import FileFormat
 from pyiceberg.schema import Schema, visit_with_partner
 from pyiceberg.table import FileScanTask
 from pyiceberg.table.metadata import TableMetadata
@@ -36,7 +37,7 @@ from pyiceberg.types import DoubleType, FloatType, ListType, MapType, NestedFiel
 
 from app.lake.deleted_positions import naming_file, positions_within
 from app.lake.deleted_rows import DeletedRows, read_deleted_rows
-from app.lake.file_scans import READ_BUFFER_BYTES, scan_file
+from app.lake.file_scans import INT96_UNIT, READ_BUFFER_BYTES, scan_file
 from app.lake.file_schemas import fit_schema, is_downcast, to_arrow_schema
 from app.lake.plain_columns import take_plain
 
@@ -91,7 +92,8 @@ def _stream(
         (deleted,) = read_deleted_rows(io, [task])
     is_filtered = not isinstance(bound_filter, AlwaysTrue)
     row_filter = visit(bound_filter, _ToArrow(read)) if is_filtered else None
-    file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=READ_BUFFER_BYTES)
+    int96 = {"coerce_int96_timestamp_unit": INT96_UNIT} if task.file.file_format == FileFormat.PARQUET else {}
+    file_format = _get_file_format(task.file.file_format, pre_buffer=True, buffer_size=READ_BUFFER_BYTES, **int96)
     read_schema, answer_schema = to_arrow_schema(read), to_arrow_schema(projected)
     with _opened(io, task) as stream:
         fragment = file_format.make_fragment(stream)

@@ -15,6 +15,9 @@ from app.lake.deleted_positions import positions_within
 from app.lake.parquet.decoded_sizes import decoded_row_bytes
 
 READ_BUFFER_BYTES = 8 * 1024 * 1024
+# Timestamps of 96 bits, which Hive, Impala and older Sparks wrote, are nanoseconds to Arrow unless told otherwise:
+# those before 1677 and after 2262, as 9999-12-31 for the end of time, would be others, unnoticed.
+INT96_UNIT = "us"
 _LEAST_BUFFER_BYTES = 64 * 1024
 # Row groups scanned at once, in decoded bytes of the columns read: enough for object stores to be read in large ranges.
 _RUN_BYTES = 64 * 1024 * 1024
@@ -55,6 +58,7 @@ def scan_file(
             pre_buffer=is_ahead,
             buffer_size=run.buffer_bytes,
             page_checksum_verification=True,
+            coerce_int96_timestamp_unit=INT96_UNIT,
         )
         # Handing a small file's columns to threads takes longer than decoding them.
         is_alone = not is_bulk and not isinstance(stream, pa.BufferReader)

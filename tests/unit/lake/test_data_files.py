@@ -2,13 +2,16 @@
 
 import math
 import uuid
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import (
@@ -22,6 +25,8 @@ from pyiceberg.types import (
     NestedField,
     StringType,
     StructType,
+    TimestampType,
+    TimestamptzType,
     UUIDType,
 )
 
@@ -329,3 +334,22 @@ def test_batches_are_large_only_where_the_file_tells_how_much_they_become(catalo
         with table.update_schema() as update:
             change(update)
         assert max(rows_of_batches(table.refresh(), is_bulk=True)) == 16_384
+
+
+@pytest.mark.parametrize("kind", [TimestampType(), TimestamptzType()], ids=str)
+def test_timestamps_of_96_bits_may_be_of_any_year(catalog: SqlCatalog, kind: TimestampType | TimestamptzType) -> None:
+    """As Hive and older Sparks wrote them: 9999-12-31 is no nanosecond that 64 bits can tell."""
+    zone = UTC if isinstance(kind, TimestamptzType) else None
+    ends = [
+        datetime(1, 1, 1, tzinfo=zone),
+        datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=zone),
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=zone),
+    ]
+    table = create_table(catalog, Schema(NestedField(1, "at", kind)), [{"at": end} for end in ends])
+    (task,) = table.scan().plan_files()
+    with table.io.new_output(task.file.file_path).create(overwrite=True) as stream:
+        rows = pa.Table.from_pylist([{"at": end} for end in ends], schema_to_pyarrow(table.schema()))
+        pq.write_table(rows, stream, use_deprecated_int96_timestamps=True)
+    assert [row["at"] for row in read(table).rows] == ends
+    late = "at > '9999-01-01T00:00:00+00:00'" if zone else "at > '9999-01-01T00:00:00'"
+    assert [row["at"] for row in read(table, late).rows] == ends[2:]
