@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,7 +74,13 @@ def _span(file: DataFile, field_id: int, kind: PrimitiveType) -> Span:
     lower, upper = _bound(file.lower_bounds, field_id), _bound(file.upper_bounds, field_id)
     if lower is None or upper is None:
         return UNKNOWN
-    return Span(lower=_comparable(kind, lower), upper=_comparable(kind, upper), has_nulls=has_nulls)
+    try:
+        least, greatest = _comparable(kind, lower), _comparable(kind, upper)
+    except (ValueError, struct.error):
+        # Of another width than the type's, as some writers leave them: the rows can be read all the same.
+        return UNKNOWN
+    # Bounds that contradict each other bound nothing.
+    return UNKNOWN if greatest < least else Span(lower=least, upper=greatest, has_nulls=has_nulls)
 
 
 def _bound(bounds: dict[int, bytes] | None, field_id: int) -> bytes | None:
@@ -81,6 +88,5 @@ def _bound(bounds: dict[int, bytes] | None, field_id: int) -> bytes | None:
 
 
 def _comparable(kind: PrimitiveType, raw: bytes) -> Any:
-    value: Any = from_bytes(kind, raw)
-    # By bytes, as Iceberg orders texts.
-    return value.encode() if isinstance(value, str) else value
+    # Texts by their bytes, as Iceberg orders them, which may have been cut off in the middle of a character.
+    return bytes(raw) if isinstance(kind, StringType) else from_bytes(kind, raw)
