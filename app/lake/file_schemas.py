@@ -5,7 +5,7 @@ Those of a table mostly are, and of a file of a hundred kilobytes it takes as lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyiceberg.io.pyarrow import pyarrow_to_schema, schema_to_pyarrow
 from pyiceberg.schema import Schema, prune_columns
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.name_mapping import parse_mapping_from_json
+from pyiceberg.table.name_mapping import MappedField, parse_mapping_from_json
 from pyiceberg.typedef import TableVersion
 from pyiceberg.types import ListType, MapType
 
@@ -25,6 +25,7 @@ Value = TypeVar("Value")
 # So many are remembered. Of a table of a thousand columns each is a megabyte.
 _MOST = 32
 _NAME_MAPPING = "schema.name-mapping.default"
+_FIELD_ID = b"PARQUET:field_id"
 
 
 class _Same(Generic[Value]):
@@ -91,14 +92,26 @@ def _fit(physical: bytes, mapping: str | None, format_version: TableVersion, rea
 @lru_cache(_MOST)
 def _of_file(physical: bytes, mapping: str | None, format_version: TableVersion) -> tuple[Schema, list[str]]:
     in_arrow = pa.ipc.read_schema(pa.py_buffer(physical))
+    by_name = None if mapping is None else parse_mapping_from_json(mapping)
+    has_ids = any(_FIELD_ID in (column.metadata or {}) for column in in_arrow)
     of_file = pyarrow_to_schema(
-        in_arrow,
-        None if mapping is None else parse_mapping_from_json(mapping),
+        in_arrow if by_name is None or has_ids else pa.schema(_mapped(in_arrow, by_name)),
+        by_name,
         # Before version 3, nanoseconds are not Iceberg's: files that others wrote with them hold microseconds to us.
         downcast_ns_timestamp_to_us=is_downcast(format_version),
         format_version=format_version,
     )
     return of_file, in_arrow.names
+
+
+def _mapped(fields: Iterable[pa.Field], mapping: Iterable[MappedField]) -> list[pa.Field]:
+    """The fields that a name mapping has: any others are none of the table's, and pyiceberg would not read the file."""
+    by_name = {name: mapped for mapped in mapping for name in mapped.names}
+    return [_with_mapped_parts(field, by_name[field.name]) for field in fields if field.name in by_name]
+
+
+def _with_mapped_parts(field: pa.Field, mapped: MappedField) -> pa.Field:
+    return field.with_type(pa.struct(_mapped(field.type, mapped.fields))) if pa.types.is_struct(field.type) else field
 
 
 def is_downcast(format_version: int) -> bool:

@@ -4,6 +4,7 @@ import math
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +13,11 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.typedef import Record
 from pyiceberg.types import (
     DecimalType,
     DoubleType,
@@ -31,7 +35,8 @@ from pyiceberg.types import (
 )
 
 from app.lake.data_files import stream_data_file
-from tests.unit.lake.local_tables import append, create_table, read, rewrite
+from tests.unit.lake.local_tables import NAME, append, create_table, read, rewrite
+from tests.unit.lake.row_diff.made_snapshots import commit_files
 
 PAIR = StructType(NestedField(11, "a", IntegerType()), NestedField(12, "b", StringType()))
 NESTED = Schema(
@@ -353,3 +358,32 @@ def test_timestamps_of_96_bits_may_be_of_any_year(catalog: SqlCatalog, kind: Tim
     assert [row["at"] for row in read(table).rows] == ends
     late = "at > '9999-01-01T00:00:00+00:00'" if zone else "at > '9999-01-01T00:00:00'"
     assert [row["at"] for row in read(table, late).rows] == ends[2:]
+
+
+def test_columns_that_a_name_mapping_has_not_are_none_of_the_table(catalog: SqlCatalog, tmp_path: Path) -> None:
+    """Iceberg's spec, "Column Projection": a file that others wrote may have more in it, of whatever type."""
+    mapping = """[{"field-id": 1, "names": ["id"]},
+        {"field-id": 2, "names": ["pair"], "fields": [{"field-id": 3, "names": ["a"]}]}]"""
+    schema = Schema(
+        NestedField(1, "id", LongType()), NestedField(2, "pair", StructType(NestedField(3, "a", LongType())))
+    )
+    table = catalog.create_table(str(NAME), schema, properties={"schema.name-mapping.default": mapping})
+    path = tmp_path / "foreign.parquet"
+    found = {
+        "more": pa.array([1, 2], pa.uint64()),
+        "pair": pa.array([{"more": 1, "a": 5}, None], pa.struct([("more", pa.int64()), ("a", pa.int64())])),
+        "id": pa.array([1, 2], pa.int64()),
+    }
+    pq.write_table(pa.table(found), path)
+    file = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=f"file://{path}",
+        file_format=FileFormat.PARQUET,
+        partition=Record(),
+        record_count=2,
+        file_size_in_bytes=path.stat().st_size,
+    )
+    file.spec_id = 0
+    commit_files(table, Operation.APPEND, add=[file])
+    assert read(table).rows == [{"id": 1, "pair": {"a": 5}}, {"id": 2, "pair": None}]
+    assert ids(table, "id > 1") == [2]
