@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 # So many are remembered. Of a table of a thousand columns each is a megabyte.
 _MOST = 32
-_NAME_MAPPING = "schema.name-mapping.default"
+NAME_MAPPING = "schema.name-mapping.default"
 _FIELD_ID = b"PARQUET:field_id"
 
 
@@ -71,7 +71,7 @@ def fit_schema(physical: pa.Schema, metadata: TableMetadata, read: Schema) -> Fi
     Raises:
         ValueError: it has neither field ids nor names that the table's name mapping knows.
     """
-    mapping = metadata.properties.get(_NAME_MAPPING) or None
+    mapping = metadata.properties.get(NAME_MAPPING) or None
     return _fit(physical.serialize().to_pybytes(), mapping, metadata.format_version, _Same(read))
 
 

@@ -226,7 +226,7 @@ def kinship_of(before: TableVersion, after: TableVersion) -> Kinship | None:
 
 def diff_key(before: TableVersion, after: TableVersion, request: RowDiffRequest) -> bytes:
     """All that an answer depends on, as a digest: the same for ever, as snapshots and schemas never change."""
-    sides = [[str(side.table.state.table_uuid), side.snapshot_id, side.schema_id] for side in (before, after)]
+    sides = [side.identity for side in (before, after)]
     keys = None if request.keys is None else list(request.keys)
     # Escaped to ASCII: a key that argv spells in what is no UTF-8 is a column that there is not, and no reason to fail.
     text = json.dumps([_RULES, sides, keys, request.sample_size], separators=(",", ":"))

@@ -68,6 +68,29 @@ async def test_what_was_found_survives_a_restart_and_a_lost_file(settings: Setti
     assert again.diff == first.diff
 
 
+async def test_a_table_that_is_registered_from_older_metadata_numbers_schemas_again(
+    settings: Settings, catalog: Catalog
+) -> None:
+    # Given a table with a column more, whose rows were compared
+    table = catalog.load_table(PRICES)
+    older = table.metadata_location
+    with table.update_schema() as update:
+        update.add_column("colour", StringType())
+    async with open_services(settings) as services:
+        before = await compare(services, OPENED, "latest")
+    # When it is registered as it was before, and gets another column
+    catalog.drop_table(PRICES)
+    table = catalog.register_table(PRICES, older)
+    with table.update_schema() as update:
+        update.add_column("weight", LongType())
+    async with open_services(settings) as services:
+        after = await compare(services, OPENED, "latest")
+    # Then it is compared in what it has now
+    assert not after.is_cached
+    assert ["colour" in row for row in before.diff.sample.added] == [True] * before.diff.rows_added
+    assert ["weight" in row for row in after.diff.sample.added] == [True] * after.diff.rows_added
+
+
 async def test_options_and_schemas_are_part_of_what_is_kept(settings: Settings, catalog: Catalog) -> None:
     async with open_services(settings) as services:
         await compare(services, CHANGED, DOUBLED)

@@ -13,6 +13,7 @@ from app.domain.row_ranges import Group
 from app.domain.version_relation import Kinship
 from app.domain.versions import ResolvedVersion
 from app.errors import UnsupportedTableError
+from app.lake.file_schemas import NAME_MAPPING
 from app.lake.reading import READABLE_FORMATS, bytes_of
 from app.lake.row_diff.columns import ComparedColumns, VersionColumns, columns_of, compared_columns
 from app.lake.row_diff.manifests import find_snapshot
@@ -44,6 +45,20 @@ class TableVersion:
     def columns(self) -> VersionColumns:
         """The columns that it has."""
         return columns_of(self.table, self.snapshot_id, self.schema_id)
+
+    @property
+    def identity(self) -> tuple[str, int, str, int, str | None]:
+        """All that its rows depend on.
+
+        Not by the schema's number alone: a table that is registered anew from an older metadata file numbers its next
+        schema as one that there was. And files without field ids are read by the table's name mapping.
+        """
+        mapping = self.metadata.properties.get(NAME_MAPPING)
+        table_uuid = str(self.table.state.table_uuid)
+        if self.snapshot_id not in self.table.state.history.snapshots:  # expired, which whoever reads it will find
+            return table_uuid, self.snapshot_id, "", 0, mapping
+        columns = self.columns
+        return table_uuid, self.snapshot_id, columns.schema.model_dump_json(), columns.seen, mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
