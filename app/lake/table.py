@@ -43,6 +43,17 @@ class LakeTable:
         return NamedFiles(self.handle.io)
 
 
+def are_of_one_table(before: LakeTable, before_id: int, after: LakeTable, after_id: int) -> bool:
+    """Whether these are snapshots of one table: it has one uuid, and knows both.
+
+    A table that is registered under two names has one uuid, but once both were written to, neither knows what snapshots
+    and fields the other has.
+    """
+    if before.state.table_uuid != after.state.table_uuid:
+        return False
+    return before_id in after.state.history.snapshots and after_id in before.state.history.snapshots
+
+
 def to_state(
     metadata: TableMetadata, metadata_location: str, name: DatasetName, *, base: LakeTable | None = None
 ) -> TableState:

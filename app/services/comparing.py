@@ -9,7 +9,7 @@ from app.domain.schema_diff import SchemaDiff, VersionSchema, diff_schemas
 from app.domain.version_relation import Kinship, VersionRelation, relate
 from app.domain.versions import ResolvedVersion
 from app.errors import placed
-from app.lake.table import LakeTable
+from app.lake.table import LakeTable, are_of_one_table
 from app.services.datasets import Datasets
 from app.services.versioning import Version
 
@@ -47,7 +47,8 @@ class ComparedVersions:
     @property
     def is_one_table(self) -> bool:
         """Whether both are versions of one table, whatever names it was asked for by."""
-        return self.before.table.state.table_uuid == self.after.table.state.table_uuid
+        before, after = self.before, self.after
+        return are_of_one_table(before.table, before.snapshot_id, after.table, after.snapshot_id)
 
 
 class Comparing:

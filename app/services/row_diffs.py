@@ -20,6 +20,7 @@ from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.spark.columns import is_readable
 from app.lake.spark.session import SparkAddress
 from app.lake.store import Lake
+from app.lake.table import are_of_one_table
 from app.registry.row_diffs import RowDiffCache
 from app.services.comparing import ComparedVersions
 from app.services.shared_work import SharedWork
@@ -219,7 +220,7 @@ def table_versions(compared: ComparedVersions) -> tuple[TableVersion, TableVersi
 
 def kinship_of(before: TableVersion, after: TableVersion) -> Kinship | None:
     """How the two are related; None where they are of two tables."""
-    if before.table.state.table_uuid != after.table.state.table_uuid:
+    if not are_of_one_table(before.table, before.snapshot_id, after.table, after.snapshot_id):
         return None
     return relate(after.table.state.history, before.snapshot_id, after.snapshot_id)
 

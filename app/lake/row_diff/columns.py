@@ -31,7 +31,7 @@ from pyiceberg.types import (
 from app.domain.history import Snapshot
 from app.domain.versions import closest
 from app.errors import InvalidArgumentError, UnknownColumnError, UnsupportedTableError
-from app.lake.table import LakeTable, render_type
+from app.lake.table import LakeTable, are_of_one_table, render_type
 
 _PROMOTIONS = {(IntegerType, LongType), (FloatType, DoubleType)}
 
@@ -64,6 +64,7 @@ class VersionColumns:
     """The columns of a version; `seen` is the highest field id that any column of its table had been given then."""
 
     table: LakeTable
+    snapshot_id: int
     schema: Schema
     seen: int
 
@@ -94,7 +95,7 @@ def columns_of(table: LakeTable, snapshot_id: int, schema_id: int) -> VersionCol
     known = {snapshot.schema_id for snapshot in snapshots.values() if _order(snapshot) <= made}
     schemas = {schema.schema_id: schema for schema in table.metadata.schemas}
     seen = [other.highest_field_id for number, other in schemas.items() if number <= schema_id or number in known]
-    return VersionColumns(table=table, schema=schemas[schema_id], seen=max(seen))
+    return VersionColumns(table=table, snapshot_id=snapshot_id, schema=schemas[schema_id], seen=max(seen))
 
 
 def compared_columns(before: VersionColumns, after: VersionColumns, keys: Sequence[str] | None) -> ComparedColumns:
@@ -108,7 +109,7 @@ def compared_columns(before: VersionColumns, after: VersionColumns, keys: Sequen
             part of a struct.
         UnsupportedTableError: they have no column in common, or two tables have one of different types.
     """
-    is_one_table = before.table.state.table_uuid == after.table.state.table_uuid
+    is_one_table = are_of_one_table(before.table, before.snapshot_id, after.table, after.snapshot_id)
     # A newer schema has all that an older one has not dropped, so that no name comes twice, whichever way they are
     # compared.
     is_backwards = is_one_table and (before.seen, before.schema.schema_id) > (after.seen, after.schema.schema_id)

@@ -14,7 +14,7 @@ from app.domain.versions import ResolvedVersion
 from app.lake.row_diff.planning import RowDiffPlan, TableVersion, plan_row_diff
 from app.lake.row_diff.resources import Resources
 from app.lake.row_diff.running import RowDiffRun
-from app.lake.table import LakeTable, to_state
+from app.lake.table import LakeTable, are_of_one_table, to_state
 
 MEMORY_BYTES = 128 * 1024 * 1024
 
@@ -39,7 +39,7 @@ def plan(
     before: TableVersion, after: TableVersion, keys: Sequence[str] | None = None, sample_size: int = 1000
 ) -> RowDiffPlan:
     kinship = None
-    if before.table.state.table_uuid == after.table.state.table_uuid:
+    if are_of_one_table(before.table, before.snapshot_id, after.table, after.snapshot_id):
         kinship = relate(after.table.state.history, before.snapshot_id, after.snapshot_id)
     request = RowDiffRequest(keys=None if keys is None else tuple(keys), sample_size=sample_size)
     return plan_row_diff(before, after, request, kinship)

@@ -433,6 +433,24 @@ def test_partition_columns_that_are_dropped_from_table_and_files(catalog: SqlCat
     assert (mirrored.rows_added, mirrored.rows_removed, mirrored.not_compared) == (0, 1, ("region",))
 
 
+@pytest.mark.parametrize("keys", [("id",), ()], ids=["keyed", "multiset"])
+def test_a_table_that_is_registered_twice_is_two_tables_once_both_were_written_to(
+    catalog: SqlCatalog, keys: tuple[str, ...]
+) -> None:
+    # Given two tables of one uuid, each with a row and a column of its own, of the same field id
+    table = create_table(catalog, PLAIN, [{"id": 1, "name": "x"}, {"id": 2, "name": "y"}])
+    twin = catalog.register_table(f"{NAME.namespace}.twin", table.metadata_location)
+    for one, column, number in ((table, "colour", 3), (twin, "weight", 4)):
+        with one.update_schema() as update:
+            update.add_column(column, StringType())
+        append(one.refresh(), [{"id": number, "name": "z", column: "1"}])
+    # Then what both have is compared
+    found, mirrored = (compare(version(a), version(b), keys) for a, b in ((table, twin), (twin, table)))
+    assert (found.rows_from, found.rows_to, found.rows_added, found.rows_removed) == (3, 3, 1, 1)
+    assert (found.sample.added, found.sample.removed) == (mirrored.sample.removed, mirrored.sample.added)
+    assert sorted(found.not_compared) == sorted(mirrored.not_compared) == ["colour", "weight"]
+
+
 def test_decimals_that_got_more_digits(catalog: SqlCatalog) -> None:
     from pyiceberg.types import DecimalType
 
