@@ -295,7 +295,7 @@ async def check_counts(settings: Settings, events: list[dict[str, Any]]) -> None
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("size", "at_least_s"), [FULL])
+@pytest.mark.parametrize(("size", "at_least_s"), SIZES)
 async def test_a_killed_server_and_worker_lose_and_double_nothing(
     settings: Settings, size: int, at_least_s: float
 ) -> None:
