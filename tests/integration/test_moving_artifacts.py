@@ -447,7 +447,9 @@ async def test_bucket_that_is_not_there_is_told_when_it_is_written_to(s3: dict[s
         await store.copy(str(tmp_path / "m"), "s3://nowhere", "k")
 
 
-async def test_store_that_does_not_answer_is_told(tmp_path: Path) -> None:
+async def test_store_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # That clients try again for a while is theirs, and takes seconds
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     closed = {"s3.endpoint": "http://127.0.0.1:9", "s3.access-key-id": "k", "s3.secret-access-key": "s"}
     store = ArtifactStore(["s3://lake"], properties=closed)
 

@@ -52,7 +52,11 @@ def test_an_object_takes_one_request_whatever_the_scheme_and_the_thread(
     assert counts == {"GET": len(asked)}
 
 
-def test_an_object_that_is_not_there_is_missing_and_one_of_a_store_that_is_away_is_not() -> None:
+def test_an_object_that_is_not_there_is_missing_and_one_of_a_store_that_is_away_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # That clients try again for a while is theirs, and takes ten seconds
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with s3_server() as properties:
         location = f"{properties['warehouse']}/t"
         files = WholeFiles(NamedFiles(PyArrowFileIO(properties)), location)

@@ -167,7 +167,9 @@ def test_an_object_that_was_there_outlives_what_goes_wrong(io: FileIO, client: A
     assert get(client, f"{tmp_path.name}/b") == b"0123456789"
 
 
-def test_a_store_that_goes_away_in_the_middle() -> None:
+def test_a_store_that_goes_away_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    # That clients try again for a while is theirs, and takes twenty seconds
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     # Given a store that is gone when it is to copy
     with ExitStack() as stack:
         properties = stack.enter_context(s3_server())
