@@ -42,7 +42,9 @@ from tests.contract.lineage.model import Model
 from tests.strategies import make_history
 
 anyio_test = pytest.mark.anyio
-LAWS = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAWS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Those of a law; a JanusGraph answers three in a second.
+EXAMPLES = [30, pytest.param(300, marks=pytest.mark.long)]
 IDS = (*(key(table, number) for table in TABLES for number in SNAPSHOTS), f"dataset:{A}@", "ext@1", "m:x@1", "p:etl@")
 OWNERS = ("run:1", "run:2")
 
@@ -68,14 +70,15 @@ walks = st.builds(
 )
 
 
-def test_a_walk_with_history_answers_what_the_model_answers(store_url: str) -> None:
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_a_walk_with_history_answers_what_the_model_answers(store_url: str, examples: int) -> None:
     with asyncio.Runner() as runner:
         stack = opened(store_url)
         store = runner.run(stack.__aenter__())
         try:
             runner.run(_emptied(store))
 
-            @LAWS
+            @settings(LAWS, max_examples=examples)
             @given(
                 batch=st.lists(projections(), max_size=3),
                 states=tables(),

@@ -148,8 +148,9 @@ async def test_nodes_are_ordered_by_depth_and_then_by_their_text(store: LineageS
     assert list(depths(await store.walk(walk("root@1")))) == ["root@1", *sorted(near), "A@1"]
 
 
-async def test_a_hub_of_ten_thousand_is_cut_in_a_stable_order(store: LineageStore) -> None:
-    children = [f"child{number}@1" for number in range(10_000)]
+@pytest.mark.parametrize("size", [2_000, pytest.param(10_000, marks=pytest.mark.long)])
+async def test_a_large_hub_is_cut_in_a_stable_order(store: LineageStore, size: int) -> None:
+    children = [f"child{number}@1" for number in range(size)]
     # In parts: a JanusGraph on Cassandra does not write ten thousand edges of one owner in the time for one call.
     for start in range(0, len(children), 1_000):
         part = children[start : start + 1_000]
@@ -162,8 +163,8 @@ async def test_a_hub_of_ten_thousand_is_cut_in_a_stable_order(store: LineageStor
     assert len(found.edges) == 499
     assert found.truncated == NODE_LIMIT
     assert await store.walk(walk("hub@1", DOWN, max_nodes=500)) == found
-    assert await store.count(walk("hub@1", DOWN)) == 10_001
-    assert await store.count(walk("hub", DOWN, grain=Grain.ENTITY)) == 10_001
+    assert await store.count(walk("hub@1", DOWN)) == size + 1
+    assert await store.count(walk("hub", DOWN, grain=Grain.ENTITY)) == size + 1
     edges, vertices = await store.neighbours(["hub@1"], DOWN, limit=100)
     assert [item.from_id for item in edges] == sorted(children)[:100]
     assert len(vertices) == 101
