@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _HOME = Path(__file__).resolve().parents[2] / "deploy" / "dev" / "spark"
+# Java's zone, beside the session's: timestamps cross to Python through it.
+_UTC = "-Duser.timezone=UTC"
+# Settings of one that answers about tables of a few rows: without the compiler that pays only where a JVM lives long,
+# which took a quarter of all processor time of such tests.
+SHORT_LIVED = {"spark.driver.extraJavaOptions": f"{_UTC} -XX:+UseSerialGC -XX:TieredStopAtLevel=1"}
+# And of one whose answers matter and not the way to them: it makes no Java of each query, which took longer than to
+# answer it.
+INTERPRETED = {
+    **SHORT_LIVED,
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
 
 
 def find_missing() -> str | None:
@@ -51,8 +63,7 @@ def spark_session(tmp: Path, more: Mapping[str, str] | None = None) -> Iterator[
         "spark.driver.memory": "1536m",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        # Java's zone, beside the session's: timestamps cross to Python through it.
-        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
+        "spark.driver.extraJavaOptions": _UTC,
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.warehouse.dir": str(tmp / "spark-warehouse"),

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from tests.servers.process import ready_process
-from tests.servers.spark import find_missing, spark_session
+from tests.servers.spark import SHORT_LIVED, find_missing, spark_session
 
 _PORT = "spark.connect.grpc.binding.port"
 
@@ -75,6 +75,7 @@ def _serve(tmp: Path, settings: Mapping[str, str]) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     more = {
+        **SHORT_LIVED,
         **settings,
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
         "spark.connect.grpc.binding.address": "127.0.0.1",

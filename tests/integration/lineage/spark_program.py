@@ -6,7 +6,7 @@ Run as a program of its own, because a process has one Spark at most: `spark_pro
 import sys
 from pathlib import Path
 
-from tests.servers.spark import add_catalog, rest_catalog_settings, spark_session
+from tests.servers.spark import SHORT_LIVED, add_catalog, rest_catalog_settings, spark_session
 
 SALES = "CREATE TABLE lake.silver.sales (customer STRING, amount DECIMAL(10, 2)) USING iceberg"
 CUSTOMERS = "CREATE TABLE lake.gold.customers (customer STRING, revenue DECIMAL(20, 2)) USING iceberg"
@@ -15,6 +15,7 @@ REFRESH = "INSERT INTO lake.gold.customers SELECT customer, sum(amount) FROM lak
 
 def main(server_url: str, catalog_url: str, folder: str) -> None:
     listener = {
+        **SHORT_LIVED,
         "spark.extraListeners": "io.openlineage.spark.agent.OpenLineageSparkListener",
         "spark.openlineage.transport.type": "http",
         "spark.openlineage.transport.url": server_url,

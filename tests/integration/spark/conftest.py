@@ -20,7 +20,7 @@ from tests.conftest import _temporary_database
 from tests.contract.lakes import CATALOG, variables
 from tests.lake_tables import open_catalog
 from tests.servers.rest_catalog import rest_catalog
-from tests.servers.spark import add_catalog, rest_catalog_settings, spark_session, sql_catalog_settings
+from tests.servers.spark import INTERPRETED, add_catalog, rest_catalog_settings, spark_session, sql_catalog_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -52,7 +52,7 @@ class SharedLake:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    with spark_session(tmp_path_factory.mktemp("spark")) as session:
+    with spark_session(tmp_path_factory.mktemp("spark"), INTERPRETED) as session:
         yield session
 
 
