@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,11 +17,33 @@ from tests.servers.answering_proxy import AnsweringProxy, answering_proxy
 from tests.servers.rest_catalog import rest_catalog
 
 
+@pytest.fixture(scope="session")
+def shared_rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A catalog, and where its tables are."""
+    folder = tmp_path_factory.mktemp("rest")
+    warehouse = folder / "warehouse"
+    with rest_catalog(folder, warehouse=warehouse.as_uri()) as url:
+        yield url, warehouse
+
+
 @pytest.fixture
-def rest_url(tmp_path: Path) -> Iterator[str]:
-    """A catalog of this test alone: runs over many tables look at all that it has."""
-    with rest_catalog(tmp_path) as url:
-        yield url
+def rest_url(shared_rest: tuple[str, Path]) -> Iterator[str]:
+    """A catalog with nothing in it: runs over many tables look at all that it has. To empty it is quicker than Java."""
+    url, warehouse = shared_rest
+    yield url
+    with contextlib.closing(load_catalog(CATALOG, type="rest", uri=url)) as catalog:
+        for namespace in catalog.list_namespaces():
+            empty(catalog, namespace)
+    # Tables of the same names come to the same places.
+    shutil.rmtree(warehouse, ignore_errors=True)
+
+
+def empty(catalog: Catalog, namespace: tuple[str, ...]) -> None:
+    for table in catalog.list_tables(namespace):
+        catalog.drop_table(table)
+    for below in catalog.list_namespaces(namespace):
+        empty(catalog, below)
+    catalog.drop_namespace(namespace)
 
 
 @pytest.fixture
