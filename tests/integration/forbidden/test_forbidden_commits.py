@@ -178,8 +178,14 @@ async def test_commits_that_are_put_off_are_tried_again(
 
 @pytest.mark.parametrize("status", [401, 419, 429])
 async def test_a_catalog_that_puts_a_change_off_for_ever_is_told_as_that_and_not_as_other_writers(
-    services: Services, settings: Settings, table: Table, proxy: AnsweringProxy, status: int
+    services: Services,
+    settings: Settings,
+    table: Table,
+    proxy: AnsweringProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
 ) -> None:
+    monkeypatch.setattr("app.services.executing.RETRY_MAX_S", 0.05)
     before = everything(table)
     with (
         proxy.answering(str(NAME), status, method="POST"),
@@ -196,6 +202,7 @@ async def test_runs_that_are_put_off_for_ever_leave_nothing(
 ) -> None:
     # The waits of a dozen attempts come to half a minute.
     monkeypatch.setattr("app.lake.compact.commit._LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr("app.services.executing.RETRY_MAX_S", 0.05)
     before = everything(table)
     with proxy.answering(str(NAME), 429, method="POST"):
         with pytest.raises(BackendUnavailableError, match="nothing was changed in 8 attempts"):

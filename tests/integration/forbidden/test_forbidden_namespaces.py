@@ -22,7 +22,7 @@ from app.services.orphans import OrphanAge
 from app.services.retention_sweeps import Chosen
 from app.settings import Settings
 from tests.integration.compaction.tables import COMMAND, NAME, compact, create, next_operation, on_disk
-from tests.integration.forbidden.test_forbidden_tables import program
+from tests.integration.forbidden.test_forbidden_tables import command_line
 from tests.integration.operations.jobs import ended
 from tests.integration.retention.killed import POLICY
 from tests.servers.answering_proxy import AnsweringProxy
@@ -166,19 +166,23 @@ async def test_a_run_of_a_table_that_may_be_in_it_is_not_given_up(
 
 
 @pytest.mark.usefixtures("settings")
-def test_on_the_command_line_it_ends_with_its_category(proxy: AnsweringProxy) -> None:
+def test_on_the_command_line_it_ends_with_its_category(
+    proxy: AnsweringProxy, capsys: pytest.CaptureFixture[str]
+) -> None:
     with proxy.hiding("silver"):
         for command in (("datasets", "--namespace", "silver"), ("compaction", "run", "--namespace", "silver")):
-            code, told = program(*command)
+            code, told = command_line(capsys, *command)
             assert (command, code, told["error"]["code"]) == (command, 5, CODE)
             assert "of namespace silver: " in told["error"]["message"]
 
 
 @pytest.mark.usefixtures("settings")
-def test_on_the_command_line_commands_for_all_tables_tell_it_and_end_with_1(proxy: AnsweringProxy) -> None:
+def test_on_the_command_line_commands_for_all_tables_tell_it_and_end_with_1(
+    proxy: AnsweringProxy, capsys: pytest.CaptureFixture[str]
+) -> None:
     with proxy.hiding("silver"):
         for command in (("compaction", "analyze", "--all"), ("compaction", "run", "--all", "--execute")):
-            code, told = program(*command)
+            code, told = command_line(capsys, *command)
             entries = {(entry["namespace"], entry["table"]): entry for entry in told["tables"]}
             assert (command, code, set(entries)) == (command, 1, {("silver", None), ("bronze", "events")})
             assert entries["silver", None]["error"]["code"] == CODE

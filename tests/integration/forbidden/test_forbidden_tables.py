@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from typing import Any
 from uuid import uuid4
@@ -14,6 +12,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from app.bootstrap import Services
+from app.cli.main import run
 from app.domain.changes import ChangeKind
 from app.domain.compaction.claims import RunClaim
 from app.domain.compaction.obstacles import CompactionEngine
@@ -25,7 +24,6 @@ from app.graphql.schema import build_schema
 from app.registry.change_rows import Intent
 from app.services.orphans import OrphanAge
 from app.settings import Settings
-from tests.cli.results import ROOT, TIMEOUT_S
 from tests.graphql.api import Api
 from tests.integration.compaction.tables import COMMAND, NAME, compact, create, on_disk
 from tests.integration.races.table import change_rows
@@ -50,18 +48,12 @@ def head_of(catalog: Catalog, name: DatasetName) -> Any:
     return catalog.load_table(str(name)).current_snapshot()
 
 
-def program(*arguments: str) -> tuple[int, Any]:
-    """The exit code of the program, and what it printed as JSON, or as an error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "app", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        cwd=ROOT,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, json.loads(done.stdout or done.stderr)
+def command_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """The exit code of the program, within this process, and what it printed as JSON, or as an error."""
+    capsys.readouterr()
+    code = run([*arguments, "--json"])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out or captured.err)
 
 
 def by_table(entries: list[Any]) -> dict[str, Any]:
@@ -246,7 +238,9 @@ def test_rest_answers_that_it_is_forbidden(settings: Settings, proxy: AnsweringP
 
 
 @pytest.mark.usefixtures("settings")
-def test_on_the_command_line_one_table_ends_with_its_category_and_many_with_1(proxy: AnsweringProxy) -> None:
+def test_on_the_command_line_one_table_ends_with_its_category_and_many_with_1(
+    proxy: AnsweringProxy, capsys: pytest.CaptureFixture[str]
+) -> None:
     of_one: list[tuple[str, ...]] = [
         ("snapshots", str(FORBIDDEN)),
         ("compaction", "run", "--namespace", "silver", "--table", "wages"),
@@ -256,10 +250,10 @@ def test_on_the_command_line_one_table_ends_with_its_category_and_many_with_1(pr
     of_all: list[tuple[str, ...]] = [("compaction", "run", "--all"), ("compaction", "analyze", "--all"), CLEANUP]
     with proxy.answering(str(FORBIDDEN), 403):
         for command in of_one:
-            code, told = program(*command)
+            code, told = command_line(capsys, *command)
             assert (command, code, told["error"]["code"]) == (command, 5, CODE)
         for command in of_all:
-            code, told = program(*command)
+            code, told = command_line(capsys, *command)
             errors = {name: entry["error"] for name, entry in by_table(told["tables"]).items()}
             assert (command, code, errors[str(ALLOWED)]) == (command, 1, None)
             assert errors[str(FORBIDDEN)]["code"] == CODE
