@@ -24,31 +24,46 @@ from tests.unit.lake.local_tables import delete_rows
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-SCALE, PARTS = "0.1", 12
+PARTS = 12
 WHOLE = ("nation", "region")
 CUT = ("customer", "lineitem", "orders", "part", "partsupp", "supplier")
 TAG = "before_2026_11_30"
 
 
-@pytest.fixture
-def tables(catalog: Catalog, tmp_path: Path) -> dict[str, Table]:
+SCALES = [pytest.param("0.03", id="short"), pytest.param("0.1", id="full", marks=pytest.mark.long)]
+
+
+@pytest.fixture(params=SCALES)
+def tables(request: pytest.FixtureRequest, catalog: Catalog, tmp_path: Path) -> dict[str, Table]:
     """The tables, each part a file; of two of them rows are deleted in files of positions."""
     catalog.create_namespace("tpch")
     found = {}
     for names, more in ((WHOLE, []), (CUT, ["--parts", str(PARTS)])):
-        command = [str(_generator()), "parquet", "--scale-factor", SCALE, "--tables", ",".join(names), "--quiet"]
+        command = [
+            str(_generator()),
+            "parquet",
+            "--scale-factor",
+            request.param,
+            "--tables",
+            ",".join(names),
+            "--quiet",
+        ]
         subprocess.run([*command, *more, "--output-dir", str(tmp_path), "--no-progress"], check=True)
     for name in (*WHOLE, *CUT):
-        for path in sorted(tmp_path.glob(f"{name}.parquet")) + sorted((tmp_path / name).glob("*.parquet")):
-            rows = pq.read_table(path)
-            plain = [field.with_type(pa.string()) if field.type == pa.string_view() else field for field in rows.schema]
-            rows = rows.cast(pa.schema(plain))
-            if name not in found:
-                found[name] = catalog.create_table(f"tpch.{name}", rows.schema)
-            found[name].append(rows)
+        paths = sorted(tmp_path.glob(f"{name}.parquet")) + sorted((tmp_path / name).glob("*.parquet"))
+        parts = [without_views(pq.read_table(path)) for path in paths]
+        found[name] = catalog.create_table(f"tpch.{name}", parts[0].schema)
+        with found[name].transaction() as change:
+            for rows in parts:
+                change.append(rows)
     delete_rows(found["lineitem"], "l_suppkey", pc.field("l_suppkey") < 20)
     delete_rows(found["orders"], "o_custkey", pc.field("o_custkey") < 100)
     return found
+
+
+def without_views(rows: pa.Table) -> pa.Table:
+    plain = [field.with_type(pa.string()) if field.type == pa.string_view() else field for field in rows.schema]
+    return rows.cast(pa.schema(plain))
 
 
 async def test_every_row_and_every_query_answers_the_same(services: Services, tables: dict[str, Table]) -> None:
