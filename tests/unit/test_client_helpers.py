@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,24 +91,23 @@ async def test_a_catalog_that_is_closed_is_refused(shared_lake: SmallLake) -> No
 
 
 async def test_work_is_done_off_the_callers_loop(catalog: IcebergCatalog) -> None:
-    async def block(_services: Services) -> str:
-        time.sleep(0.3)  # noqa: ASYNC251  it is to block
-        return threading.current_thread().name
+    went_on = threading.Event()
 
-    ticks = 0
+    async def block(_services: Services) -> tuple[str, bool]:
+        # It is to block, until the caller's loop has gone on meanwhile.
+        return threading.current_thread().name, went_on.wait(30)
 
     async def tick() -> None:
-        nonlocal ticks
-        while True:
+        for _ in range(5):
             await asyncio.sleep(0.01)
-            ticks += 1
+        went_on.set()
 
     ticking = asyncio.create_task(tick())
-    name = await ask(block, catalog)
-    ticking.cancel()
+    name, has_gone_on = await ask(block, catalog)
+    await ticking
 
     assert name != threading.current_thread().name
-    assert ticks > 5
+    assert has_gone_on
 
 
 async def test_a_caller_that_gives_up_ends_the_work(catalog: IcebergCatalog) -> None:
