@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -221,15 +221,19 @@ async def test_time_that_is_spent_begins_no_other_table_than_the_best(
     assert told["events"]["files_after"] == 1
 
 
-async def test_time_that_the_best_table_took_is_told_as_that(services: Services, catalog: Catalog) -> None:
+async def test_time_that_the_best_table_took_is_told_as_that(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given time enough to look at two tables, and not to compact one
     create(catalog, files=30)
     create(catalog, ITEMS)
     compaction = services.compaction_sweeps._compaction
-    run = compaction.run
+    run, now = compaction.run, 0.0
+    monkeypatch.setattr("app.services.compaction.sweeps.time", SimpleNamespace(monotonic=lambda: now))
 
     async def slowly(*arguments: Any, **named: Any) -> Any:
-        await asyncio.sleep(5)
+        nonlocal now
+        now += 5
         return await run(*arguments, **named)
 
     compaction.run = slowly  # type: ignore[method-assign]
