@@ -21,6 +21,7 @@ from app.domain.names import DatasetName
 from app.domain.operations import Operation, OperationKind, OperationStatus
 from app.domain.pages import PageRequest
 from app.errors import DatasetNotFoundError, UnsupportedTableError
+from app.registry.operation_leases import LeaseState
 from app.services.operation_runner import OperationRunner
 from app.services.orphans import OrphanAge
 from app.settings import Settings
@@ -158,13 +159,23 @@ async def test_one_that_is_cancelled_stops_after_a_batch_and_tells_what_it_did(
     # Given a removal that is cancelled while its first batch is deleted
     monkeypatch.setattr(app.services.orphans, "BATCH_FILES", BATCH)
     operation = await start(services)
-    delete_files = services.lake.delete_files
+    delete_files, leases = services.lake.delete_files, services.operation_runner._leases
+    renew, heard = leases.renew, asyncio.Event()
+
+    async def listened(*arguments: Any, **named: Any) -> LeaseState:
+        state = await renew(*arguments, **named)
+        if state is LeaseState.CANCEL_REQUESTED:
+            heard.set()
+        return state
 
     async def cancelled(*arguments: Any) -> Any:
         await services.operations.cancel(operation.operation_id, COMMAND)
         # Until its worker has heard of it.
-        await asyncio.sleep(1.5)
+        async with asyncio.timeout(60):
+            await heard.wait()
         return await delete_files(*arguments)
+
+    monkeypatch.setattr(leases, "renew", listened)
 
     monkeypatch.setattr(services.lake, "delete_files", cancelled)
     await services.operation_runner.run_next(asyncio.Event())
@@ -214,7 +225,11 @@ async def test_a_table_has_one_removal_or_expiry_at_a_time(
     async with services.retention._locked_run(table.metadata.table_uuid):
         operation = await start(services)
         running = asyncio.create_task(services.operation_runner.run_next(asyncio.Event()))
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(60):
+            while (await services.operations.get(operation.operation_id)).status is OperationStatus.QUEUED:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        # Time to do something wrong in
+        await asyncio.sleep(0.3)
         assert left_in(table) == COUNT
         assert (await services.operations.get(operation.operation_id)).status is OperationStatus.RUNNING
     await running
