@@ -22,7 +22,7 @@ GRACE_S = LATE_S + 60
 @pytest.mark.parametrize(
     ("duration_s", "seed"),
     [
-        pytest.param(8.0, 1, id="short"),
+        pytest.param(5.0, 1, id="short"),
         *(pytest.param(60.0, seed, id=f"full {seed}", marks=pytest.mark.long) for seed in range(1, 4)),
     ],
 )

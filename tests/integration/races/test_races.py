@@ -17,7 +17,7 @@ GRACE_S = LATE_S + 60
 
 
 @pytest.mark.parametrize(
-    "duration_s", [pytest.param(8.0, id="short"), pytest.param(60.0, id="full", marks=pytest.mark.long)]
+    "duration_s", [pytest.param(5.0, id="short"), pytest.param(60.0, id="full", marks=pytest.mark.long)]
 )
 def test_nothing_acknowledged_is_lost_in_a_race(database_url: str, tmp_path: Path, duration_s: float) -> None:
     # given a table with retention settings on its branches

@@ -20,7 +20,7 @@ GRACE_S = LATE_S + 60
 
 
 @pytest.mark.parametrize(
-    "duration_s", [pytest.param(8.0, id="short"), pytest.param(60.0, id="full", marks=pytest.mark.long)]
+    "duration_s", [pytest.param(5.0, id="short"), pytest.param(60.0, id="full", marks=pytest.mark.long)]
 )
 def test_what_stays_is_whole_and_what_went_is_gone(database_url: str, tmp_path: Path, duration_s: float) -> None:
     # Given a table without retention settings of its own

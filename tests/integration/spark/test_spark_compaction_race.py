@@ -94,7 +94,7 @@ class SparkWriter:
 @pytest.mark.parametrize(
     ("duration_s", "seed"),
     [
-        pytest.param(12.0, 1, id="short"),
+        pytest.param(8.0, 1, id="short"),
         *(pytest.param(60.0, seed, id=f"full {seed}", marks=pytest.mark.long) for seed in range(1, 4)),
     ],
 )
