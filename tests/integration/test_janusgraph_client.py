@@ -283,11 +283,12 @@ async def test_eight_writers_of_the_same_vertices_make_each_once(server: Fragile
             await store.close()
 
 
-async def test_a_vertex_that_loses_an_edge_while_it_gets_another_stays(server: FragileJanusGraph) -> None:
+@pytest.mark.parametrize("turns", [10, pytest.param(100, marks=pytest.mark.long)])
+async def test_a_vertex_that_loses_an_edge_while_it_gets_another_stays(server: FragileJanusGraph, turns: int) -> None:
     stores = [await open_janusgraph(server.url, connections=1) for _ in range(2)]
     taking, giving = stores
     try:
-        for turn in range(30):
+        for turn in range(turns):
             old, new = f"run:{turn}", f"run:{turn}b"
             await taking.apply([derived(("b@1", "a@1"), owner=old)])
             await asyncio.gather(taking.apply([derived(owner=old)]), giving.apply([derived(("c@1", "a@1"), owner=new)]))

@@ -172,7 +172,7 @@ async def test_a_run_that_cannot_be_projected_holds_up_no_other(
     assert len(await whole_graph(services)) == 8 * 4
 
 
-@pytest.mark.parametrize("runs", [pytest.param(150, id="short"), pytest.param(1500, id="full", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [pytest.param(150, id="short"), pytest.param(1500, id="full", marks=pytest.mark.long)])
 async def test_killed_projectors_lose_and_double_nothing(services: Services, settings: Settings, runs: int) -> None:
     # given events in no order, some of them sent twice
     chance = random.Random(runs)
