@@ -43,7 +43,7 @@ test-graph: $(STAMP) servers ## The lineage graph in a real JanusGraph (needs Ja
 	$(BIN)/pytest -q -m "janusgraph and not long"
 
 test-long: $(STAMP) servers ## Processes killed in the middle of 20,000 events (minutes)
-	$(BIN)/pytest -q -s -m long -o faulthandler_timeout=4000
+	$(BIN)/pytest -q -s -m "long and not cassandra" -o faulthandler_timeout=4000
 
 test-cassandra: $(STAMP) servers ## The lineage graph in a JanusGraph on a real Cassandra (Java 17, Maven, a gigabyte)
 	deploy/dev/cassandra/build.sh

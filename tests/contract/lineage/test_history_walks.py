@@ -44,7 +44,7 @@ from tests.strategies import make_history
 anyio_test = pytest.mark.anyio
 LAWS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Those of a law; a JanusGraph answers three in a second.
-EXAMPLES = [30, pytest.param(300, marks=pytest.mark.long)]
+EXAMPLES = [30, pytest.param(150, marks=pytest.mark.long)]
 IDS = (*(key(table, number) for table in TABLES for number in SNAPSHOTS), f"dataset:{A}@", "ext@1", "m:x@1", "p:etl@")
 OWNERS = ("run:1", "run:2")
 

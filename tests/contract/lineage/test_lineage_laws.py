@@ -29,7 +29,7 @@ from tests.contract.lineage.model import Model
 
 LAWS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Those of a law; a JanusGraph answers three in a second.
-EXAMPLES = [30, pytest.param(300, marks=pytest.mark.long)]
+EXAMPLES = [30, pytest.param(150, marks=pytest.mark.long)]
 OWNERS = ("run:1", "run:2", "model:m@1")
 ENTITIES = ("a", "b", "c", "d", "é", "m:x", "p:etl", "p:fit", "f:age")
 IDS = tuple(f"{entity}@{version}" for entity in ENTITIES for version in ("", "1", "20"))
