@@ -38,7 +38,7 @@ from pyiceberg.types import DoubleType, FloatType, ListType, MapType, NestedFiel
 from app.lake.deleted_positions import naming_file, positions_within
 from app.lake.deleted_rows import DeletedRows, read_deleted_rows
 from app.lake.file_scans import INT96_UNIT, READ_BUFFER_BYTES, scan_file
-from app.lake.file_schemas import fit_schema, is_downcast, to_arrow_schema
+from app.lake.file_schemas import fit_schema, in_utc, is_downcast, to_arrow_schema
 from app.lake.plain_columns import take_plain
 
 # Smaller files are read whole, by one request rather than one for the footer and one for each range of columns.
@@ -101,7 +101,8 @@ def _stream(
         file_schema, columns = fitted.of_file, fitted.columns
         spec = metadata.specs().get(task.file.spec_id)
         constants = _get_column_projection_values(task.file, read, metadata.schema(), spec, file_schema.field_ids)
-        is_pushed = is_filtered and deleted is None and only is None
+        # Arrow compares no instants of two zones.
+        is_pushed = is_filtered and deleted is None and only is None and fitted.is_in_utc
         pushed = _pushed_down(bound_filter, read, file_schema, constants) if is_pushed else None
         projection = _Projection(
             file_schema,
@@ -113,9 +114,10 @@ def _stream(
         is_bulk = is_bulk and fitted.plain_columns(fragment.physical_schema) is not None
         plain: Sequence[int] | None = None
         for number, (first, batch) in enumerate(scan_file(stream, fragment, columns, pushed, only, is_bulk=is_bulk)):
+            in_zone = batch if fitted.is_in_utc else batch.cast(in_utc(batch.schema))
             if number == 0:
-                plain = fitted.plain_columns(batch.schema)
-            rows = _chosen(batch, first, only=only, deleted=deleted)
+                plain = fitted.plain_columns(in_zone.schema)
+            rows = _chosen(in_zone, first, only=only, deleted=deleted)
             if rows.num_rows == 0:
                 continue
             if plain is not None:

@@ -45,10 +45,14 @@ class _Same(Generic[Value]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedSchema:
-    """A file's schema with field ids, and which of its columns are to be read; at least one, unless it has none."""
+    """A file's schema with field ids, and which of its columns are to be read; at least one, unless it has none.
+
+    Where it `is_in_utc` no instants have another zone, of which `of_file` knows nothing.
+    """
 
     of_file: Schema
     columns: list[str]
+    is_in_utc: bool
     _read: Schema
     _plain: dict[bytes, Sequence[int] | None] = field(default_factory=dict)
 
@@ -82,16 +86,17 @@ def _to_arrow_schema(schema: _Same[Schema]) -> pa.Schema:
 
 @lru_cache(_MOST)
 def _fit(physical: bytes, mapping: str | None, format_version: TableVersion, read: _Same[Schema]) -> FittedSchema:
-    of_file, names = _of_file(physical, mapping, format_version)
+    of_file, names, is_in_utc = _of_file(physical, mapping, format_version)
     present = prune_columns(of_file, _leaf_ids(read.value), select_full_types=False)
     # At least one, or else nothing says how many rows there are.
     columns = [column.name for column in present.columns] or names[:1]
-    return FittedSchema(of_file=of_file, columns=columns, _read=read.value)
+    return FittedSchema(of_file=of_file, columns=columns, is_in_utc=is_in_utc, _read=read.value)
 
 
 @lru_cache(_MOST)
-def _of_file(physical: bytes, mapping: str | None, format_version: TableVersion) -> tuple[Schema, list[str]]:
-    in_arrow = pa.ipc.read_schema(pa.py_buffer(physical))
+def _of_file(physical: bytes, mapping: str | None, format_version: TableVersion) -> tuple[Schema, list[str], bool]:
+    in_file = pa.ipc.read_schema(pa.py_buffer(physical))
+    in_arrow = in_utc(in_file)
     by_name = None if mapping is None else parse_mapping_from_json(mapping)
     has_ids = any(_FIELD_ID in (column.metadata or {}) for column in in_arrow)
     of_file = pyarrow_to_schema(
@@ -101,7 +106,7 @@ def _of_file(physical: bytes, mapping: str | None, format_version: TableVersion)
         downcast_ns_timestamp_to_us=is_downcast(format_version),
         format_version=format_version,
     )
-    return of_file, in_arrow.names
+    return of_file, in_arrow.names, in_arrow is in_file
 
 
 def _mapped(fields: Iterable[pa.Field], mapping: Iterable[MappedField]) -> list[pa.Field]:
@@ -112,6 +117,29 @@ def _mapped(fields: Iterable[pa.Field], mapping: Iterable[MappedField]) -> list[
 
 def _with_mapped_parts(field: pa.Field, mapped: MappedField) -> pa.Field:
     return field.with_type(pa.struct(_mapped(field.type, mapped.fields))) if pa.types.is_struct(field.type) else field
+
+
+def in_utc(physical: pa.Schema) -> pa.Schema:
+    """A file's schema with all timestamps that have a zone in UTC; itself where they are.
+
+    They are instants in any zone: that of the machine they were written on, which pandas keeps, is not Iceberg's.
+    """
+    fields = [field.with_type(_in_utc(field.type)) for field in physical]
+    return physical if all(map(pa.Field.equals, fields, physical)) else pa.schema(fields, physical.metadata)
+
+
+def _in_utc(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return pa.timestamp(kind.unit, "UTC")
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_in_utc(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        item = kind.item_field
+        return pa.map_(kind.key_field.with_type(_in_utc(kind.key_type)), item.with_type(_in_utc(kind.item_type)))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        value = kind.value_field.with_type(_in_utc(kind.value_type))
+        return pa.large_list(value) if pa.types.is_large_list(kind) else pa.list_(value)
+    return kind
 
 
 def is_downcast(format_version: int) -> bool:

@@ -360,6 +360,31 @@ def test_timestamps_of_96_bits_may_be_of_any_year(catalog: SqlCatalog, kind: Tim
     assert [row["at"] for row in read(table, late).rows] == ends[2:]
 
 
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_instants_of_any_zone_are_those_of_utc(catalog: SqlCatalog, unit: str) -> None:
+    """As pandas writes them: with the zone that they were shown in."""
+    schema = Schema(
+        NestedField(1, "at", TimestamptzType()),
+        NestedField(2, "list", ListType(3, TimestamptzType(), element_required=False)),
+        NestedField(4, "map", MapType(5, StringType(), 6, TimestamptzType(), value_required=False)),
+        NestedField(7, "pair", StructType(NestedField(8, "at", TimestamptzType()))),
+    )
+    instants = [datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 7, 1, 12, tzinfo=UTC)]
+    rows = [{"at": at, "list": [at, None], "map": [("x", at)], "pair": {"at": at}} for at in instants]
+    table = create_table(catalog, schema, rows)
+    (task,) = table.scan().plan_files()
+    zone = pa.timestamp(unit, "Europe/Berlin")
+    foreign = [zone, pa.list_(zone), pa.map_(pa.string(), zone), pa.struct([("at", zone)])]
+    in_zone = pa.schema(list(zip(["at", "list", "map", "pair"], foreign, strict=True)))
+    with table.transaction() as transaction:
+        transaction.set_properties({"schema.name-mapping.default": table.schema().name_mapping.model_dump_json()})
+    with table.io.new_output(task.file.file_path).create(overwrite=True) as stream:
+        pq.write_table(pa.Table.from_pylist(rows, in_zone), stream)
+    table.refresh()
+    assert read(table).rows == rows
+    assert [row["at"] for row in read(table, "at > '2026-03-01T00:00:00+00:00'").rows] == instants[1:]
+
+
 def test_columns_that_a_name_mapping_has_not_are_none_of_the_table(catalog: SqlCatalog, tmp_path: Path) -> None:
     """Iceberg's spec, "Column Projection": a file that others wrote may have more in it, of whatever type."""
     mapping = """[{"field-id": 1, "names": ["id"]},
