@@ -51,11 +51,8 @@ def check_rows(diff: RowDiff, subject: CheckSubject, rules: RowRules | None = No
 def _findings(diff: RowDiff, rules: RowRules) -> Iterator[Finding]:
     # Exact: ten of a hundred are ten per cent, and pass.
     if diff.rows_removed > Fraction(rules.max_removed) * diff.rows_from:
-        percent = 100 * diff.rows_removed / diff.rows_from
-        message = (
-            f"{diff.rows_removed} of {diff.rows_from} rows went ({percent:.4g} %), and "
-            f"{float(rules.max_removed * 100):g} % are allowed"
-        )
+        went, allowed = _told_apart(100 * diff.rows_removed / diff.rows_from, float(rules.max_removed * 100))
+        message = f"{diff.rows_removed} of {diff.rows_from} rows went ({went} %), and {allowed} % are allowed"
         if diff.method is Method.MULTISET:
             message += "; without a key, a changed row counts as one that went"
         yield Finding(subject=REMOVED, message=message)
@@ -64,3 +61,13 @@ def _findings(diff: RowDiff, rules: RowRules) -> Iterator[Finding]:
         yield Finding(subject=TOTAL, message=message)
     if diff.key_problem is not None:
         yield Finding(subject=KEY, message=diff.key_problem.message, is_failure=False)
+
+
+def _told_apart(percent: float, other: float) -> tuple[str, str]:
+    """Both in as few digits as show that they differ, four at least."""
+    told = ("", "")
+    for digits in range(4, 18):
+        told = (f"{percent:.{digits}g}", f"{other:.{max(6, digits)}g}")
+        if float(told[0]) != float(told[1]):
+            break
+    return told

@@ -39,6 +39,19 @@ def test_ten_per_cent_exactly_may_go():
     assert finding == Finding(subject="rows removed", message="101 of 1000 rows went (10.1 %), and 10 % are allowed")
 
 
+@pytest.mark.parametrize(
+    ("removed", "allowed", "told"),
+    [
+        (333, "0.3329", "(33.3 %), and 33.29 % are"),
+        (1, "0.0009999", "(0.1 %), and 0.09999 % are"),
+        (1, "0.0009999999", "(0.1 %), and 0.09999999 % are"),
+    ],
+)
+def test_shares_are_told_so_that_they_differ(removed: int, allowed: str, told: str):
+    (finding,) = check_rows(difference(removed=removed), SUBJECT, RowRules(max_removed=Decimal(allowed))).failures
+    assert told in finding.message
+
+
 def test_rows_that_came_do_not_make_up_for_those_that_went():
     assert not check_rows(difference(removed=500, added=5000), SUBJECT).passed
 
