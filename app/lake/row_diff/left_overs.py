@@ -12,6 +12,8 @@ from app.lake.row_diff.long_values import Originals, StandIns
 
 # As many as are joined: more than a query costs, and still little beside what is held of a batch.
 _MANY_ROWS = 100_000
+# Rows of many columns, or of long ones, are many before that.
+_MANY_BYTES = 64 * 1024 * 1024
 
 
 class HasOriginals(Protocol):
@@ -28,6 +30,7 @@ class LeftOvers:
         self._tables: list[tuple[pa.Table, pa.Table]] = []
         self._feeds: list[tuple[Feed, Feed]] = []
         self._rows = 0
+        self._bytes = 0
 
     @property
     def rows(self) -> int:
@@ -42,7 +45,12 @@ class LeftOvers:
     @property
     def are_many(self) -> bool:
         """Whether they are to be joined now."""
-        return self._rows >= _MANY_ROWS
+        return self._rows >= _MANY_ROWS or self.are_large
+
+    @property
+    def are_large(self) -> bool:
+        """Whether they take as much memory as is to be held of them."""
+        return self._bytes >= _MANY_BYTES
 
     def add(self, left: tuple[pa.Table, pa.Table], from_feed: Feed, to_feed: Feed) -> None:
         """Keep what is left of a batch."""
@@ -53,6 +61,7 @@ class LeftOvers:
             self._tables.append(left)
             self._feeds.append((from_feed, to_feed))
             self._rows += rows
+            self._bytes += sum(table.nbytes for table in left)
 
     def tables(self) -> tuple[pa.Table, pa.Table]:
         """All rows of each side."""
@@ -70,7 +79,7 @@ class LeftOvers:
 
     def clear(self) -> None:
         """Keep nothing any more."""
-        self._tables, self._feeds, self._rows = [], [], 0
+        self._tables, self._feeds, self._rows, self._bytes = [], [], 0, 0
 
 
 class AnyOf:

@@ -125,7 +125,8 @@ class Reducing:
                         places[1].difference_update(group.to_places)
                 else:
                     in_vain += batch.size_bytes
-                self._is_enough = left.rows > _MOST_LEFT_ROWS or in_vain > max(found, most_in_vain)
+                is_full = left.rows > _MOST_LEFT_ROWS or left.are_large
+                self._is_enough = is_full or in_vain > max(found, most_in_vain)
         if not found:
             return None
         rest = Rest(

@@ -27,7 +27,7 @@ from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
 from app.domain.row_diffs import KeyFault, Method, RowDiff
 from app.errors import UnreadableTableError
-from app.lake.row_diff import batching, long_values, reducing, running, wide_joining
+from app.lake.row_diff import batching, left_overs, long_values, reducing, running, wide_joining
 from app.lake.row_diff.reducing import Reducing, Rest
 from tests.unit.lake.compact.test_rewriting_files import path_of
 from tests.unit.lake.local_tables import create_table, open_catalog
@@ -149,6 +149,18 @@ def test_where_files_have_nothing_in_common_few_are_looked_at(catalog: SqlCatalo
     assert found.rows_changed == FILES * FILE_ROWS
     size = sum(file.file_size_in_bytes for side in (0, 1) for file in files_of(table, side))
     assert found.bytes_read < 2 * size
+
+
+def test_no_more_is_left_in_memory_than_is_to_be_held(catalog: SqlCatalog, files: list[list[Row]]) -> None:
+    # Given rows of which fewer than are joined at once take as much memory as is to be held of them
+    later = [[{**rows[0], "name": "other"}, *rows[1:]] for rows in files]
+    table = two_versions(catalog, files, later)
+    with small_batches(3 * FILE_ROWS) as seen, patch.object(left_overs, "_MANY_BYTES", 1):
+        found = differ(table, ("id",))
+        with all_joined():
+            assert whatever_was_read(found) == whatever_was_read(differ(table, ("id",)))
+    # Then pairs are compared that were begun to be read by then, and of the others all rows are joined.
+    assert seen.joined[0] == (3 + (FILES - 3) * FILE_ROWS,) * 2
 
 
 DOUBLES = {
