@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import pyarrow as pa
 
@@ -25,6 +26,8 @@ from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
 
 # The share of the bytes in which nothing was found to be left out, from which on others are not tried.
 _MOST_IN_VAIN = 0.1
+# Of more columns with bounds, no more are looked at: thousands of files would have millions of bounds.
+_MOST_MARKED = 32
 # As many as are held; of other files all rows are joined then.
 _MOST_LEFT_ROWS = 500_000
 
@@ -143,8 +146,10 @@ class Reducing:
         return rest
 
     def _pairs(self, from_places: Sequence[int], to_places: Sequence[int]) -> list[Group]:
+        others = (place for place in range(len(self._plan.columns.names)) if place not in self._keys)
+        columns = [*self._keys, *others]
         marks = [
-            [_marks(side, place) for place in places]
+            [_marks(side, place, columns) for place in places]
             for side, places in ((self._plan.from_side, from_places), (self._plan.to_side, to_places))
         ]
         return [
@@ -188,17 +193,21 @@ class Reducing:
         )
 
 
-def _marks(side: PlannedSide, place: int) -> set[Hashable]:
-    """What its manifest tells of the values of a file's columns; nothing of one of which only some rows are meant."""
+def _marks(side: PlannedSide, place: int, columns: Sequence[int]) -> set[Hashable]:
+    """What its manifest tells of the values of a file in the first of these columns; nothing of one of which only some
+    rows are meant.
+    """
     part = side.parts[place]
     if part.only is not None:
         return set()
-    file = part.task.file
+    lower, upper = part.task.file.lower_bounds or {}, part.task.file.upper_bounds or {}
+    told = ((column, side.schema.fields[column].field_id) for column in columns)
+    bounded = ((column, field_id) for column, field_id in told if field_id in lower or field_id in upper)
     return {
-        (column, end, bounds[field.field_id])
-        for column, field in enumerate(side.schema.fields)
-        for end, bounds in enumerate((file.lower_bounds or {}, file.upper_bounds or {}))
-        if field.field_id in bounds
+        (column, end, bounds[field_id])
+        for column, field_id in islice(bounded, _MOST_MARKED)
+        for end, bounds in enumerate((lower, upper))
+        if field_id in bounds
     }
 
 
