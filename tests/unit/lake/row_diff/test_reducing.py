@@ -27,7 +27,8 @@ from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
 from app.domain.row_diffs import KeyFault, Method, RowDiff
 from app.errors import UnreadableTableError
-from app.lake.row_diff import batching, left_overs, long_values, reducing, running, wide_joining
+from app.lake.row_diff import batching, known_keys, left_overs, long_values, reducing, running, wide_joining
+from app.lake.row_diff.engine import Engine
 from app.lake.row_diff.reducing import Reducing, Rest
 from tests.unit.lake.compact.test_rewriting_files import path_of
 from tests.unit.lake.local_tables import create_table, open_catalog
@@ -192,6 +193,31 @@ def test_a_key_that_is_on_several_rows_is_found_wherever_those_are(
             assert whatever_was_read(found) == whatever_was_read(differ(table, ("id",)))
     assert found.key_problem is not None
     assert (found.key_problem.fault, found.key_problem.example) == (KeyFault.NOT_UNIQUE, {"id": files[0][0]["id"]})
+
+
+@pytest.mark.parametrize("hashes", [FILES * FILE_ROWS, 100, 10], ids=["sorted at once", "in shares", "by the engine"])
+@pytest.mark.parametrize("is_double", [False, True])
+def test_however_many_keys_there_are_they_are_read_a_few_times(
+    catalog: SqlCatalog, files: list[list[Row]], hashes: int, is_double: bool
+) -> None:
+    later = [list(rows) for rows in files]
+    later[0].append(files[1][0] if is_double else row(5_001))
+    table = two_versions(catalog, files, later)
+    asked: list[str] = []
+    original = Engine.table
+
+    def counted(self: Engine, query: str, **rows: Any) -> pa.Table:
+        asked.append(query)
+        return original(self, query, **rows)
+
+    with (
+        small_batches(3 * FILE_ROWS),
+        patch.object(known_keys, "_SORTED_AT_ONCE", hashes),
+        patch.object(Engine, "table", counted),
+    ):
+        found = differ(table, ("id",))
+    assert (found.key_problem is not None) is is_double
+    assert sum(" FROM known" in query for query in asked) <= 4
 
 
 @pytest.mark.parametrize("places", [(0, 0), (0, None), (None, 0), (FILES, None), (None, FILES)])
