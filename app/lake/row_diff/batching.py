@@ -74,17 +74,16 @@ def batches_of(
     try:
         ahead: Batch | None = None
         for batch in _batches(plan, groups):
-            size_bytes = sum(plan.bytes_of(group) for group in batch)
-            is_held = size_bytes <= BATCH_BYTES and sum(map(plan.rows_of, batch)) <= HELD_ROWS
-            from_feed = feed(plan.from_side, [place for g in batch for place in g.from_places], is_held=is_held)
-            to_feed = feed(plan.to_side, [place for g in batch for place in g.to_places], is_held=is_held)
+            holds = is_held(plan, batch)
+            from_feed = feed(plan.from_side, [place for g in batch for place in g.from_places], is_held=holds)
+            to_feed = feed(plan.to_side, [place for g in batch for place in g.to_places], is_held=holds)
             if ahead is not None:
                 yield ahead
             ahead = Batch(
                 groups=tuple(batch),
                 from_feed=from_feed,
                 to_feed=to_feed,
-                size_bytes=size_bytes,
+                size_bytes=sum(map(plan.bytes_of, batch)),
                 spans=tuple(_spans_of(plan, batch)),
                 readers=readers,
             )
@@ -96,6 +95,11 @@ def batches_of(
         raise
     finally:
         readers.shutdown(cancel_futures=True)
+
+
+def is_held(plan: RowDiffPlan, groups: Sequence[Group]) -> bool:
+    """Whether the rows of these groups are held together, as far as manifests tell how much they are."""
+    return sum(map(plan.bytes_of, groups)) <= BATCH_BYTES and sum(map(plan.rows_of, groups)) <= HELD_ROWS
 
 
 def _batches(plan: RowDiffPlan, groups: Iterable[Group]) -> Iterator[list[Group]]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from app.domain.file_pairs import pair_alike
 from app.domain.row_ranges import Group
-from app.lake.row_diff.batching import Batch, batches_of
+from app.lake.row_diff.batching import Batch, batches_of, is_held
 from app.lake.row_diff.engine import Source
 from app.lake.row_diff.feeding import Feed, OnRead
 from app.lake.row_diff.known_keys import KnownKeys
@@ -152,10 +152,12 @@ class Reducing:
             [_marks(side, place, columns) for place in places]
             for side, places in ((self._plan.from_side, from_places), (self._plan.to_side, to_places))
         ]
-        return [
+        pairs = [
             Group(from_places=(from_places[ours],), to_places=(to_places[theirs],))
             for ours, theirs in pair_alike(marks[0], marks[1])
         ]
+        # Larger ones are not held, and so not brought in step.
+        return [pair for pair in pairs if is_held(self._plan, [pair])]
 
     def _until_enough(self, groups: Sequence[Group]) -> Iterator[Group]:
         for group in groups:
