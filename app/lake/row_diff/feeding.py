@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -185,6 +186,17 @@ class Feed:
             yield pa.RecordBatch.from_arrays(
                 [shortened(column) for column in to_engine(batch, wanted).columns], schema=wanted
             )
+
+
+@contextlib.contextmanager
+def telling_failures(*feeds: Feed) -> Iterator[None]:
+    """Have what the streams of these feeds failed by be told as it was, whatever the engine made of it."""
+    try:
+        yield
+    except Exception:
+        for feed in feeds:
+            feed.raise_failure()
+        raise
 
 
 def read_part(

@@ -19,7 +19,7 @@ from app.domain.file_pairs import pair_alike
 from app.domain.row_ranges import Group
 from app.lake.row_diff.batching import Batch, batches_of, is_held
 from app.lake.row_diff.engine import Source
-from app.lake.row_diff.feeding import Feed, OnRead
+from app.lake.row_diff.feeding import Feed, OnRead, telling_failures
 from app.lake.row_diff.known_keys import KnownKeys
 from app.lake.row_diff.left_overs import AnyOf, HasOriginals, LeftOvers
 from app.lake.row_diff.planning import PlannedSide, RowDiffPlan
@@ -55,17 +55,6 @@ class Rest:
         """What knows the originals of each side."""
         from_feeds, to_feeds = self.left.all_feeds()
         return AnyOf([*from_feeds, self.from_feed]), AnyOf([*to_feeds, self.to_feed])
-
-    @contextlib.contextmanager
-    def telling_failures(self) -> Iterator[None]:
-        """Have what a stream failed by be told as it was."""
-        try:
-            yield
-        except Exception:
-            # Whatever the engine made of it.
-            self.from_feed.raise_failure()
-            self.to_feed.raise_failure()
-            raise
 
     @property
     def _held(self) -> tuple[pa.Table, pa.Table]:
@@ -138,7 +127,7 @@ class Reducing:
             to_feed=self._stream(self._plan.to_side, sorted(places[1])),
         )
         if known is not None:
-            with rest.telling_failures():
+            with telling_failures(rest.from_feed, rest.to_feed):
                 if places[0]:
                     known.look_at(rest.from_feed.open)
                 if places[1]:

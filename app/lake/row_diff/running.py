@@ -22,7 +22,7 @@ from app.lake.row_diff.aligning import is_increasing
 from app.lake.row_diff.batching import Batch, batches_of
 from app.lake.row_diff.engine import Engine, Source
 from app.lake.row_diff.engine_values import engine_schema
-from app.lake.row_diff.feeding import Feed, read_part
+from app.lake.row_diff.feeding import Feed, read_part, telling_failures
 from app.lake.row_diff.joining import KeyFinding, Outcome
 from app.lake.row_diff.known_keys import KnownKeys
 from app.lake.row_diff.left_overs import HasOriginals, LeftOvers
@@ -151,13 +151,8 @@ class RowDiffRun:
                     rows=max(1, passes * (from_feed.rows + to_feed.rows)),
                     passes=passes,
                 )
-                try:
+                with telling_failures(from_feed, to_feed):
                     found = self._compare(engine, batch, kept, keys, counts, maker)
-                except Exception:
-                    # Whatever the engine made of it.
-                    from_feed.raise_failure()
-                    to_feed.raise_failure()
-                    raise
                 if found is not None:
                     return found
                 done += batch.size_bytes
@@ -234,7 +229,7 @@ class RowDiffRun:
         ).rest_of(batch.groups, known)
         if rest is None or (known is not None and known.may_have_faults(batch.to_feed.rows)):
             return False
-        with rest.telling_failures():
+        with telling_failures(rest.from_feed, rest.to_feed):
             outcome = outcome_of(engine, rest.sources(), rest.rows, keys, maker.room)
         if isinstance(outcome, KeyFinding) or (known is not None and known.may_be_of_removed()):
             return False

@@ -5,7 +5,7 @@ and all is answered as if they had not been.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,6 +112,26 @@ def whatever_was_read(found: RowDiff) -> RowDiff:
     return replace(found, bytes_read=0, files_read=0)
 
 
+def with_more(files: list[list[Row]], more: Sequence[Mapping[int, list[Row]]]) -> list[list[list[Row]]]:
+    """Both sides with these files and one of a row of their own, and with more rows in some of them."""
+    sides = []
+    for number, added in enumerate(more):
+        side = [list(rows) for rows in files] + [[row(5_001 + 2 * number)]]
+        for place, rows in added.items():
+            side[place] += rows
+        sides.append(side)
+    return sides
+
+
+def as_joined_whole(table: Table) -> RowDiff:
+    """The difference by key, having seen that it is that of a join of all rows."""
+    with small_batches(3 * FILE_ROWS):
+        found = differ(table, ("id",))
+        with all_joined():
+            assert whatever_was_read(found) == whatever_was_read(differ(table, ("id",)))
+    return found
+
+
 @pytest.fixture
 def files() -> list[list[Row]]:
     """Keys in no order: each file has some of all over. They are even."""
@@ -180,17 +200,12 @@ DOUBLES = {
 def test_a_key_that_is_on_several_rows_is_found_wherever_those_are(
     catalog: SqlCatalog, files: list[list[Row]], case: str, is_changed: bool
 ) -> None:
-    sides = []
-    for more in DOUBLES[case]:
-        side = [list(rows) for rows in files] + [[row(5_001 + 2 * len(sides))]]
-        for place, numbers in more.items():
-            side[place] += [row(files[0][number]["id"], "other" if is_changed else "name") for number in numbers]
-        sides.append(side)
-    table = two_versions(catalog, *sides)
-    with small_batches(3 * FILE_ROWS):
-        found = differ(table, ("id",))
-        with all_joined():
-            assert whatever_was_read(found) == whatever_was_read(differ(table, ("id",)))
+    name = "other" if is_changed else "name"
+    more = [
+        {place: [row(files[0][number]["id"], name) for number in numbers] for place, numbers in side.items()}
+        for side in DOUBLES[case]
+    ]
+    found = as_joined_whole(two_versions(catalog, *with_more(files, more)))
     assert found.key_problem is not None
     assert (found.key_problem.fault, found.key_problem.example) == (KeyFault.NOT_UNIQUE, {"id": files[0][0]["id"]})
 
@@ -224,17 +239,8 @@ def test_however_many_keys_there_are_they_are_read_a_few_times(
 def test_a_row_without_a_key_is_found_wherever_it_is(
     catalog: SqlCatalog, files: list[list[Row]], places: tuple[int | None, int | None]
 ) -> None:
-    sides = []
-    for place in places:
-        side = [list(rows) for rows in files] + [[row(5_001 + 2 * len(sides))]]
-        if place is not None:
-            side[place].append(row(None))
-        sides.append(side)
-    table = two_versions(catalog, *sides)
-    with small_batches(3 * FILE_ROWS):
-        found = differ(table, ("id",))
-        with all_joined():
-            assert whatever_was_read(found) == whatever_was_read(differ(table, ("id",)))
+    more = [{} if place is None else {place: [row(None)]} for place in places]
+    found = as_joined_whole(two_versions(catalog, *with_more(files, more)))
     assert found.key_problem is not None
     assert found.key_problem.fault is KeyFault.HAS_NULL
 
