@@ -92,11 +92,14 @@ class MadeTable:
         """Data files of these rows; nothing is committed."""
         numbered = [{**row, 0: number} for number, row in enumerate(rows)]
         table = to_table(self.schema, rows).append_column("__place", pa.array(range(len(rows)), pa.int32()))
-        made = []
+        made = {}
         for file, part in write_data_files(self.table, table, **options):  # type: ignore[arg-type]
             places = part.column("__place").to_pylist()
-            made.append(MadeFile(file=file, rows=tuple(_without_place(numbered[place]) for place in places)))
-        return made
+            made[min(places, default=-1)] = MadeFile(
+                file=file, rows=tuple(_without_place(numbered[place]) for place in places)
+            )
+        # Partitions come in any order, and what is drawn is to be the same each time.
+        return [made[place] for place in sorted(made)]
 
     def commit(
         self,
@@ -152,11 +155,12 @@ class MadeTable:
         after = self.table.metadata.refs.get(self.branch)
         if after is None or after == before:
             return
-        old = {made.file.file_path: made for made in self.files}
-        files = []
-        for task in self.table.scan(snapshot_id=after.snapshot_id).plan_files():
-            found = old.get(task.file.file_path)
-            files.append(found or MadeFile(file=task.file, rows=tuple(self._read(task.file))))
+        live = {task.file.file_path: task.file for task in self.table.scan(snapshot_id=after.snapshot_id).plan_files()}
+        old = [made for made in self.files if made.file.file_path in live]
+        known = {made.file.file_path for made in old}
+        new = [MadeFile(file=file, rows=tuple(self._read(file))) for path, file in live.items() if path not in known]
+        # Those come in any order, and what is drawn is to be the same each time.
+        files = [*old, *sorted(new, key=lambda made: repr(made.rows))]
         found_rows = [row for made in files for row in made.live]
         assert self._counted(found_rows) == self._counted(expected), "pyiceberg's step did something else"
         for snapshot in self.table.metadata.snapshots:

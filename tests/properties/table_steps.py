@@ -182,8 +182,9 @@ class Drawn:
         self.made.fork(f"b{len(self.made.branches)}")
 
     def roll_back(self) -> None:
-        ids = {snapshot.snapshot_id for snapshot in self.made.table.metadata.snapshots} & self.made.snapshots.keys()
-        self.made.roll_back(self._draw(st.sampled_from(sorted(ids))))
+        ids = {snapshot.snapshot_id for snapshot in self.made.table.metadata.snapshots}
+        # In the order in which they were made: their numbers are others each time.
+        self.made.roll_back(self._draw(st.sampled_from([number for number in self.made.snapshots if number in ids])))
         self.made.branch = MAIN_BRANCH
 
     # Schema and partitions.
